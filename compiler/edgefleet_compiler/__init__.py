@@ -1,0 +1,1 @@
+"""The compiler: a trained model in, a measured artifact for a named target out."""

@@ -1,0 +1,363 @@
+"""Every error that reaches a user: what was seen, what was expected, what to do.
+
+The tree, with the exit status of each branch (design: "Exit status")::
+
+    EdgefleetError                    1  our fault, where no branch below fits
+    |-- InputError                    2  usage, or malformed input
+    |-- GateError                     3  a gate said no: budget, accuracy, unsupported operator
+    |-- VerificationError             4  signature, hash, token, wrong target, replay
+    `-- UnreachableError              5  a peer is not there
+
+A leaf stands for one ``code``. Codes are stable: they stand in messages, logs and ``--json`` output, and
+``docs/guide/errors.md`` lists them all (a test compares). Rejected (theirs) and failed (ours) never share a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class EdgefleetError(Exception):
+    """An error that a person or a program can act upon.
+
+    Args:
+        seen: What was found, with the values quoted.
+        expected: What would have been right; left out of the text when empty.
+        remedy: What to do about it; left out of the text when empty.
+        **facts: The values of the text as data, for ``--json`` and logs. Only JSON types.
+    """
+
+    code: ClassVar[str] = "internal"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, seen: str, *, expected: str = "", remedy: str = "", **facts: object) -> None:
+        self.seen = seen
+        self.expected = expected
+        self.remedy = remedy
+        self.facts = facts
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """The error as one sentence or three, without the code."""
+        sentences = [self.seen]
+        if self.expected:
+            sentences.append(f"Expected {self.expected}")
+        if self.remedy:
+            sentences.append(self.remedy)
+        return " ".join(sentence if sentence.endswith((".", "?", "\n")) else sentence + "." for sentence in sentences)
+
+    def as_json(self) -> dict[str, object]:
+        """The error as the object that ``--json`` prints under ``error``."""
+        return {
+            "code": self.code,
+            "seen": self.seen,
+            "expected": self.expected,
+            "remedy": self.remedy,
+            "facts": self.facts,
+        }
+
+
+class InputError(EdgefleetError):
+    """Usage, or malformed input."""
+
+    code = "input"
+    exit_status = 2
+
+
+class GateError(EdgefleetError):
+    """The input is well-formed, and a gate said no."""
+
+    code = "gate"
+    exit_status = 3
+
+
+class VerificationError(EdgefleetError):
+    """What came is not what its signer, hash or addressee says."""
+
+    code = "verification"
+    exit_status = 4
+
+
+class UnreachableError(EdgefleetError):
+    """A peer is not there, or hangs up."""
+
+    code = "unreachable"
+    exit_status = 5
+
+
+# --- compiler: input -------------------------------------------------------------------------------------------------
+
+
+class ModelMalformed(InputError):
+    """The file is no model, is truncated, or contradicts itself."""
+
+    code = "model.malformed"
+
+
+class ModelNotFound(InputError):
+    """No file at the path given."""
+
+    code = "model.not_found"
+
+
+class DataMalformed(InputError):
+    """A calibration or validation set that cannot be read, or that the model cannot take."""
+
+    code = "data.malformed"
+
+
+class CalibrationMissing(InputError):
+    """int8 was asked for, and no calibration set was given."""
+
+    code = "calibration.missing"
+
+
+class TargetUnknown(InputError):
+    """No target profile has this name."""
+
+    code = "target.unknown"
+
+
+class ProfileMalformed(InputError):
+    """A target profile with unknown keys, units or values."""
+
+    code = "profile.malformed"
+
+
+class RecipeMalformed(InputError):
+    """A recipe that cannot be read, or that names what is not there."""
+
+    code = "recipe.malformed"
+
+
+class OutputUnwritable(InputError):
+    """The output folder cannot be made or written."""
+
+    code = "output.unwritable"
+
+
+class UsageMalformed(InputError):
+    """Arguments that contradict each other, or that no command takes."""
+
+    code = "usage"
+
+
+# --- compiler: gates -------------------------------------------------------------------------------------------------
+
+
+class OperatorUnsupported(GateError):
+    """Operators that we, or the target's runtime, cannot take: all of them, with their nodes."""
+
+    code = "operator.unsupported"
+
+
+class BudgetExceeded(GateError):
+    """Flash, RAM or latency over the limit."""
+
+    code = "budget.exceeded"
+
+
+class AccuracyLost(GateError):
+    """The compiled model is worse than --max-drop allows."""
+
+    code = "accuracy.lost"
+
+
+class RecipeUnfit(GateError):
+    """The target cannot run what the recipe asks for."""
+
+    code = "recipe.unfit"
+
+
+class ParityLost(GateError):
+    """An export does not compute what its source computes."""
+
+    code = "parity.lost"
+
+
+# --- bundle and trust ------------------------------------------------------------------------------------------------
+
+
+class BundleMalformed(InputError):
+    """The file is no bundle, or its framing is not the canonical one."""
+
+    code = "bundle.malformed"
+
+
+class HashMismatch(VerificationError):
+    """Bytes that are not those their hash names."""
+
+    code = "bundle.hash_mismatch"
+
+
+class SignatureInvalid(VerificationError):
+    """No signature by a pinned key verifies."""
+
+    code = "trust.signature_invalid"
+
+
+class StatementMalformed(VerificationError):
+    """A signed statement whose payload is not what its type says."""
+
+    code = "trust.statement_malformed"
+
+
+class SchemeMismatch(VerificationError):
+    """A proof of another scheme than the one pinned at enrolment."""
+
+    code = "trust.scheme_mismatch"
+
+
+class WrongDevice(VerificationError):
+    """An assignment for another device."""
+
+    code = "trust.wrong_device"
+
+
+class WrongTarget(VerificationError):
+    """A bundle for other hardware."""
+
+    code = "trust.wrong_target"
+
+
+class AssignmentReplayed(VerificationError):
+    """A sequence below the floor, or another content under the same sequence."""
+
+    code = "trust.replayed"
+
+
+class AssignmentExpired(VerificationError):
+    """An assignment past its expiry."""
+
+    code = "trust.expired"
+
+
+class DowngradeRefused(VerificationError):
+    """A release older than one this device has confirmed, and not one it confirmed before."""
+
+    code = "trust.downgrade"
+
+
+class SecurityFloorViolated(VerificationError):
+    """A release below the highest security floor this device has confirmed."""
+
+    code = "trust.security_floor"
+
+
+class TokenRefused(VerificationError):
+    """A claim token that is malformed, unknown, used or expired."""
+
+    code = "token.refused"
+
+
+class IdentityMismatch(VerificationError):
+    """A certificate authority or root that the claim token does not name."""
+
+    code = "identity.mismatch"
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+class MessageMalformed(InputError):
+    """A message that does not decode, or whose version is unknown."""
+
+    code = "message.malformed"
+
+
+# --- fleet server ----------------------------------------------------------------------------------------------------
+
+
+class NotFound(InputError):
+    """No device, release, rollout or alert with this name."""
+
+    code = "not_found"
+
+
+class Conflict(InputError):
+    """The act does not fit the state that the thing is in."""
+
+    code = "conflict"
+
+
+class Unauthorized(VerificationError):
+    """No credentials, or the wrong ones."""
+
+    code = "auth.refused"
+
+
+class DataFolderInUse(InputError):
+    """Another process holds the lock of this data folder."""
+
+    code = "data_folder.in_use"
+
+
+class DataFolderMalformed(InputError):
+    """A data folder that is none of ours, or newer than we are."""
+
+    code = "data_folder.malformed"
+
+
+class BrokerFailed(EdgefleetError):
+    """The broker child did not start, or died."""
+
+    code = "broker.failed"
+
+
+class ServerUnreachable(UnreachableError):
+    """The fleet server does not answer."""
+
+    code = "server.unreachable"
+
+
+class BrokerUnreachable(UnreachableError):
+    """The MQTT broker does not answer."""
+
+    code = "broker.unreachable"
+
+
+# --- agent -----------------------------------------------------------------------------------------------------------
+
+
+class NotEnrolled(InputError):
+    """The agent's data folder holds no identity."""
+
+    code = "agent.not_enrolled"
+
+
+class HealthCheckFailed(GateError):
+    """The golden vectors of a bundle do not come out on this device."""
+
+    code = "agent.health_check_failed"
+
+
+class RuntimeUnavailable(GateError):
+    """This device lacks the runtime that the artifact needs."""
+
+    code = "agent.runtime_unavailable"
+
+
+class InferenceFailed(EdgefleetError):
+    """The inference child died, or answered with an error."""
+
+    code = "agent.inference_failed"
+
+
+class AgentUnreachable(UnreachableError):
+    """No agent answers on the data folder or the port given."""
+
+    code = "agent.unreachable"
+
+
+class DemoFailed(EdgefleetError):
+    """A step of the demo did not end as it should."""
+
+    code = "demo.failed"
+
+
+def all_errors(root: type[EdgefleetError] = EdgefleetError) -> Iterator[type[EdgefleetError]]:
+    """Every class of the tree, the root first; for the documentation test and its table."""
+    yield root
+    for child in root.__subclasses__():
+        yield from all_errors(child)
