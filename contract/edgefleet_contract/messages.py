@@ -1,0 +1,201 @@
+"""The payloads of the topics, as frozen structs. Unknown fields are ignored; an unknown ``v`` is refused.
+
+Every message from a device carries ``boot`` (one life of the agent process) and ``n`` (counted from 1 within it):
+duplicates share (device, boot, n). ``ts`` is the device's clock in UTC milliseconds; it is shown, never used as order.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from edgefleet_contract import canonical
+from edgefleet_contract.errors import MessageMalformed
+from edgefleet_contract.sketches import Sketch
+
+VERSION = 1
+MESSAGE_LIMIT = 256 * 1024  # bytes
+
+DeviceState = Literal[
+    "idle",  # nothing is assigned
+    "downloading",
+    "verifying",
+    "trial",  # the new slot runs; the health check is under way
+    "confirmed",  # golden vectors passed and the slot is durable: this is what runs
+    "reverted",  # the trial failed; the last confirmed slot runs
+    "failed",  # could not be tried (disk, runtime); may be tried again under a new sequence
+    "rejected",  # verification said no; trying again changes nothing
+]
+Stream = Literal["reported", "telemetry"]
+
+
+class ErrorReport(msgspec.Struct, frozen=True):
+    """Why a deployment did not end well: a stable code of the error tree, and its text."""
+
+    code: str
+    text: str
+
+
+class VectorsResult(msgspec.Struct, frozen=True):
+    """What one slot made of the rollout vectors.
+
+    Attributes:
+        digest: The bundle that ran.
+        outputs_sha256: Of the outputs' bytes (float32, C order, the outputs in the manifest's order).
+        correct: Cases whose largest output is the label; None without labels.
+    """
+
+    digest: str
+    outputs_sha256: str
+    correct: int | None
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The rollout vectors, run on this device by the new model and by the one confirmed before it (paired).
+
+    Attributes:
+        sequence: Of the assignment that named the vectors.
+        phase: "trial" before the device confirms, "probation" after.
+        vectors: SHA-256 of the vectors file.
+        n: Cases.
+        candidate: The assigned bundle's result.
+        incumbent: The result of the bundle confirmed before; None when there was none.
+        only_candidate_correct: Cases that only the candidate has right (discordant pairs of McNemar's test).
+        only_incumbent_correct: Cases that only the incumbent has right.
+        argmax_agreement: Share of cases in which both agree; None without an incumbent.
+    """
+
+    sequence: int
+    phase: Literal["trial", "probation"]
+    vectors: str
+    n: int
+    candidate: VectorsResult
+    incumbent: VectorsResult | None = None
+    only_candidate_correct: int = 0
+    only_incumbent_correct: int = 0
+    argmax_agreement: float | None = None
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """The reported twin. Published at every change and connection, until acknowledged; a newer one replaces it.
+
+    Attributes:
+        sequence: The assignment that ``state`` speaks of; 0 before the first.
+        running: Digest of the bundle that serves inference; None before the first confirmation.
+        confirmed: Digests in this device's slots that it has confirmed, the newest first.
+        trial: Digest on trial, if any.
+        runtimes: Inference runtimes present, with their versions.
+    """
+
+    v: int
+    device: str
+    ts: int
+    boot: str
+    n: int
+    sequence: int
+    state: DeviceState
+    running: str | None
+    confirmed: list[str]
+    trial: str | None
+    hardware: str
+    agent: str
+    runtimes: dict[str, str]
+    error: ErrorReport | None = None
+    evidence: list[Evidence] = []
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Percentiles of the inference time over a window, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+class TelemetryRecord(msgspec.Struct, frozen=True):
+    """One window of one bundle's inference.
+
+    Attributes:
+        n: Counted from 1 within ``boot``; (device, boot, n) is the record's key.
+        boot: The life of the agent in which the window lies.
+        digest: The bundle that ran.
+        start, end: Of the window, in UTC milliseconds of the device's clock.
+        inferences, errors: Counts.
+        latency: None when nothing ran.
+        sketch: Of the inputs, against the bundle's reference; None without a reference.
+        dropped: Records that the spool's byte cap has cost since the last record.
+    """
+
+    n: int
+    boot: str
+    digest: str
+    start: int
+    end: int
+    inferences: int
+    errors: int
+    latency: Latency | None = None
+    sketch: Sketch | None = None
+    dropped: int = 0
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """A batch of records, oldest first."""
+
+    v: int
+    device: str
+    ts: int
+    records: list[TelemetryRecord]
+
+
+class Need(msgspec.Struct, frozen=True):
+    """The blocks of a file that the device can take now, at most ``blocks.WINDOW``."""
+
+    v: int
+    device: str
+    sha256: str
+    blocks: list[int]
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """All messages of ``stream`` from ``boot`` up to and including ``through`` are committed on the server."""
+
+    v: int
+    stream: Stream
+    boot: str
+    through: int
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """The desired twin: two signed statements, each exact bytes that the broker cannot change.
+
+    Attributes:
+        assignment: DSSE envelope of an ``Assignment``, by the assignment key.
+        proof: What the pinned trust scheme needs to believe in the assigned release; opaque here, null when
+            nothing is assigned.
+    """
+
+    v: int
+    assignment: msgspec.Raw
+    proof: msgspec.Raw
+
+
+Message = TypeVar("Message", Reported, Telemetry, Need, Ack, Desired)
+
+
+def encode(message: Reported | Telemetry | Need | Ack | Desired) -> bytes:
+    """The message as a payload."""
+    return canonical.encode(message)
+
+
+def decode(payload: bytes, kind: type[Message]) -> Message:
+    """Parse and check a payload.
+
+    Raises:
+        MessageMalformed: Too long, not of this type, or of an unknown version.
+    """
+    message = canonical.decode(payload, kind, what=kind.__name__, limit=MESSAGE_LIMIT)
+    if message.v != VERSION:
+        raise MessageMalformed(f"A {kind.__name__} message has version {message.v}", expected=str(VERSION))
+    return message
