@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from edgefleet_contract import manifest as manifests
-from edgefleet_contract.errors import BundleMalformed, HashMismatch
+from edgefleet_contract.errors import BundleDamaged, BundleMalformed, HashMismatch
 from edgefleet_contract.manifest import FileEntry, Manifest
 
 BUNDLE_LIMIT = 1 << 30  # bytes: far below 4 GiB, where a zip needs other headers
@@ -72,7 +72,8 @@ class Bundle:
         digest: The bundle's identity.
 
     Raises:
-        BundleMalformed: No bundle, or not in the canonical layout.
+        BundleMalformed: The file is no bundle, or its manifest contradicts itself.
+        BundleDamaged: It is not in the canonical layout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,42 +143,50 @@ class Bundle:
         size = self._file.seek(0, 2)
         if size > BUNDLE_LIMIT:
             raise BundleMalformed(f"The bundle has {size} bytes", expected=f"at most {BUNDLE_LIMIT}")
+        self._check_kind()
         crc, length = self._read_header(0, _MANIFEST_NAME)
-        if length > manifests.MANIFEST_LIMIT:
-            raise BundleMalformed(f"The manifest has {length} bytes", expected=f"at most {manifests.MANIFEST_LIMIT}")
-        self.manifest_bytes = self._file.read(length)
+        self.manifest_bytes = self._file.read(min(length, manifests.MANIFEST_LIMIT))
         if len(self.manifest_bytes) != length or zlib.crc32(self.manifest_bytes) != crc:
-            raise BundleMalformed("The manifest is truncated or changed")
+            raise _damaged("The manifest is truncated or changed")
         self.manifest = manifests.decode(self.manifest_bytes)
         self.digest = manifests.digest(self.manifest_bytes)
         layout = _Layout(self.manifest, length)
         if size != layout.total_bytes:
-            raise BundleMalformed(f"The bundle has {size} bytes", expected=f"{layout.total_bytes}, by its manifest")
+            raise _damaged(f"The bundle has {size} bytes where its manifest makes {layout.total_bytes}")
         self._crcs = [crc]
         self._blobs: dict[str, tuple[int, int]] = {}
         for index, (entry, offset) in enumerate(zip(layout.blobs, layout.offsets[1:], strict=True), start=1):
             blob_crc, blob_length = self._read_header(offset, _blob_name(entry))
             if blob_length != entry.bytes:
-                raise BundleMalformed(f"The blob of {entry.path!r} has {blob_length} bytes", expected=str(entry.bytes))
+                raise _damaged(
+                    f"The blob of {entry.path!r} has {blob_length} bytes where its manifest says {entry.bytes}"
+                )
             self._crcs.append(blob_crc)
             self._blobs[entry.sha256] = (index, self._file.tell())
         self._file.seek(layout.directory_offset)
         if self._file.read() != layout.directory(self._crcs):
-            raise BundleMalformed("The bundle's directory is not the one that its contents have")
+            raise _damaged("The bundle's directory is not the one that its contents have")
+
+    def _check_kind(self) -> None:
+        """Tell a damaged bundle from a file that never was one: no single damage hides both marks."""
+        self._file.seek(0)
+        start = self._file.read(_LOCAL.size + len(_MANIFEST_NAME))
+        if not start.startswith(b"PK") and not start.endswith(_MANIFEST_NAME):
+            raise BundleMalformed("The file is no bundle", expected="an .efb file that edgefleet wrote")
 
     def _read_header(self, offset: int, name: bytes) -> tuple[int, int]:
         """CRC and size of the local header at ``offset``, which must be the canonical one for ``name``."""
         self._file.seek(offset)
         raw = self._file.read(_LOCAL.size + len(name))
-        if len(raw) != _LOCAL.size + len(name):
-            raise BundleMalformed("The file is too short for a bundle", expected="an .efb file that edgefleet wrote")
-        crc, size = _LOCAL.unpack_from(raw)[6:8]
-        if raw != _local_header(name, crc, size):
-            raise BundleMalformed(
-                f"No entry {name.decode()!r} in the canonical form at byte {offset}",
-                expected="an .efb file that edgefleet wrote",
-            )
-        return crc, size
+        if len(raw) == _LOCAL.size + len(name):
+            crc, size = _LOCAL.unpack_from(raw)[6:8]
+            if raw == _local_header(name, crc, size):
+                return crc, size
+        raise _damaged(f"At byte {offset} there is no canonical header of {name.decode()!r}")
+
+
+def _damaged(seen: str) -> BundleDamaged:
+    return BundleDamaged(seen, expected="the bytes that edgefleet wrote", remedy="Get the bundle again.")
 
 
 class _Layout:

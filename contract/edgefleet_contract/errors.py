@@ -180,9 +180,15 @@ class ParityLost(GateError):
 
 
 class BundleMalformed(InputError):
-    """The file is no bundle, or its framing is not the canonical one."""
+    """The file is no bundle, or its manifest contradicts itself."""
 
     code = "bundle.malformed"
+
+
+class BundleDamaged(VerificationError):
+    """A bundle whose bytes are not those that were written: truncated, flipped, appended to or forged."""
+
+    code = "bundle.damaged"
 
 
 class HashMismatch(VerificationError):

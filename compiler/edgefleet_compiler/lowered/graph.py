@@ -91,12 +91,15 @@ class LoweredGraph:
         operators: In an order that respects data dependencies.
         inputs: Names of the graph's inputs, in the source's order.
         outputs: Names of the graph's outputs, in the source's order.
+        stored_axes: For each input or output whose axis order is not the source's: the source's axis at each position,
+            (0, 2, 3, 1) for an image that came as N, C, H, W and is taken as N, H, W, C.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    stored_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def add_tensor(self, tensor: Tensor) -> str:
         """Add a tensor under its own name; a second tensor of the same name is an error of ours.
