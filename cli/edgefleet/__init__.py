@@ -1,0 +1,1 @@
+"""The one command, ``edgefleet``: nouns, then verbs; each package owns its nouns."""
