@@ -1,0 +1,96 @@
+"""A FlatBuffers builder that writes equal things once.
+
+A FlatBuffer is a graph of offsets, so equal vectors and equal tables may be one: the shapes, scales and zero points of
+a network repeat from layer to layer, and two activations of the same shape and type without names are the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+# schema.fbs: Buffer.data is (force_align: 16), so that kernels may read any type from it in place.
+_DATA_ALIGNMENT: Final = 16
+
+
+class InterningBuilder:
+    """Builds one file; whatever is asked for twice is written once.
+
+    Offsets are those of ``flatbuffers.Builder``: they count from the end of the file.
+    """
+
+    def __init__(self) -> None:
+        self._flat = flatbuffers.Builder()
+        self._written: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, write: Callable[[flatbuffers.Builder], Any]) -> Any:
+        """What ``write`` returned when ``key`` was first asked for."""
+        if key not in self._written:
+            self._written[key] = write(self._flat)
+        return self._written[key]
+
+    def text(self, value: str) -> int:
+        """A string's offset."""
+        offset: int = self.once(("text", value), lambda flat: flat.CreateString(value))
+        return offset
+
+    def vector(self, values: NDArray[Any]) -> int:
+        """The offset of a one-dimensional vector of numbers."""
+        key = ("vector", values.dtype.str, values.tobytes())
+        offset: int = self.once(key, lambda flat: flat.CreateNumpyVector(values))
+        return offset
+
+    def data(self, content: bytes) -> int:
+        """The offset of a buffer's bytes, aligned so that runtimes can read them in place."""
+
+        def write(flat: flatbuffers.Builder) -> Any:
+            flat.Prep(_DATA_ALIGNMENT, len(content))
+            return flat.CreateByteVector(content)
+
+        offset: int = self.once(("data", content), write)
+        return offset
+
+    def tables(self, offsets: Sequence[int]) -> int:
+        """The offset of a vector of tables, which stands after (in the file: before) all of them."""
+
+        def write(flat: flatbuffers.Builder) -> Any:
+            flat.StartVector(4, len(offsets), 4)
+            for offset in reversed(offsets):
+                flat.PrependUOffsetTRelative(offset)
+            return flat.EndVector()
+
+        offset: int = self.once(("tables", *offsets), write)
+        return offset
+
+    def table(self, name: str, **fields: int) -> int:
+        """A table's offset.
+
+        Args:
+            name: As in the schema, for example ``Tensor``.
+            **fields: Scalars, or offsets of what the builder wrote, named as the schema's generated ``TensorAddShape``
+                functions name them. Those that equal the schema's default take no space.
+        """
+
+        def write(flat: flatbuffers.Builder) -> Any:
+            getattr(schema, f"{name}Start")(flat)
+            for field, value in fields.items():
+                getattr(schema, f"{name}Add{field}")(flat, value)
+            return getattr(schema, f"{name}End")(flat)
+
+        offset: int = self.once((name, *fields.items()), write)
+        return offset
+
+    def finish(self, root: int, identifier: bytes) -> bytes:
+        """The file whose root table is at ``root``."""
+        self._flat.Finish(root, identifier)
+        return bytes(self._flat.Output())
+
+
+def vector_of_int32(values: Sequence[int]) -> NDArray[np.int32]:
+    """Tensor numbers or a shape, as the schema stores them."""
+    return np.asarray(values, dtype="<i4")
