@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh Debian machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TEST_PACKAGES := mosquitto chromium
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgefleet needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.for-use: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing edgefleet into $(VENV) ..." >&2
+	@$(PIP) install -c constraints.txt -e '.[compiler,server,agent,litert,onnxruntime]'
+	@touch $@
+
+$(VENV)/.for-tests: $(VENV)/.for-use
+	@echo "installing the test tools into $(VENV) ..." >&2
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.for-use  ## Install edgefleet into .venv
+
+demo: $(VENV)/.for-use  ## Watch a model go the whole way, in three minutes
+	@$(BIN)/edgefleet demo
+
+test: $(VENV)/.for-tests  ## Run all tests
+	@scripts/require-packages $(TEST_PACKAGES)
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.for-tests  ## Check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.for-tests  ## Measure against the peers and limits
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove what was installed and made
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
