@@ -1,0 +1,80 @@
+"""Importers: a model file in, the raw hub out. One source format, one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgefleet_contract.errors import ModelMalformed, ModelNotFound
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+_MODEL_LIMIT = 2**31 - 1  # bytes: the limit of protobuf and of flatbuffers alike
+_TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
+_FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive (a .keras file?)"}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model file and the raw hub that came of it.
+
+    Attributes:
+        format: By its contents, not by its name.
+        data: The bytes of the file.
+        model: The raw hub.
+    """
+
+    format: Literal["onnx", "tflite"]
+    data: bytes
+    model: ir.Model
+
+
+def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
+    """Read a model file.
+
+    Args:
+        path: An ``.onnx`` or ``.tflite`` file; the contents decide, not the name.
+        input_shapes: Shapes for inputs that an ONNX model leaves open, by name.
+
+    Raises:
+        ModelNotFound: There is no file at ``path``.
+        ModelMalformed: No model, or a truncated or contradictory one.
+        OperatorUnsupported: Operators that the hub does not take.
+    """
+    data = _read(path)
+    where, identifier = _TFLITE_IDENTIFIER
+    if data[where] == identifier or path.suffix == ".tflite":
+        from edgefleet_compiler.importers.tflite import import_tflite  # noqa: PLC0415 - loads a large schema
+
+        return Imported("tflite", data, import_tflite(data))
+    for magic, description in _FOREIGN.items():
+        if data.startswith(magic):
+            raise ModelMalformed(
+                f"The file {str(path)!r} is {description}",
+                expected="an .onnx or .tflite model",
+                remedy="Export it to ONNX first.",
+                path=str(path),
+            )
+    from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
+
+    return Imported("onnx", data, import_onnx(data, folder=path.parent, input_shapes=input_shapes))
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise ModelMalformed(f"{str(path)!r} is a folder", expected="an .onnx or .tflite file", path=str(path))
+    try:
+        size = path.stat().st_size
+        if size > _MODEL_LIMIT:
+            raise ModelMalformed(f"The model has {size} bytes", expected=f"at most {_MODEL_LIMIT}", path=str(path))
+        data = path.read_bytes()
+    except FileNotFoundError as cause:
+        raise ModelNotFound(f"There is no model at {str(path)!r}", path=str(path)) from cause
+    except OSError as cause:
+        raise ModelMalformed(f"The model {str(path)!r} cannot be read: {cause.strerror}", path=str(path)) from cause
+    if not data:
+        raise ModelMalformed(f"The file {str(path)!r} is empty", expected="an .onnx or .tflite model", path=str(path))
+    return data

@@ -1,0 +1,106 @@
+"""Parity: how far two models' outputs lie apart, gathered case by case in constant memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """How an artifact compares with an oracle.
+
+    Attributes:
+        oracle: "source": the source model in its own runtime; "hub": the float hub.
+        max_abs: Largest absolute difference of any output, in its real units.
+        sqnr_db: Signal to noise ratio in decibels, of the output where it is worst; the reference's mean over the
+            cases is removed from the signal, which would flatter models that say nearly the same of every input.
+            None where there is no noise, or no signal (a single case).
+        argmax_agreement: Share of cases in which the first output's largest element is at the same place. A tie
+            counts as agreement if either model's choice is among the other's largest.
+        n: Cases.
+    """
+
+    oracle: Literal["source", "hub"]
+    max_abs: float
+    sqnr_db: float | None
+    argmax_agreement: float
+    n: int
+
+
+class ParityMeter:
+    """Gathers the parity of two models over the same cases.
+
+    Args:
+        oracle: What the reference is.
+    """
+
+    def __init__(self, oracle: Literal["source", "hub"]) -> None:
+        self._oracle = oracle
+        self._n = 0
+        self._max_abs = 0.0
+        self._agreements = 0
+        self._outputs: list[_SignalAndNoise] = []
+
+    def add(self, reference: Sequence[NDArray[np.generic]], compiled: Sequence[NDArray[np.generic]]) -> None:
+        """One case: all outputs of both models, of equal shapes."""
+        if not self._outputs:
+            self._outputs = [_SignalAndNoise(output.size) for output in reference]
+        for gathered, expected, seen in zip(self._outputs, reference, compiled, strict=True):
+            self._max_abs = max(self._max_abs, gathered.add(expected, seen))
+        self._agreements += argmax_agrees(reference[0], compiled[0])
+        self._n += 1
+
+    def result(self) -> Parity:
+        """The parity of the cases so far, of which there is at least one."""
+        ratios = [ratio for output in self._outputs if (ratio := output.decibels()) is not None]
+        return Parity(
+            oracle=self._oracle,
+            max_abs=self._max_abs,
+            sqnr_db=min(ratios, default=None),
+            argmax_agreement=self._agreements / self._n,
+            n=self._n,
+        )
+
+
+def argmax_agrees(reference: NDArray[np.generic], compiled: NDArray[np.generic]) -> bool:
+    """Whether both have their largest element at the same place; see ``Parity.argmax_agreement`` for ties."""
+    first, second = reference.reshape(-1), compiled.reshape(-1)
+    return bool(second[int(np.argmax(first))] == second.max() or first[int(np.argmax(second))] == first.max())
+
+
+class _SignalAndNoise:
+    """Running sums of one output: noise power, and the reference's variance by Welford's method (1962)."""
+
+    def __init__(self, size: int) -> None:
+        self._n = 0
+        self._mean = np.zeros(size, np.float64)
+        self._variance_sum = np.zeros(size, np.float64)
+        self._noise_sum = 0.0
+
+    def add(self, reference: NDArray[np.generic], compiled: NDArray[np.generic]) -> float:
+        """Add one case.
+
+        Returns:
+            The largest absolute difference; infinity where an output is not a number.
+        """
+        expected, seen = reference.reshape(-1).astype(np.float64), compiled.reshape(-1).astype(np.float64)
+        self._n += 1
+        delta = expected - self._mean
+        self._mean += delta / self._n
+        self._variance_sum += delta * (expected - self._mean)
+        noise = np.abs(seen - expected)
+        self._noise_sum += float(np.square(noise).sum())
+        largest = float(noise.max(initial=0.0))
+        return math.inf if math.isnan(largest) else largest
+
+    def decibels(self) -> float | None:
+        """Signal to noise ratio, or None where either is zero."""
+        signal = float(self._variance_sum.sum())
+        if signal <= 0 or self._noise_sum <= 0 or not math.isfinite(signal / self._noise_sum):
+            return None
+        return 10 * math.log10(signal / self._noise_sum)

@@ -1,0 +1,58 @@
+"""A data set as the compiler sees it: cases in order, one at a time, with targets where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.tensors import Sample
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Cases of one file or folder.
+
+    Attributes:
+        path: Where they come from.
+        sha256: Of the file; of a folder, over the names and hashes of its files.
+        n: Number of cases, at least 1.
+        targets: ``y``: integer labels, shape (n,), or real targets, shape (n, ...); None if there are none.
+        open_samples: Starts over at the first case, each input with its batch of 1.
+    """
+
+    path: Path
+    sha256: str
+    n: int
+    targets: NDArray[np.generic] | None
+    open_samples: Callable[[], Iterator[Sample]]
+
+    def samples(self) -> Iterator[Sample]:
+        """All cases in order.
+
+        Raises:
+            DataMalformed: While iterating: a case with NaN or infinity, a lossy cast, a truncated file.
+        """
+        return self.open_samples()
+
+    def spread(self, count: int) -> list[int]:
+        """Indices of up to ``count`` cases, evenly spaced, the same ones every time."""
+        return sorted({int(index) for index in np.linspace(0, self.n - 1, num=min(count, self.n))})
+
+    def pick(self, indices: Collection[int]) -> list[Sample]:
+        """The cases at ``indices``, in ascending order; earlier ones are passed over, later ones are not read."""
+        wanted, picked = set(indices), []
+        for index, sample in enumerate(self.samples()):
+            if index in wanted:
+                picked.append(sample)
+                if len(picked) == len(wanted):
+                    break
+        return picked
+
+    @property
+    def has_class_labels(self) -> bool:
+        """Whether ``y`` is one integer a case."""
+        return self.targets is not None and self.targets.ndim == 1 and self.targets.dtype.kind in "biu"

@@ -1,0 +1,100 @@
+"""The source model: its file, its simplified float hub, and what it takes and gives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.graph import dtype_of, integers, name_of, shape_of
+from edgefleet_compiler.importers import import_model
+from edgefleet_compiler.passes import simplify
+from edgefleet_compiler.passes.record import PassRecord
+from edgefleet_compiler.tensors import TensorInfo
+
+_TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a compilation starts from.
+
+    Attributes:
+        path: The model file.
+        format: Of the file.
+        data: Its bytes.
+        sha256: Of the file.
+        hub: The float hub in its normal form.
+        passes: What simplification did.
+        inputs: In the order of the source.
+        outputs: In the order of the source.
+    """
+
+    path: Path
+    format: Literal["onnx", "tflite"]
+    data: bytes
+    sha256: str
+    hub: ir.Model
+    passes: tuple[PassRecord, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Source:
+    """Import and simplify a model file.
+
+    Raises:
+        ModelNotFound: There is no file at ``path``.
+        ModelMalformed: No model, or a truncated or contradictory one.
+        OperatorUnsupported: Operators that the hub does not take.
+    """
+    imported = import_model(path, input_shapes=input_shapes)
+    records = simplify(imported.model)
+    graph = imported.model.graph
+    return Source(
+        path=path,
+        format=imported.format,
+        data=imported.data,
+        sha256=hashlib.sha256(imported.data).hexdigest(),
+        hub=imported.model,
+        passes=tuple(records),
+        inputs=tuple(_describe(value, _input_axes(value, imported.format)) for value in graph.inputs),
+        outputs=tuple(_describe(value, _output_axes(value, imported.format)) for value in graph.outputs),
+    )
+
+
+def _describe(value: ir.Value, axes: str) -> TensorInfo:
+    return TensorInfo(name_of(value), shape_of(value), dtype_of(value).numpy(), axes)
+
+
+def _input_axes(value: ir.Value, source_format: str) -> str:
+    """Names of a 4-D input's axes: in the normal form an NHWC input is followed by the one Transpose to NCHW."""
+    if len(shape_of(value)) != 4:
+        return ""
+    permutations = {_permutation(node) for node in value.consumers()}
+    return "NHWC" if _TO_NCHW in permutations else _axes_by_shape(shape_of(value), source_format)
+
+
+def _output_axes(value: ir.Value, source_format: str) -> str:
+    if len(shape_of(value)) != 4:
+        return ""
+    producer = value.producer()
+    if producer is not None and _permutation(producer) == _TO_NHWC:
+        return "NHWC"
+    return _axes_by_shape(shape_of(value), source_format)
+
+
+def _permutation(node: ir.Node) -> tuple[int, ...] | None:
+    return integers(node, "perm") if node.op_type == "Transpose" else None
+
+
+def _axes_by_shape(shape: tuple[int, ...], source_format: str) -> str:
+    """Without a Transpose to tell: the axis that has as few elements as a picture has channels, else the habit."""
+    channels_first, channels_last = shape[1] in (1, 3), shape[3] in (1, 3)
+    if channels_first != channels_last:
+        return "NCHW" if channels_first else "NHWC"
+    return "NCHW" if source_format == "onnx" else "NHWC"

@@ -1,0 +1,48 @@
+"""What a model takes and gives: name, shape, element type and axes of each input and output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# One inference's inputs by name, in the order of the source model.
+Sample = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of the source model or of an artifact.
+
+    Attributes:
+        name: As in the model.
+        shape: Static, the batch of 1 included.
+        dtype: The stored element type.
+        axes: ``"NHWC"``, ``"NCHW"``, or ``""`` where the axes have no such names.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    axes: str = ""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one case in a data file: without the batch where it is 1."""
+        return self.shape[1:] if self.shape[:1] == (1,) else self.shape
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a grey or colour picture fits in."""
+        return self.axes in ("NHWC", "NCHW") and self.channels in (1, 3)
+
+    @property
+    def channels(self) -> int:
+        """The extent of the channel axis of a tensor with named axes."""
+        return self.shape[self.axes.index("C")]
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The spatial extents of a tensor with named axes."""
+        return self.shape[self.axes.index("H")], self.shape[self.axes.index("W")]
