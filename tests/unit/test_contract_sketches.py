@@ -155,4 +155,5 @@ def test_another_tensor_becomes_the_means_of_segments() -> None:
     extraction = features.plan("x", (1, 1000), "")
     assert extraction.kind == "segments"
     got = features.extract(extraction, np.ones((1, 1000), np.float32))
-    assert got == [1.0] * 64 and len(features.names(extraction)) == 64
+    assert got == [1.0] * 64
+    assert len(features.names(extraction)) == 64
