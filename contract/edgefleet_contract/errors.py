@@ -14,7 +14,7 @@ A leaf stands for one ``code``. Codes are stable: they stand in messages, logs a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -350,6 +350,12 @@ class InferenceFailed(EdgefleetError):
     code = "agent.inference_failed"
 
 
+class DiskFailed(EdgefleetError):
+    """The disk is full, read-only or broken."""
+
+    code = "agent.disk_failed"
+
+
 class AgentUnreachable(UnreachableError):
     """No agent answers on the data folder or the port given."""
 
@@ -367,3 +373,18 @@ def all_errors(root: type[EdgefleetError] = EdgefleetError) -> Iterator[type[Edg
     yield root
     for child in root.__subclasses__():
         yield from all_errors(child)
+
+
+def revive(document: Mapping[str, object]) -> EdgefleetError:
+    """The error that :meth:`EdgefleetError.as_json` wrote, in its own class; in the root's if its code is unknown.
+
+    Args:
+        document: Fields that are missing or of another type are left empty: the writer may be hostile.
+    """
+    kinds = {kind.code: kind for kind in all_errors()}
+    texts = {name: str(document.get(name) or "") for name in ("code", "seen", "expected", "remedy")}
+    facts = document.get("facts")
+    error = kinds.get(texts["code"], EdgefleetError)(texts["seen"], expected=texts["expected"], remedy=texts["remedy"])
+    if isinstance(facts, dict):
+        error.facts.update(facts)
+    return error

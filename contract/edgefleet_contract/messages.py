@@ -42,8 +42,9 @@ class VectorsResult(msgspec.Struct, frozen=True):
 
     Attributes:
         digest: The bundle that ran.
-        outputs_sha256: Of the outputs' bytes (float32, C order, the outputs in the manifest's order).
-        correct: Cases whose largest output is the label; None without labels.
+        outputs_sha256: Of the outputs' bytes (float32, C order), case after case, within a case the outputs in the
+            manifest's order.
+        correct: Cases whose largest value of the first output is at the label's place; None without labels.
     """
 
     digest: str

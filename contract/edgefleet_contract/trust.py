@@ -182,11 +182,9 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
     Raises:
         VerificationError: One of its leaves; the store is unchanged.
     """
-    payload = _verified(assignment, dsse.ASSIGNMENT, store.pins.assignment_keys, 1)
-    claimed = _statement(payload, Assignment, "assignment")
-    _check_addressee(claimed, store.pins)
+    claimed, payload_sha256 = addressed(assignment, store.pins)
     floor = store.floor()
-    repeated = _check_sequence(claimed, canonical.sha256(payload), floor)
+    repeated = _check_sequence(claimed, payload_sha256, floor)
     if claimed.expires <= now:
         raise AssignmentExpired(
             f"Assignment {claimed.sequence} expired at {claimed.expires} ms, and it is {now} ms",
@@ -198,9 +196,27 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
         bundle = _assigned_bundle(release, claimed)
         _check_age(release, claimed.digest, floor, store)
     if not repeated:
-        raised = msgspec.structs.replace(floor, sequence=claimed.sequence, assignment_sha256=canonical.sha256(payload))
+        raised = msgspec.structs.replace(floor, sequence=claimed.sequence, assignment_sha256=payload_sha256)
         store.raise_floor(raised)
     return Accepted(claimed, release, bundle, repeated)
+
+
+def addressed(assignment: bytes, pins: Pins) -> tuple[Assignment, str]:
+    """The assignment of an envelope and its payload's SHA-256, if a pinned key signed it for this device.
+
+    Whether it is new, in time and proven is for :func:`accept` to say. What it refuses after this, the server did
+    assign, so that a device reports it under the assignment's sequence.
+
+    Raises:
+        StatementMalformed: No assignment.
+        SignatureInvalid: Not by a pinned assignment key.
+        WrongDevice: For another device.
+        WrongTarget: For other hardware.
+    """
+    payload = _verified(assignment, dsse.ASSIGNMENT, pins.assignment_keys, 1)
+    claimed = _statement(payload, Assignment, "assignment")
+    _check_addressee(claimed, pins)
+    return claimed, canonical.sha256(payload)
 
 
 def confirm(release: Release, store: TrustStore) -> None:
