@@ -1,0 +1,1 @@
+"""The lowered graph: its types, its lossless passes, and what it costs."""

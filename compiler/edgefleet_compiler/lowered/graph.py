@@ -39,6 +39,17 @@ class Quantisation:
         return self.scale.size > 1
 
 
+def same_parameters(one: Quantisation | None, other: Quantisation | None) -> bool:
+    """Whether two tensors of equal stored values hold equal reals."""
+    if one is None or other is None:
+        return one is other
+    return (
+        one.axis == other.axis
+        and np.array_equal(one.scale, other.scale)
+        and np.array_equal(one.zero_point, other.zero_point)
+    )
+
+
 @dataclass
 class Tensor:
     """A value of the graph.
@@ -81,6 +92,12 @@ class Operator:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
     source: str = ""
 
+    def integer(self, name: str, default: int = 0) -> int:
+        """An attribute that is an integer."""
+        value = self.attributes.get(name, default)
+        assert isinstance(value, int)
+        return value
+
 
 @dataclass
 class LoweredGraph:
@@ -120,6 +137,21 @@ class LoweredGraph:
         while f"{base}_{number}" in self.tensors:
             number += 1
         return f"{base}_{number}"
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a tensor another name, everywhere it is used.
+
+        Raises:
+            ValueError: The new name is taken.
+        """
+        tensor = self.tensors.pop(old)
+        tensor.name = new
+        self.add_tensor(tensor)
+        for operator in self.operators:
+            operator.inputs = [new if name == old else name for name in operator.inputs]
+            operator.outputs = [new if name == old else name for name in operator.outputs]
+        self.inputs = [new if name == old else name for name in self.inputs]
+        self.outputs = [new if name == old else name for name in self.outputs]
 
     def constants(self) -> Iterator[Tensor]:
         """The tensors whose value is known at compile time."""

@@ -1,0 +1,77 @@
+"""Relu and Clip, Sigmoid, Tanh and LeakyRelu; ``lowered.fuse_activations`` joins clamps with what feeds them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgefleet_compiler.lower.site import Site
+
+KINDS_BY_BOUNDS = {
+    (0.0, np.inf): "RELU",
+    (0.0, 6.0): "RELU6",
+    (-1.0, 1.0): "RELU_N1_TO_1",
+    (0.0, 1.0): "RELU_0_TO_1",
+}
+
+
+def lower_clamp(site: Site) -> None:
+    """Lower Relu or Clip: TFLite's operator for these bounds, else MAXIMUM and MINIMUM.
+
+    An int8 tensor saturates by itself, so a bound that its parameters cannot exceed needs no operator.
+    """
+    low, high = _bounds(site)
+    binds_below, binds_above = _binds(site, low, high)
+    tensor = site.input()
+    kind = KINDS_BY_BOUNDS.get((low, high))
+    if not (binds_below or binds_above):
+        site.finish_with(tensor)
+    elif kind is not None:
+        site.finish(kind, [tensor])
+    elif binds_below and binds_above:
+        raised = site.emit(*_clamp_below(site, tensor, low), site.stored_shape(tensor))
+        site.finish("MINIMUM", [raised, _bound(site, high)])
+    elif binds_below:
+        site.finish(*_clamp_below(site, tensor, low))
+    else:
+        site.finish("MINIMUM", [tensor, _bound(site, high)])
+
+
+def lower_sigmoid(site: Site) -> None:
+    """Lower Sigmoid."""
+    site.finish("LOGISTIC", [site.input()])
+
+
+def lower_tanh(site: Site) -> None:
+    """Lower Tanh."""
+    site.finish("TANH", [site.input()])
+
+
+def lower_leaky_relu(site: Site) -> None:
+    """Lower LeakyRelu."""
+    site.finish("LEAKY_RELU", [site.input()], {"alpha": site.node.attributes.get_float("alpha", 0.01)})
+
+
+def _bounds(site: Site) -> tuple[float, float]:
+    if site.node.op_type == "Relu":
+        return 0.0, np.inf
+    low, high = site.setting(1, "lower bound"), site.setting(2, "upper bound")
+    return (-np.inf if low is None else float(low.item())), (np.inf if high is None else float(high.item()))
+
+
+def _binds(site: Site, low: float, high: float) -> tuple[bool, bool]:
+    """Whether the type of the output can hold anything below ``low``, or above ``high``."""
+    quantisation = site.output_quantisation
+    if quantisation is None:
+        lowest, highest = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
+        return low > lowest, high < highest
+    zero_point, scale = int(quantisation.zero_point[0]), float(quantisation.scale[0])
+    return np.rint(low / scale) + zero_point > -128, np.rint(high / scale) + zero_point < 127
+
+
+def _clamp_below(site: Site, tensor: str, low: float) -> tuple[str, list[str]]:
+    """RELU where it is that, because RELU can be fused."""
+    return ("RELU", [tensor]) if low == 0 else ("MAXIMUM", [tensor, _bound(site, low)])
+
+
+def _bound(site: Site, bound: float) -> str:
+    return site.add_like_output("bound", np.array(bound, np.float32))

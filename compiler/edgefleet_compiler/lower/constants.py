@@ -1,0 +1,71 @@
+"""The constants of the hub as the lowered graph stores them: float, float16, or integers with their parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.lower.quantisation import parameters
+from edgefleet_compiler.lowered.graph import Quantisation
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A value known at compile time.
+
+    Attributes:
+        name: Of the initializer.
+        stored: As it lies in the file; float16 and quantised integers stand for reals.
+        quantisation: Of ``stored``; None where it holds the values themselves.
+    """
+
+    name: str
+    stored: NDArray[np.generic]
+    quantisation: Quantisation | None = None
+
+    @property
+    def real(self) -> NDArray[np.generic]:
+        """The values: float32 where ``stored`` stands for reals."""
+        if self.quantisation is None:
+            return self.stored.astype(np.float32) if self.stored.dtype == np.float16 else self.stored
+        along = [1] * self.stored.ndim
+        if self.quantisation.per_channel:
+            along[self.quantisation.axis] = -1
+        scale = self.quantisation.scale.reshape(along if self.stored.ndim else ())
+        zero_point = self.quantisation.zero_point.reshape(along if self.stored.ndim else ())
+        return ((self.stored.astype(np.int64) - zero_point) * scale.astype(np.float64)).astype(np.float32)
+
+    def rearranged(self, stored: NDArray[np.generic], channel_axis: int) -> Constant:
+        """The same reals in another order, the channels that have parameters of their own on ``channel_axis``."""
+        if self.quantisation is None or not self.quantisation.per_channel:
+            return replace(self, stored=stored)
+        return replace(self, stored=stored, quantisation=replace(self.quantisation, axis=channel_axis))
+
+    def transposed(self, axes: tuple[int, ...]) -> Constant:
+        """The same reals with the axes permuted as ``numpy.transpose`` does."""
+        channel_axis = axes.index(self.quantisation.axis) if self.quantisation is not None else 0
+        return self.rearranged(np.ascontiguousarray(self.stored.transpose(axes)), channel_axis)
+
+
+def constant_of(value: ir.Value | None) -> Constant | None:
+    """The constant behind ``value``: an initializer, or one seen through DequantizeLinear or Cast; else None."""
+    if value is None:
+        return None
+    if value.const_value is not None:
+        return Constant(value.name or "", value.const_value.numpy())
+    producer = value.producer()
+    if producer is None or producer.op_type not in {"DequantizeLinear", "Cast"}:
+        return None
+    source = constant_of(producer.inputs[0])
+    if source is None:
+        return None
+    if producer.op_type == "DequantizeLinear":
+        return replace(source, quantisation=_on_axis(parameters(producer), source.stored.ndim))
+    return source if source.stored.dtype == np.float16 else None
+
+
+def _on_axis(quantisation: Quantisation, rank: int) -> Quantisation:
+    return replace(quantisation, axis=quantisation.axis % rank if quantisation.per_channel else 0)

@@ -1,0 +1,43 @@
+"""Conv: CONV_2D, or DEPTHWISE_CONV_2D where every input channel is a group of its own."""
+
+from __future__ import annotations
+
+from edgefleet_compiler.lower.constants import Constant
+from edgefleet_compiler.lower.site import Site
+from edgefleet_compiler.lower.window import finish_image, image_input, padded, window_of
+from edgefleet_compiler.lowered.graph import AttributeValue
+
+
+def lower_conv(site: Site) -> None:
+    """Lower a convolution; other groups than one per channel are a CONV_2D whose filters have fewer input channels.
+
+    Padding becomes an operator of its own here; ``lowered.fold_padding`` makes it SAME where that is the same.
+    """
+    weight, bias = site.constant(1), site.constant(2)
+    if weight is None or (bias is None and site.value(2) is not None):
+        site.refuse("its weights or biases are computed at run time")
+    kernel = weight.stored.shape[2:]
+    window = window_of(site, kernel)
+    groups = site.node.attributes.get_int("group", 1)
+    depthwise = groups > 1 and groups == site.shape(0)[1]
+    filters = _as_image_filters(weight).transposed((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    attributes: dict[str, AttributeValue] = {
+        "padding": "VALID",
+        **window.stride_attributes,
+        "dilation_h_factor": window.dilations[0],
+        "dilation_w_factor": window.dilations[1],
+    }
+    if depthwise:
+        attributes["depth_multiplier"] = weight.stored.shape[0] // groups
+    operands: list[str | None] = [padded(site, image_input(site), window), site.add_operand(filters)]
+    if bias is not None:
+        operands.append(site.add_operand(bias))
+    finish_image(site, "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", operands, attributes)
+
+
+def _as_image_filters(weight: Constant) -> Constant:
+    """Filters of a one-dimensional convolution with a height of 1; others as they are. Channels stay on axis 0."""
+    if weight.stored.ndim == 4:
+        return weight
+    outputs, inputs, width = weight.stored.shape
+    return weight.rearranged(weight.stored.reshape(outputs, inputs, 1, width), channel_axis=0)

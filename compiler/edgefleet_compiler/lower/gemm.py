@@ -1,0 +1,68 @@
+"""Gemm: FULLY_CONNECTED."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.lower.constants import Constant
+from edgefleet_compiler.lower.layout import Demand, Layout, Need
+from edgefleet_compiler.lower.site import Site
+
+
+def gemm_demand(_: ir.Node) -> Demand:
+    """Rows may hold images in either order, in and out: the weights' columns and rows are permuted to fit."""
+    return Demand(Need.ANY, Need.EITHER)
+
+
+def lower_gemm(site: Site) -> None:
+    """Lower a Gemm in normal form: alpha = beta = 1, no transposed input, weights of shape (out, in)."""
+    weight, bias = site.constant(1), site.constant(2)
+    if weight is None or (bias is None and site.value(2) is not None):
+        site.refuse("its weights or biases are computed at run time")
+    stored = site.input_as_stored()
+    weight = _permuted(weight, rows=site.output_layout, columns=stored.layout)
+    operands: list[str | None] = [stored.tensor, site.add_operand(weight)]
+    if bias is not None:
+        operands.append(
+            site.add_operand(_permuted_bias(_as_vector(site, bias, len(weight.stored)), site.output_layout))
+        )
+    site.finish("FULLY_CONNECTED", operands)
+
+
+def _as_vector(site: Site, bias: Constant, outputs: int) -> Constant:
+    """The bias as one number per output; ONNX broadcasts it."""
+    if bias.stored.size == outputs:
+        return bias.rearranged(bias.stored.reshape(outputs), channel_axis=0)
+    if bias.stored.size == 1:
+        return bias.rearranged(np.repeat(bias.stored.reshape(1), outputs), channel_axis=0)
+    return site.refuse(f"its third input has shape {list(bias.stored.shape)}, which differs from row to row")
+
+
+def _permuted(weight: Constant, *, rows: Layout, columns: Layout) -> Constant:
+    """Weights whose columns follow the order of the input's images, and rows that of the output's."""
+    if columns.flattened is not None:
+        weight = weight.rearranged(columns.store(weight.stored), channel_axis=0)
+    if rows.flattened is not None:
+        weight = _taken(weight, _order(rows))
+    return weight
+
+
+def _permuted_bias(bias: Constant, rows: Layout) -> Constant:
+    return bias if rows.flattened is None else _taken(bias, _order(rows))
+
+
+def _order(rows: Layout) -> NDArray[np.intp]:
+    """Which of the value's own columns is stored at each place."""
+    assert rows.flattened is not None
+    size = int(np.prod(rows.flattened[1:]))
+    return rows.store(np.arange(size, dtype=np.intp).reshape(1, size)).reshape(size)
+
+
+def _taken(constant: Constant, order: NDArray[np.intp]) -> Constant:
+    """The rows in another order, each with its own parameters."""
+    quantisation = constant.quantisation
+    if quantisation is not None and quantisation.per_channel:
+        quantisation = type(quantisation)(quantisation.scale[order], quantisation.zero_point[order], quantisation.axis)
+    return Constant(constant.name, constant.stored[order], quantisation)

@@ -1,0 +1,236 @@
+"""One node of the hub on its way down: what an operator's file sees of the graph around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.hub.graph import shape_of
+from edgefleet_compiler.lower.constants import Constant, constant_of
+from edgefleet_compiler.lower.layout import Demand, Layout, Shape
+from edgefleet_compiler.lower.lowering import FLOAT32, INT8, Lowering, Stored
+from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
+
+
+class Unsupported(Exception):
+    """This operator has no lowering; the text says why."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one operator of ONNX is lowered.
+
+    Attributes:
+        lower: Writes the operators for one node.
+        demand: What the node asks of the layouts around it.
+        integer: Whether TFLite computes it on int8.
+        operands: How many leading inputs must be quantised for that, None for all; the rest are settings.
+        shares_parameters: Whether its int8 inputs must have the parameters of its output.
+        fixed_parameters: The scale and zero point of its int8 output if it knows no other.
+    """
+
+    lower: Callable[[Site], None]
+    demand: Callable[[ir.Node], Demand]
+    integer: bool = False
+    operands: int | None = 1
+    shares_parameters: bool = False
+    fixed_parameters: tuple[float, int] | None = None
+
+
+class Site:
+    """A node, the tensors of its inputs, and the place for what it becomes.
+
+    Attributes:
+        node: The node.
+        integer: Whether it computes on int8 tensors.
+    """
+
+    def __init__(self, node: ir.Node, rule: Rule, lowering: Lowering) -> None:
+        self.node = node
+        self._rule = rule
+        self._lowering = lowering
+        self.integer = rule.integer and self._is_quantised()
+
+    # --- the node --------------------------------------------------------------------------------------------------
+
+    def value(self, index: int) -> ir.Value | None:
+        """Input ``index``; None where it is left out."""
+        return self.node.inputs[index] if index < len(self.node.inputs) else None
+
+    def shape(self, index: int) -> Shape:
+        """The hub's shape of input ``index``."""
+        value = self.value(index)
+        assert value is not None
+        return shape_of(value)
+
+    @property
+    def output_shape(self) -> Shape:
+        """The hub's shape of the output."""
+        return shape_of(self.node.outputs[0])
+
+    @property
+    def output_quantisation(self) -> Quantisation | None:
+        """The parameters of the output's int8 tensor; None if it is float."""
+        return self._lowering.wanted[self.node.outputs[0]] if self.integer else None
+
+    def ints(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
+        """An attribute that is a list of integers."""
+        return tuple(self.node.attributes.get_ints(name, default))
+
+    def constant(self, index: int) -> Constant | None:
+        """Input ``index`` if its value is known; None if it is an activation or left out."""
+        return constant_of(self.value(index))
+
+    def setting(self, index: int, name: str) -> NDArray[np.generic] | None:
+        """The value of an input that must be known at compile time; None where it is left out."""
+        if self.value(index) is None:
+            return None
+        constant = self.constant(index)
+        if constant is None:
+            self.refuse(f"its {name} is computed at run time")
+        return constant.real
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Say that this node has no lowering.
+
+        Raises:
+            Unsupported: Always.
+        """
+        raise Unsupported(reason)
+
+    def compute_in_float(self) -> None:
+        """Turn to float32 although all around is int8, because int8 could not compute this as the hub does."""
+        self.integer = False
+
+    # --- its inputs ------------------------------------------------------------------------------------------------
+
+    def layout(self, index: int) -> Layout:
+        """The order in which the node reads input ``index``, which may be a constant."""
+        value = self.value(index)
+        assert value is not None
+        return self._lowering.layouts.read(self.node, value)
+
+    def input(self, index: int = 0) -> str:
+        """The tensor of activation ``index`` in the order and type in which the node computes."""
+        value = self.value(index)
+        assert value is not None
+        if not self.integer:
+            return self.input_stored_by(None, index)
+        if self._rule.shares_parameters:
+            return self.input_stored_by(self.output_quantisation, index)
+        return self.input_stored_by(self._lowering.parameters(value), index)
+
+    def input_stored_by(self, quantisation: Quantisation | None, index: int = 0) -> str:
+        """The tensor of activation ``index`` as int8 with the given parameters; as float32 without."""
+        value = self.value(index)
+        assert value is not None
+        return self._lowering.fetch(value, self.layout(index), quantisation, self.name)
+
+    def input_as_stored(self, index: int = 0) -> Stored:
+        """Activation ``index`` in the type in which the node computes and the order it happens to have."""
+        value = self.value(index)
+        assert value is not None
+        layout = self._lowering.stored(value).layout
+        quantisation = self._lowering.parameters(value) if self.integer else None
+        return Stored(self._lowering.fetch(value, layout, quantisation, self.name), layout)
+
+    # --- what it becomes -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The node's name, which every operator made of it carries."""
+        return self.node.name or self.node.op_type
+
+    def add_operand(self, constant: Constant) -> str:
+        """The tensor of a constant operand, in the type in which the node computes."""
+        if self.integer:
+            return self._lowering.add_constant(constant.name, constant.stored, constant.quantisation)
+        return self._lowering.add_real_constant(constant, self.name)
+
+    def add_setting(self, base: str, data: Sequence[int] | Sequence[Sequence[int]]) -> str:
+        """The int32 tensor of a setting such as axes or paddings."""
+        return self._lowering.add_constant(base, np.array(data, np.int32))
+
+    def add_like_output(self, base: str, real: NDArray[np.float32]) -> str:
+        """A constant in the output's type: float32, or int8 by the output's parameters, rounded half to even."""
+        quantisation = self.output_quantisation
+        if quantisation is None:
+            return self._lowering.add_constant(base, real)
+        steps = np.rint(real / quantisation.scale[0]) + quantisation.zero_point[0]
+        return self._lowering.add_constant(base, np.clip(steps, -128, 127).astype(np.int8), quantisation)
+
+    def emit(
+        self,
+        kind: str,
+        inputs: Sequence[str | None],
+        shape: Shape,
+        attributes: dict[str, AttributeValue] | None = None,
+        *,
+        like: str | None = None,
+    ) -> str:
+        """Append an operator and return its output, of ``shape`` and the type of the node's output or of ``like``."""
+        base = f"{self.name}/{kind.lower()}"
+        if like is not None:
+            given = self._lowering.graph.tensors[like]
+            output = self._lowering.add_tensor(base, shape, given.dtype, given.quantisation)
+        else:
+            output = self._lowering.add_tensor(base, shape, self._output_type(), self.output_quantisation)
+        self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
+        return output
+
+    def reshape(self, tensor: str, shape: Shape) -> str:
+        """``tensor`` in another shape."""
+        return self._lowering.reshaped(tensor, shape, self.name)
+
+    def transpose(self, tensor: str, axes: tuple[int, ...]) -> str:
+        """``tensor`` with its axes permuted as ``numpy.transpose`` does."""
+        return self._lowering.transposed(tensor, axes, self.name)
+
+    @property
+    def output_layout(self) -> Layout:
+        """The order in which the output is written."""
+        return self._lowering.layouts.produced(self.node.outputs[0])
+
+    def finish(
+        self, kind: str, inputs: Sequence[str | None], attributes: dict[str, AttributeValue] | None = None
+    ) -> None:
+        """Append the operator whose output is the node's."""
+        value = self.node.outputs[0]
+        shape = self.output_layout.shape(self.output_shape)
+        output = self._lowering.add_tensor(str(value.name), shape, self._output_type(), self.output_quantisation)
+        self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
+        self._lowering.bind(value, output, self.output_layout)
+
+    def finish_with(self, tensor: str) -> None:
+        """Let ``tensor`` be the node's output."""
+        self._lowering.bind(self.node.outputs[0], tensor, self.output_layout)
+
+    def stored_shape(self, tensor: str) -> Shape:
+        """The shape of a tensor of the lowered graph."""
+        return self._lowering.graph.tensors[tensor].shape
+
+    def _output_type(self) -> np.dtype[np.generic]:
+        dtype = self.node.outputs[0].dtype
+        assert dtype is not None
+        return INT8 if self.integer else np.dtype(dtype.numpy()) if dtype != ir.DataType.FLOAT else FLOAT32
+
+    def _is_quantised(self) -> bool:
+        """Whether the output and all operands have parameters, and such as the operator can take."""
+        wanted = self._lowering.wanted.get(self.node.outputs[0])
+        if wanted is None:
+            return False
+        fixed = self._rule.fixed_parameters
+        if fixed is not None and fixed != (float(wanted.scale[0]), int(wanted.zero_point[0])):
+            return False
+        return all(self._operand_is_quantised(value) for value in self.node.inputs[: self._rule.operands])
+
+    def _operand_is_quantised(self, value: ir.Value | None) -> bool:
+        if value is None:
+            return True
+        constant = constant_of(value)
+        return (constant.quantisation if constant is not None else self._lowering.parameters(value)) is not None
