@@ -1,0 +1,140 @@
+"""Lowered graph to hub: a float TFLite model as ONNX, one family of operators per file.
+
+The hub's convolutions and pools are NCHW, so each layout-bound operator comes with a Transpose before and after it; the
+hub passes cancel them. Fused activations become nodes of their own, SAME becomes explicit pads. Every value has dtype
+and shape, and every shape that the file declares is checked against what the operator makes of its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Final
+
+import onnx_ir as ir
+
+from edgefleet_compiler.lift.activation import lift_activation, lift_leaky_relu
+from edgefleet_compiler.lift.arithmetic import lift_arithmetic
+from edgefleet_compiler.lift.concatenation import lift_concatenation
+from edgefleet_compiler.lift.convolution import lift_conv_2d, lift_depthwise_conv_2d
+from edgefleet_compiler.lift.float_graph import float_graph
+from edgefleet_compiler.lift.fully_connected import lift_fully_connected
+from edgefleet_compiler.lift.hub import HubBuilder
+from edgefleet_compiler.lift.mean import lift_mean
+from edgefleet_compiler.lift.padding import lift_pad
+from edgefleet_compiler.lift.pooling import lift_average_pool_2d, lift_max_pool_2d
+from edgefleet_compiler.lift.reshaping import lift_reshape
+from edgefleet_compiler.lift.site import Site, Unliftable
+from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
+from edgefleet_compiler.lift.softmax import lift_softmax
+from edgefleet_compiler.lift.transposition import lift_transpose
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+
+_LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
+    "ADD": lift_arithmetic,
+    "AVERAGE_POOL_2D": lift_average_pool_2d,
+    "CONCATENATION": lift_concatenation,
+    "CONV_2D": lift_conv_2d,
+    "DEPTHWISE_CONV_2D": lift_depthwise_conv_2d,
+    "EXPAND_DIMS": lift_reshape,
+    "FULLY_CONNECTED": lift_fully_connected,
+    "LEAKY_RELU": lift_leaky_relu,
+    "LOGISTIC": lift_activation,
+    "MAX_POOL_2D": lift_max_pool_2d,
+    "MEAN": lift_mean,
+    "MUL": lift_arithmetic,
+    "PAD": lift_pad,
+    "PADV2": lift_pad,
+    "RELU": lift_activation,
+    "RELU6": lift_activation,
+    "RELU_N1_TO_1": lift_activation,
+    "RESHAPE": lift_reshape,
+    "SLICE": lift_slice,
+    "SOFTMAX": lift_softmax,
+    "SQUEEZE": lift_reshape,
+    "STRIDED_SLICE": lift_strided_slice,
+    "SUB": lift_arithmetic,
+    "TANH": lift_activation,
+    "TRANSPOSE": lift_transpose,
+}
+
+
+def lift(graph: LoweredGraph) -> ir.Model:
+    """The raw hub of a float graph.
+
+    Inputs and outputs keep names, order, shapes and axis order. Nodes are named after the tensor that their operator
+    wrote. Quantised constants that feed float operators (hybrid models) become float32.
+
+    Args:
+        graph: Float activations; as ``read_tflite`` gives it.
+
+    Returns:
+        ONNX of opset 21 in which every value has dtype and static shape.
+
+    Raises:
+        OperatorUnsupported: Operators that have no way into the hub, all of them; or quantised activations.
+        ModelMalformed: An operator whose operands or declared output shape contradict its definition.
+    """
+    _refuse_quantised(graph)
+    graph = float_graph(graph)
+    _refuse_empty(graph)
+    hub = HubBuilder(graph)
+    unsupported = [
+        {"operator": operator.kind, "node": operator.outputs[0], "reason": reason}
+        for operator in graph.operators
+        if (reason := _lift_operator(operator, graph, hub))
+    ]
+    if unsupported:
+        listed = "; ".join(f"{entry['operator']} {entry['node']!r}: {entry['reason']}" for entry in unsupported)
+        raise OperatorUnsupported(
+            f"The TFLite model cannot be compiled. {listed}",
+            expected=f"operators of {', '.join(sorted(_LIFTERS))}",
+            operators=unsupported,
+        )
+    return hub.model()
+
+
+def _lift_operator(operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> str | None:
+    """Add the operator to the hub; why it cannot be, if it cannot."""
+    lifter = _LIFTERS.get(operator.kind)
+    if lifter is None:
+        return "the operator is not compiled"
+    try:
+        site = Site(operator, graph, hub)
+        site.finish(lifter(site))
+    except Unliftable as reason:
+        return str(reason)
+    return None
+
+
+def _refuse_quantised(graph: LoweredGraph) -> None:
+    quantised = [
+        {"operator": operator.kind, "node": operator.outputs[0], "reason": "quantised activations"}
+        for operator in graph.operators
+        if _is_quantised(operator, graph)
+    ]
+    if quantised:
+        raise OperatorUnsupported(
+            f"The TFLite model is quantised already: {len(quantised)} of its {len(graph.operators)} operators, "
+            f"{quantised[0]['operator']} {quantised[0]['node']!r} first, have integer activations",
+            expected="a float model; this version compiles no quantised ones",
+            remedy="Compile the float model that it was made from, with its calibration set",
+            operators=quantised,
+        )
+
+
+def _is_quantised(operator: Operator, graph: LoweredGraph) -> bool:
+    tensors = [graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name is not None]
+    return any(tensor.quantisation is not None and not tensor.is_constant for tensor in tensors)
+
+
+def _refuse_empty(graph: LoweredGraph) -> None:
+    """Refuse tensors without elements and outputs that nothing computes, so that no lifter has to think of them."""
+    for tensor in graph.tensors.values():
+        if not tensor.is_constant and not prod(tensor.shape):
+            raise ModelMalformed(f"Tensor {tensor.name!r} has the shape {list(tensor.shape)}, which holds nothing")
+    computed = {name for operator in graph.operators for name in operator.outputs}
+    for name in graph.outputs:
+        if name not in computed:
+            raise ModelMalformed(f"Output {name!r} is no operator's result", expected="outputs that are computed")

@@ -1,0 +1,62 @@
+"""A graph whose constants are all float32: hybrid models and float16 weights, with their DEQUANTIZE operators gone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.lowered.graph import LoweredGraph, Quantisation, Tensor
+
+# int32 constants stay as they are: they are shapes and axes.
+_STORED_SMALL: Final = frozenset(map(np.dtype, (np.int8, np.uint8, np.int16, np.float16)))
+
+
+def float_graph(graph: LoweredGraph) -> LoweredGraph:
+    """The same computation on float32 constants.
+
+    Quantised and float16 constants become float32, which is what a runtime makes of them before (DEQUANTIZE) or while
+    (hybrid kernels) it computes; DEQUANTIZE of a constant becomes that constant.
+
+    Args:
+        graph: Float activations. Left as it is; tensors that need no change are shared with the result.
+    """
+    result = LoweredGraph(inputs=list(graph.inputs), outputs=list(graph.outputs))
+    result.tensors = {name: _as_float(tensor) for name, tensor in graph.tensors.items()}
+    for operator in graph.operators:
+        source = result.tensors[operator.inputs[0]] if operator.inputs and operator.inputs[0] is not None else None
+        if operator.kind == "DEQUANTIZE" and source is not None and source.data is not None:
+            name = operator.outputs[0]
+            result.tensors[name] = Tensor(name, source.shape, source.dtype, data=source.data)
+        else:
+            result.operators.append(operator)
+    return result
+
+
+def _as_float(tensor: Tensor) -> Tensor:
+    if tensor.data is None or tensor.dtype not in _STORED_SMALL:
+        return tensor
+    if tensor.quantisation is not None:
+        data = dequantised(tensor.data, tensor.quantisation)
+    elif tensor.dtype == np.float16:
+        data = tensor.data.astype(np.float32)
+    else:
+        return tensor
+    return Tensor(tensor.name, tensor.shape, np.dtype(np.float32), data=data)
+
+
+def dequantised(stored: NDArray[np.generic], quantisation: Quantisation) -> NDArray[np.float32]:
+    """The reals that stored integers stand for, float32: scale * (stored - zero_point).
+
+    Args:
+        stored: Integers of any shape.
+        quantisation: Theirs.
+    """
+    along = [1] * stored.ndim
+    if quantisation.per_channel:
+        along[quantisation.axis] = -1
+    zero_point = quantisation.zero_point.reshape(along)
+    scale = quantisation.scale.reshape(along)
+    reals: NDArray[np.float32] = ((stored.astype(np.int64) - zero_point) * scale.astype(np.float64)).astype(np.float32)
+    return reals
