@@ -1,0 +1,30 @@
+"""What may stand in a hub graph: one static table of ONNX operators.
+
+An operator belongs here when the passes keep its meaning and a test runs it. Operators that only ever compute
+constants (``Shape``, ``Gather`` of a shape, …) need no entry: they are folded before the table is asked.
+"""
+
+from __future__ import annotations
+
+SUPPORTED = frozenset({
+    "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "Div",
+    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "LeakyRelu", "MatMul", "Max", "MaxPool", "Min",
+    "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze",
+})  # fmt: skip
+"""Operators of the ``ai.onnx`` domain that the compiler takes."""
+
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""Operators that carry a graph; no static plan of memory or cost exists for them."""
+
+QUANTISED = frozenset({
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
+    "MatMulInteger",
+})  # fmt: skip
+"""Operators that tell a source is quantised already."""
+
+UNARY = frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip"})
+"""Operators that map each element of their first input on its own; their other inputs are scalar constants."""
+
+BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
+"""Elementwise operators whose operands broadcast."""

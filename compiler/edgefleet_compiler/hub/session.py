@@ -1,0 +1,68 @@
+"""Running hub graphs in onnxruntime: one thread, deterministic, telemetry off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+
+def onnxruntime() -> ModuleType:
+    """The module, imported at the first call because that costs 45 MB; its own telemetry is off."""
+    # Read by the library when it is loaded; without it, it tries to persist a device id in the home folder.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as module  # noqa: PLC0415 - heavy, and not needed by every command
+
+    module.disable_telemetry_events()
+    return module  # type: ignore[no-any-return]  # the package ships no types
+
+
+class Session:
+    """A model loaded into onnxruntime on one thread.
+
+    Args:
+        model: A hub model, or a serialised ONNX model.
+        optimise: Whether onnxruntime may fuse and reorder; without it each node runs as it stands.
+
+    Raises:
+        Exception: Whatever onnxruntime says when it cannot load the model.
+    """
+
+    def __init__(self, model: ir.Model | bytes, *, optimise: bool = True) -> None:
+        module = onnxruntime()
+        options = module.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # its errors come as exceptions; the log would repeat them on stderr
+        options.enable_cpu_mem_arena = False  # the arena keeps the largest peak for good
+        levels = module.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+        serialised = model if isinstance(model, bytes) else serialise(model)
+        self._session: Any = module.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
+        self.inputs: list[str] = [entry.name for entry in self._session.get_inputs()]
+        self.outputs: list[str] = [entry.name for entry in self._session.get_outputs()]
+
+    def run(
+        self, feeds: Mapping[str, NDArray[np.generic]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Compute outputs, all of them unless some are named.
+
+        Args:
+            feeds: One array per input, of its shape and type.
+            outputs: Names of the outputs wanted.
+
+        Returns:
+            The outputs by name.
+        """
+        names = list(outputs) if outputs is not None else self.outputs
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+def serialise(model: ir.Model) -> bytes:
+    """The model as the bytes of an ONNX file."""
+    return bytes(ir.to_proto(model).SerializeToString(deterministic=True))

@@ -1,0 +1,110 @@
+"""Nodes that depend on nothing but constants are computed now.
+
+Source: constant folding (Aho, Lam, Sethi, Ullman, "Compilers", section 9.4). The nodes run in onnxruntime, all at
+once and without its optimiser, so that folding gives the bits that running would have given. ``Shape`` and ``Size``
+of a value with a static shape count as constants; this is what turns exporters' shape arithmetic into numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import (
+    IR_VERSION,
+    byte_size,
+    constant,
+    has_static_shape,
+    integer,
+    name_of,
+    shape_of,
+)
+from edgefleet_compiler.hub.operators import CONTROL_FLOW, QUANTISED
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.passes.record import Effects
+
+MOST_BYTES = 64 * 2**20
+"""A folded constant larger than this stays a node: a few bytes of file must not become gigabytes of memory."""
+
+_NOT_FOLDED = (
+    CONTROL_FLOW
+    | QUANTISED
+    | {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+
+
+def fold_constants(model: ir.Model) -> Effects:
+    """Replace nodes that only depend on constants by initializers."""
+    graph, effects = model.graph, Effects()
+    editor = Editor(graph)
+    effects["folded {} shape queries"] += _fold_shapes(graph, editor)
+    foldable = _foldable_nodes(graph)
+    if foldable:
+        _evaluate(graph, foldable, editor)
+        effects["folded {} constant nodes"] += len(foldable)
+    return +effects
+
+
+def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
+    folded = 0
+    for node in list(graph):
+        if node.op_type not in ("Shape", "Size") or node.outputs[0].is_graph_output() or node.inputs[0] is None:
+            continue
+        if not has_static_shape(node.inputs[0]):
+            continue
+        shape = shape_of(node.inputs[0])
+        array = (
+            np.array(shape[integer(node, "start", 0) : integer(node, "end", len(shape))], np.int64)
+            if node.op_type == "Shape"
+            else np.array(math.prod(shape), np.int64)
+        )
+        node.outputs[0].replace_all_uses_with(editor.constant(array, name_of(node.outputs[0])))
+        graph.remove(node, safe=True)
+        folded += 1
+    return folded
+
+
+def _foldable_nodes(graph: ir.Graph) -> list[ir.Node]:
+    known: set[ir.Value] = set()
+    foldable: list[ir.Node] = []
+    for node in graph:
+        inputs = [value for value in node.inputs if value is not None]
+        if (
+            node.domain == ""
+            and node.op_type not in _NOT_FOLDED
+            and all(value in known or constant(value) is not None for value in inputs)
+            and all(_is_small(value) and not value.is_graph_output() for value in node.outputs)
+        ):
+            foldable.append(node)
+            known.update(node.outputs)
+    return foldable
+
+
+def _is_small(value: ir.Value) -> bool:
+    """Whether the value may be kept in memory; one of unknown shape or type may not."""
+    if value.name == "":  # an optional output left out
+        return True
+    return has_static_shape(value) and value.dtype is not None and byte_size(value) <= MOST_BYTES
+
+
+def _evaluate(graph: ir.Graph, nodes: list[ir.Node], editor: Editor) -> None:
+    """Run the nodes in onnxruntime and put initializers where their results are used."""
+    inside = set(nodes)
+    wanted = [value for node in nodes for value in node.outputs if any(use.node not in inside for use in value.uses())]
+    feeds = {value for node in nodes for value in node.inputs if value is not None and value.is_initializer()}
+    results = Session(_program(graph, nodes, feeds, wanted), optimise=False).run({}) if wanted else {}
+    for value in wanted:
+        value.replace_all_uses_with(editor.constant(results[name_of(value)], name_of(value)))
+    graph.remove(nodes, safe=True)
+
+
+def _program(graph: ir.Graph, nodes: list[ir.Node], feeds: set[ir.Value], wanted: list[ir.Value]) -> bytes:
+    initializers = [ir.to_proto(value.const_value) for value in sorted(feeds, key=name_of) if value.const_value]
+    outputs = [ir.to_proto(value) for value in wanted]
+    proto = onnx.helper.make_graph([ir.to_proto(node) for node in nodes], "constants", [], outputs, initializers)
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
+    return bytes(onnx.helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString())

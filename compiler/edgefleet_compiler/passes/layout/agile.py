@@ -1,0 +1,112 @@
+"""Operators that work in any axis order: what ties their values to one layout, and how they adapt to it.
+
+All other operators are rigid: they read and write axes in the order that their specification names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import (
+    activation_inputs,
+    constant,
+    input_integers,
+    integer,
+    rank_of,
+)
+from edgefleet_compiler.hub.operators import BROADCASTING, UNARY
+from edgefleet_compiler.passes.layout.permutation import Permutation, inverse
+
+
+def tied_values(node: ir.Node) -> list[ir.Value]:
+    """The values of an agile node, which must share one layout; empty for a rigid node."""
+    if node.op_type not in _ADAPTERS or not _is_adaptable(node):
+        return []
+    values = [*activation_inputs(node), *(value for value in node.outputs if value.name)]
+    rank = rank_of(node.outputs[0])
+    return values if rank >= 2 and all(rank_of(value) == rank for value in values) else []
+
+
+def adapt(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """Make an agile node compute on values of this layout, by its attributes and constant inputs."""
+    _ADAPTERS[node.op_type](node, layout, editor)
+
+
+def reduced_axes(node: ir.Node, rank: int) -> frozenset[int] | None:
+    """The axes a reduction reduces; None where they are not known."""
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        axes = input_integers(node, 1)
+        return None if axes is None else frozenset(axis % rank for axis in axes)
+    return frozenset() if integer(node, "noop_with_empty_axes", 0) else frozenset(range(rank))
+
+
+def adapt_reduction(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """Let a reduction reduce the axes of its input where the layout has put them."""
+    axes = reduced_axes(node, len(layout))
+    assert axes is not None
+    moved = sorted(inverse(layout)[axis] for axis in axes)
+    node.resize_inputs(2)
+    node.replace_input_with(1, editor.constant(np.array(moved, np.int64), f"{node.name}/axes"))
+
+
+def _is_adaptable(node: ir.Node) -> bool:
+    match node.op_type:
+        case "ReduceMean":
+            rank = rank_of(node.outputs[0])
+            return integer(node, "keepdims", 1) == 1 and reduced_axes(node, rank) is not None
+        case "Pad":
+            pads = input_integers(node, 1)
+            return pads is not None and len(pads) == 2 * rank_of(node.outputs[0])
+        case "Slice":
+            return all(len(input_integers(node, index) or ()) == rank_of(node.outputs[0]) for index in range(1, 5))
+        case _:
+            return True
+
+
+def _adapt_nothing(_node: ir.Node, _layout: Permutation, _editor: Editor) -> None:
+    """Elementwise with one operand: the axes have no meaning."""
+
+
+def _adapt_constants(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """Elementwise with broadcasting: constant operands are transposed now."""
+    for index, value in enumerate(node.inputs):
+        operand = constant(value)
+        if operand is None or operand.size == 1:
+            continue
+        aligned = operand.reshape((1,) * (len(layout) - operand.ndim) + operand.shape)
+        node.replace_input_with(index, editor.constant(aligned.transpose(layout), f"{node.name}/operand"))
+
+
+def _adapt_axis(node: ir.Node, layout: Permutation, _: Editor) -> None:
+    """One axis attribute, -1 by default (Softmax) or required (Concat)."""
+    axis = integer(node, "axis", -1) % len(layout)
+    node.attributes.add(ir.AttrInt64("axis", inverse(layout)[axis]))
+
+
+def _adapt_pad(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    pads = np.array(input_integers(node, 1)).reshape(2, -1)
+    node.replace_input_with(1, editor.constant(pads[:, layout].reshape(-1), f"{node.name}/pads"))
+
+
+def _adapt_slice(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """Parameters stand for axes 0, 1, … in order, so that they permute like a shape."""
+    for index, name in ((1, "starts"), (2, "ends"), (4, "steps")):
+        numbers = np.array(input_integers(node, index), np.int64)
+        node.replace_input_with(index, editor.constant(numbers[list(layout)], f"{node.name}/{name}"))
+
+
+_ADAPTERS: dict[str, Callable[[ir.Node, Permutation, Editor], None]] = {
+    **dict.fromkeys(UNARY, _adapt_nothing),
+    **dict.fromkeys(BROADCASTING, _adapt_constants),
+    "Cast": _adapt_nothing,
+    "Identity": _adapt_nothing,
+    "Concat": _adapt_axis,
+    "Softmax": _adapt_axis,
+    "Pad": _adapt_pad,
+    "Slice": _adapt_slice,
+    "ReduceMean": adapt_reduction,
+}
