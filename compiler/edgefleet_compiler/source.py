@@ -28,6 +28,7 @@ class Source:
         format: Of the file.
         data: Its bytes.
         sha256: Of the file.
+        hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
         hub: The float hub in its normal form.
         passes: What simplification did.
         inputs: In the order of the source.
@@ -38,6 +39,7 @@ class Source:
     format: Literal["onnx", "tflite"]
     data: bytes
     sha256: str
+    hybrid: bool
     hub: ir.Model
     passes: tuple[PassRecord, ...]
     inputs: tuple[TensorInfo, ...]
@@ -60,6 +62,7 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
         format=imported.format,
         data=imported.data,
         sha256=hashlib.sha256(imported.data).hexdigest(),
+        hybrid=imported.hybrid,
         hub=imported.model,
         passes=tuple(records),
         inputs=tuple(_describe(value, _input_axes(value, imported.format)) for value in graph.inputs),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_contract.manifest import Affine
+
 # One inference's inputs by name, in the order of the source model.
 Sample = dict[str, NDArray[np.generic]]
 
@@ -20,12 +22,30 @@ class TensorInfo:
         shape: Static, the batch of 1 included.
         dtype: The stored element type.
         axes: ``"NHWC"``, ``"NCHW"``, or ``""`` where the axes have no such names.
+        quantisation: What stored integers stand for; None for plain numbers.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
     axes: str = ""
+    quantisation: Affine | None = None
+
+    def store(self, real: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Real values as they are stored: rounded to nearest, ties to even, and saturated; plain numbers as they are."""
+        if self.quantisation is None:
+            return real
+        limits = np.iinfo(self.dtype)  # type: ignore[type-var]  # only integers are quantised
+        steps = np.rint(np.asarray(real, np.float32) / np.float32(self.quantisation.scale))
+        shifted = np.clip(steps + self.quantisation.zero_point, limits.min, limits.max)
+        return np.asarray(shifted, self.dtype)
+
+    def load(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Stored values as real ones."""
+        if self.quantisation is None:
+            return stored
+        steps = stored.astype(np.float32) - np.float32(self.quantisation.zero_point)
+        return np.asarray(steps * np.float32(self.quantisation.scale))
 
     @property
     def row_shape(self) -> tuple[int, ...]:

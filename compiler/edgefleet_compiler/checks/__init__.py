@@ -1,0 +1,1 @@
+"""Checks: what an artifact computes, costs and loses, measured before anybody believes in it."""

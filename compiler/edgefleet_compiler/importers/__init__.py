@@ -25,11 +25,13 @@ class Imported:
         format: By its contents, not by its name.
         data: The bytes of the file.
         model: The raw hub.
+        hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
     """
 
     format: Literal["onnx", "tflite"]
     data: bytes
     model: ir.Model
+    hybrid: bool = False
 
 
 def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
@@ -47,9 +49,7 @@ def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> 
     data = _read(path)
     where, identifier = _TFLITE_IDENTIFIER
     if data[where] == identifier or path.suffix == ".tflite":
-        from edgefleet_compiler.importers.tflite import import_tflite  # noqa: PLC0415 - loads a large schema
-
-        return Imported("tflite", data, import_tflite(data))
+        return _import_tflite(data)
     for magic, description in _FOREIGN.items():
         if data.startswith(magic):
             raise ModelMalformed(
@@ -61,6 +61,15 @@ def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> 
     from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
 
     return Imported("onnx", data, import_onnx(data, folder=path.parent, input_shapes=input_shapes))
+
+
+def _import_tflite(data: bytes) -> Imported:
+    from edgefleet_compiler.importers.tflite import import_tflite  # noqa: PLC0415 - loads a large schema
+    from edgefleet_compiler.tflite.reader import read_tflite  # noqa: PLC0415 - as above
+
+    model = import_tflite(data)
+    hybrid = any(constant.quantisation is not None for constant in read_tflite(data).constants())
+    return Imported("tflite", data, model, hybrid)
 
 
 def _read(path: Path) -> bytes:

@@ -12,9 +12,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.runtimes.affine import AffineIo
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import ModelMalformed
+from edgefleet_contract.manifest import Affine
 
 
 class LiteRtRunner:
@@ -38,33 +38,31 @@ class LiteRtRunner:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as cause:
             raise ModelMalformed(f"LiteRT does not load the model: {cause}") from cause
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        self._affines = {entry["index"]: _affine(entry) for entry in (*self._inputs, *self._outputs)}
-        self.inputs = tuple(_describe(entry) for entry in self._inputs)
-        self.outputs = tuple(_describe(entry) for entry in self._outputs)
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.inputs = tuple(_describe(entry) for entry in inputs)
+        self.outputs = tuple(_describe(entry) for entry in outputs)
+        self._input_indices = [entry["index"] for entry in inputs]
+        self._output_indices = [entry["index"] for entry in outputs]
 
     def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """One inference on real values; see ``Runner``."""
-        for entry, value in zip(self._inputs, values, strict=True):
-            affine = self._affines[entry["index"]]
-            self._interpreter.set_tensor(entry["index"], value if affine is None else affine.store(value))
+        for tensor, index, value in zip(self.inputs, self._input_indices, values, strict=True):
+            self._interpreter.set_tensor(index, tensor.store(value))
         self._interpreter.invoke()
-        return [self._read(entry) for entry in self._outputs]
-
-    def _read(self, entry: Mapping[str, Any]) -> NDArray[np.generic]:
-        stored: NDArray[np.generic] = self._interpreter.get_tensor(entry["index"])
-        affine = self._affines[entry["index"]]
-        return stored if affine is None else affine.load(stored)
+        return [
+            tensor.load(self._interpreter.get_tensor(index))
+            for tensor, index in zip(self.outputs, self._output_indices, strict=True)
+        ]
 
 
 def _describe(entry: Mapping[str, Any]) -> TensorInfo:
-    return TensorInfo(entry["name"], tuple(int(size) for size in entry["shape"]), np.dtype(entry["dtype"]))
-
-
-def _affine(entry: Mapping[str, Any]) -> AffineIo | None:
     scale, zero_point = entry["quantization"]
-    return AffineIo(float(scale), int(zero_point), np.dtype(entry["dtype"])) if scale else None
+    return TensorInfo(
+        name=entry["name"],
+        shape=tuple(int(size) for size in entry["shape"]),
+        dtype=np.dtype(entry["dtype"]),
+        quantisation=Affine(float(scale), int(zero_point)) if scale else None,
+    )
 
 
 @contextmanager

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.runtimes.affine import AffineIo
 from edgefleet_compiler.hub.session import onnxruntime
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import ModelMalformed
+from edgefleet_contract.manifest import Affine
 
 _DTYPES: dict[str, np.dtype[np.generic]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -48,30 +48,23 @@ class OnnxRuntimeRunner:
             self._session = module.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as cause:  # onnxruntime has a class of its own for each status, below Exception
             raise ModelMalformed(f"onnxruntime does not load the model: {cause}") from cause
-        self.inputs = tuple(_describe(entry) for entry in self._session.get_inputs())
-        self.outputs = tuple(_describe(entry) for entry in self._session.get_outputs())
-        self._affines = _boundary_parameters(data)
+        parameters = _boundary_parameters(data)
+        self.inputs = tuple(_describe(entry, parameters) for entry in self._session.get_inputs())
+        self.outputs = tuple(_describe(entry, parameters) for entry in self._session.get_outputs())
 
     def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """One inference on real values; see ``Runner``."""
-        feeds = {}
-        for tensor, value in zip(self.inputs, values, strict=True):
-            affine = self._affines.get(tensor.name)
-            feeds[tensor.name] = value if affine is None else affine.store(value)
+        feeds = {tensor.name: tensor.store(value) for tensor, value in zip(self.inputs, values, strict=True)}
         results = self._session.run(None, feeds)
-        return [self._load(tensor.name, result) for tensor, result in zip(self.outputs, results, strict=True)]
-
-    def _load(self, name: str, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-        affine = self._affines.get(name)
-        return stored if affine is None else affine.load(stored)
+        return [tensor.load(result) for tensor, result in zip(self.outputs, results, strict=True)]
 
 
-def _describe(entry: Any) -> TensorInfo:
+def _describe(entry: Any, parameters: Mapping[str, Affine]) -> TensorInfo:
     shape = tuple(size if isinstance(size, int) else 1 for size in entry.shape)  # an open batch is run as 1
-    return TensorInfo(entry.name, shape, _DTYPES[entry.type])
+    return TensorInfo(entry.name, shape, _DTYPES[entry.type], quantisation=parameters.get(entry.name))
 
 
-def _boundary_parameters(data: bytes) -> dict[str, AffineIo]:
+def _boundary_parameters(data: bytes) -> dict[str, Affine]:
     """Parameters of integer inputs and outputs: those of the DequantizeLinear or QuantizeLinear at the border."""
     graph = onnx.load_model_from_string(data).graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -85,5 +78,5 @@ def _boundary_parameters(data: bytes) -> dict[str, AffineIo]:
         border = {"DequantizeLinear": node.input[:1], "QuantizeLinear": node.output[:1]}.get(node.op_type, [])
         for name in integer_io.intersection(border):
             scale, zero_point = (onnx.numpy_helper.to_array(constants[parameter]) for parameter in node.input[1:3])
-            parameters[name] = AffineIo(float(scale), int(zero_point), zero_point.dtype)
+            parameters[name] = Affine(float(scale), int(zero_point))
     return parameters

@@ -1,0 +1,131 @@
+"""The workbench: makes each hub once a scheme and each artifact once a recipe, however many targets ask for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.exports import Exported, export
+from edgefleet_compiler.passes.record import PassRecord
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
+from edgefleet_compiler.quantise.fp16 import fp16_weights
+from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.source import Source
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What came of a recipe.
+
+    Attributes:
+        recipe: What was done.
+        hub: What was exported.
+        exported: The file, its costs and its needs.
+        passes: What was done to the float hub, in order.
+    """
+
+    recipe: Recipe
+    hub: ir.Model
+    exported: Exported
+    passes: tuple[PassRecord, ...]
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the file."""
+        return self.exported.data
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called in the output folder and in the bundle."""
+        return f"model.{self.recipe.format}"
+
+
+class Workbench:
+    """Makes artifacts of one source model.
+
+    Args:
+        source: The model.
+        calibration: Typical inputs; only the int8 scheme needs them.
+        progress: Told of what takes long.
+    """
+
+    def __init__(self, source: Source, calibration: DataSet | None, progress: Progress) -> None:
+        self._source = source
+        self._calibration = calibration
+        self._progress = progress
+        self._calibrated: tuple[Ranges, PassRecord] | None = None
+        self._hubs: dict[object, ir.Model] = {}
+        self._hub_passes: dict[object, list[PassRecord]] = {}
+        self._artifacts: dict[tuple[Recipe, int | None], Artifact] = {}
+
+    def build(self, recipe: Recipe, *, max_opset: int | None) -> Artifact:
+        """The artifact of a recipe.
+
+        Args:
+            recipe: What to do.
+            max_opset: The newest opset that the target's runtime takes; None for other formats than ONNX.
+
+        Raises:
+            OperatorUnsupported: The format does not have all operators.
+            RecipeUnfit: Integer inputs or outputs were asked for, and one stays in float.
+            DataMalformed: A case of the calibration set cannot be used.
+        """
+        key = (recipe, max_opset)
+        if key not in self._artifacts:
+            hub, passes = self._hub(recipe)
+            records = list(passes)
+            with _recorded(records, f"export {recipe.format}", "the artifact"):
+                exported = export(hub, recipe, max_opset=max_opset)
+            self._artifacts[key] = Artifact(recipe, hub, exported, tuple(records))
+        return self._artifacts[key]
+
+    def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:
+        """The float model in the format of another recipe, to time that one's artifact against."""
+        plain = Recipe(scheme="float", format=like.format, io="float", io_layout=like.io_layout, seed=like.seed)
+        return self.build(plain, max_opset=max_opset)
+
+    def _hub(self, recipe: Recipe) -> tuple[ir.Model, list[PassRecord]]:
+        """The hub of a scheme, made once, and what was done to the float hub to get it."""
+        key = (recipe.scheme, recipe.int8)
+        if key not in self._hubs:
+            records: list[PassRecord] = []
+            self._hubs[key] = self._make_hub(recipe, records)
+            self._hub_passes[key] = records
+        return self._hubs[key], self._hub_passes[key]
+
+    def _make_hub(self, recipe: Recipe, records: list[PassRecord]) -> ir.Model:
+        if recipe.int8 is not None:
+            ranges = self._calibrate(records)
+            scheme = Int8Scheme(per_channel_fully_connected=recipe.int8.fully_connected == "per-channel")
+            with _recorded(records, "quantise int8", f"fully connected weights {recipe.int8.fully_connected}"):
+                return quantise_int8(self._source.hub, ranges, scheme)
+        if recipe.scheme == "fp16":
+            with _recorded(records, "narrow weights", "weights in 16 bits"):
+                return fp16_weights(self._source.hub)
+        return self._source.hub
+
+    def _calibrate(self, records: list[PassRecord]) -> Ranges:
+        data = self._calibration
+        assert data is not None, "recipes are checked against the options before anything is built"
+        if self._calibrated is None:
+            self._progress.stage("calibrating", data.n)
+            with _recorded(records, "calibrate", f"min-max of {data.n} cases"):
+                ranges = calibrate(self._source.hub, data.samples(), lambda _: self._progress.advance())
+            self._calibrated = ranges, records[-1]
+        else:
+            records.append(self._calibrated[1])
+        return self._calibrated[0]
+
+
+@contextmanager
+def _recorded(records: list[PassRecord], name: str, effect: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    records.append(PassRecord(name, time.perf_counter() - start, effect))

@@ -1,0 +1,138 @@
+"""Layers: what each costs in bytes, and how true its output still is.
+
+Both hubs are run on the same cases with every inner value as an output; nodes are matched by name, so that a layer's
+figure holds all the noise that gathered up to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.hub.graph import byte_size, constant, name_of
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.tensors import Sample
+
+_WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One layer of the artifact, by its name in the source.
+
+    Attributes:
+        name: Of the source's node.
+        operator: ONNX operator.
+        sqnr_db: Signal to noise ratio of its output against the float hub, the mean over the cases removed; None
+            where nothing differs, or nothing varies.
+        bytes: Its constants in the artifact.
+        cause: Why it is as bad as it is, where that is known.
+    """
+
+    name: str
+    operator: str
+    sqnr_db: float | None
+    bytes: int
+    cause: str | None
+
+
+def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]) -> list[Layer]:
+    """The layers of a hub beside the float hub that it came from.
+
+    Args:
+        float_hub: The reference.
+        hub: The hub that was exported: quantised, with narrow weights, or the reference itself.
+        samples: A few cases.
+    """
+    references = {name_of_node(node): name_of(node.outputs[0]) for node in float_hub.graph}
+    nodes = [node for node in hub.graph if node.op_type not in _WRAPPERS and name_of_node(node) in references]
+    pairs = {name_of_node(node): (references[name_of_node(node)], name_of(_stored(node.outputs[0]))) for node in nodes}
+    ratios = {} if hub is float_hub else _ratios(float_hub, hub, pairs, samples)
+    return [
+        Layer(
+            name=name_of_node(node),
+            operator=node.op_type,
+            sqnr_db=ratios.get(name_of_node(node)),
+            bytes=sum(byte_size(value) for value in _constants(node)),
+            cause=_cause(node, hub, float_hub),
+        )
+        for node in nodes
+    ]
+
+
+def name_of_node(node: ir.Node) -> str:
+    """The name of a node; every hub node has one."""
+    assert node.name
+    return node.name
+
+
+def _stored(value: ir.Value) -> ir.Value:
+    """What the consumers of a value see: behind its QuantizeLinear and DequantizeLinear, if it has them."""
+    for quantise in value.consumers():
+        if quantise.op_type == "QuantizeLinear":
+            for dequantise in quantise.outputs[0].consumers():
+                return dequantise.outputs[0]
+    return value
+
+
+def _constants(node: ir.Node) -> list[ir.Value]:
+    """The constants that a node owns, through the nodes that dequantise or widen them."""
+    found = []
+    for value in node.inputs:
+        if value is None:
+            continue
+        if constant(value) is not None:
+            found.append(value)
+            continue
+        producer = value.producer()
+        if producer is not None and producer.op_type in _WRAPPERS and constant(producer.inputs[0]) is not None:
+            found += [parameter for parameter in producer.inputs if constant(parameter) is not None and parameter]
+    return found
+
+
+def _cause(node: ir.Node, hub: ir.Model, float_hub: ir.Model) -> str | None:
+    quantised = any(other.op_type == "QuantizeLinear" for other in hub.graph)
+    if hub is float_hub or not quantised or _stored(node.outputs[0]) is not node.outputs[0]:
+        return None
+    followers = {consumer.op_type for consumer in node.outputs[0].consumers()}
+    return None if followers & {"Relu", "Clip"} else "left in float: it has no int8 form"
+
+
+def _ratios(
+    float_hub: ir.Model, hub: ir.Model, pairs: dict[str, tuple[str, str]], samples: Iterable[Sample]
+) -> dict[str, float]:
+    reference = Session(_with_outputs(float_hub, {first for first, _ in pairs.values()}))
+    compiled = Session(_with_outputs(hub, {second for _, second in pairs.values()}))
+    gathered: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {name: [] for name in pairs}
+    for sample in samples:
+        expected, seen = reference.run(sample), compiled.run(sample)
+        for name, (first, second) in pairs.items():
+            gathered[name].append((_flat(expected[first]), _flat(seen[second])))
+    ratios = {name: _decibels(cases) for name, cases in gathered.items()}
+    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+
+
+def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:
+    """A copy whose values of the given names are outputs as well."""
+    copy = ir.from_proto(ir.to_proto(model))
+    present = {value.name for value in copy.graph.outputs}
+    for node in copy.graph:
+        for value in node.outputs:
+            if value.name in names and value.name not in present:
+                copy.graph.outputs.append(value)
+    return copy
+
+
+def _flat(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    return values.reshape(-1).astype(np.float64)
+
+
+def _decibels(cases: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> float | None:
+    expected, seen = (np.stack(column) for column in zip(*cases, strict=True))
+    signal = float(np.square(expected - expected.mean(axis=0)).sum())
+    noise = float(np.square(expected - seen).sum())
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

@@ -1,0 +1,126 @@
+"""One pass over the evaluation cases: parity against source and hub, and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.artifact import Artifact
+from edgefleet_compiler.checks.accuracy import Accuracy, accuracy_of
+from edgefleet_compiler.checks.alignment import AlignedRunner
+from edgefleet_compiler.checks.exactness import Model, require_same
+from edgefleet_compiler.checks.metrics import choose_metric
+from edgefleet_compiler.checks.parity import Parity, ParityMeter
+from edgefleet_compiler.checks.runtimes import Execution, open_runner
+from edgefleet_compiler.data.evaluation import Evaluation
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.source import Source
+from edgefleet_compiler.tensors import Sample
+
+_HUB_CASES = 256  # for parity with the hub; the source is run on every case for accuracy's sake anyway
+_EXACTNESS_CASES = 16
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an artifact computes, compared.
+
+    Attributes:
+        parity: Against the source, then against the float hub.
+        accuracy: None on random inputs.
+    """
+
+    parity: list[Parity]
+    accuracy: Accuracy | None
+
+
+class Examiner:
+    """Measures artifacts of one source on the same cases.
+
+    Args:
+        source: The model.
+        evaluation: The cases.
+        metric: The metric's name, or None for the default.
+        seed: Of resampling.
+        progress: Told of each case.
+    """
+
+    def __init__(
+        self, source: Source, evaluation: Evaluation, metric: str | None, seed: int, progress: Progress
+    ) -> None:
+        self.evaluation = evaluation
+        self._source = source
+        self._metric = metric
+        self._seed = seed
+        self._progress = progress
+        self._measured: dict[tuple[bytes, Execution], Measurement] = {}
+        self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
+        self.source_runner = AlignedRunner(open_runner(source.data, source.format), source.inputs, source.outputs)
+        self._hub = hub_model(Session(source.hub))
+
+    def check_import(self) -> None:
+        """Believe the hub only once it has computed what the source computes.
+
+        Raises:
+            ParityLost: It does not.
+        """
+        what = "the imported hub and the source model"
+        require_same(self.source_runner.run, self._hub, self.cases, exact=not self._source.hybrid, what=what)
+
+    def open(self, artifact: Artifact, execution: Execution) -> AlignedRunner:
+        """An artifact, ready to be run on cases in the source's axes."""
+        runner = open_runner(artifact.data, artifact.recipe.format, execution=execution)
+        return AlignedRunner(runner, self._source.inputs, self._source.outputs, artifact.exported.stored_axes)
+
+    def check_export(self, artifact: Artifact, execution: Execution) -> None:
+        """Believe an artifact only once it has computed what the hub that it was exported from computes.
+
+        Raises:
+            ParityLost: It does not.
+        """
+        reference, exact = hub_model(Session(artifact.hub)), artifact.recipe.scheme != "int8"
+        runner = self.open(artifact, execution)
+        require_same(reference, runner.run, self.cases, exact=exact, what="the artifact and the hub it was made from")
+
+    def measure(self, artifact: Artifact, execution: Execution) -> Measurement:
+        """Run source, hub and artifact over the cases.
+
+        Raises:
+            DataMalformed: A case that cannot be used, or labels that the metric cannot use.
+            UsageMalformed: No such metric.
+        """
+        key = (artifact.data, execution)
+        if key not in self._measured:
+            self._measured[key] = self._measure(self.open(artifact, execution))
+        return self._measured[key]
+
+    def _measure(self, artifact: AlignedRunner) -> Measurement:
+        data, origin = self.evaluation.data, self.evaluation.origin
+        metric = None if origin == "random" else choose_metric(self._metric, data)
+        against_source, against_hub = ParityMeter("source"), ParityMeter("hub")
+        self._progress.stage("measuring", data.n)
+        for index, sample in enumerate(data.samples()):
+            reference, compiled = self.source_runner.run(sample), artifact.run(sample)
+            against_source.add(reference, compiled)
+            if index < _HUB_CASES:
+                against_hub.add(self._hub(sample), compiled)
+            if metric is not None:
+                metric.add(index, next(iter(sample.values())), reference[0], compiled[0])
+            self._progress.advance()
+        accuracy = None
+        if metric is not None and origin != "random":
+            accuracy = accuracy_of(metric.name, metric.result(self._seed), data.n, origin)
+        return Measurement([against_source.result(), against_hub.result()], accuracy)
+
+
+def hub_model(session: Session) -> Model:
+    """A hub session as a function of a case."""
+
+    def run(sample: Sample) -> Sequence[NDArray[np.generic]]:
+        return list(session.run(sample).values())
+
+    return run

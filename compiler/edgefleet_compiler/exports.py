@@ -1,0 +1,95 @@
+"""One exported file with what it costs and needs, whichever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from edgefleet_compiler.exporters.onnx import export_onnx
+from edgefleet_compiler.exporters.tflite import export_tflite
+from edgefleet_compiler.hub.graph import OPSET
+from edgefleet_compiler.lower import lower
+from edgefleet_compiler.lowered.costs import macs, weights_bytes
+from edgefleet_compiler.lowered.graph import LoweredGraph
+from edgefleet_compiler.lowered.memory import MemoryPlan, plan_memory
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_contract.errors import OperatorUnsupported
+
+_TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+        data: The bytes of the file.
+        operators: Names of the operators that its runtime needs, sorted.
+        stored_axes: For each input or output in another axis order than the source's: the source's axes in its order.
+        weights_bytes: Constants in the file.
+        macs: Multiply-accumulates of one inference; None where the model cannot be lowered.
+        memory: The plan for its activations; None as above.
+    """
+
+    data: bytes
+    operators: tuple[str, ...]
+    stored_axes: Mapping[str, tuple[int, ...]]
+    weights_bytes: int
+    macs: int | None
+    memory: MemoryPlan | None
+
+
+def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
+    """Export a hub in the recipe's format.
+
+    Args:
+        hub: Made by the recipe's scheme.
+        recipe: Says the format, and the type and axis order of inputs and outputs.
+        max_opset: The newest opset that the target's runtime takes; None for other formats than ONNX.
+
+    Raises:
+        OperatorUnsupported: The format does not have all operators.
+        RecipeUnfit: Integer inputs or outputs were asked for, and one stays in float.
+    """
+    if recipe.format == "tflite":
+        data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
+        operators = {operator.kind for operator in lowered.operators}
+        return _with_costs(data, operators, lowered.stored_axes, weights_bytes(lowered), lowered)
+    data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout)
+    graph = onnx.load_model_from_string(data).graph
+    operators = {node.op_type for node in graph.node}
+    constants = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
+    stored_axes = _freed_axes(hub.graph) if recipe.io_layout == "native" else {}
+    return _with_costs(data, operators, stored_axes, constants, _lowered_for_costs(hub, recipe))
+
+
+def _with_costs(
+    data: bytes,
+    operators: set[str],
+    stored_axes: Mapping[str, tuple[int, ...]],
+    constants: int,
+    lowered: LoweredGraph | None,
+) -> Exported:
+    return Exported(
+        data=data,
+        operators=tuple(sorted(operators)),
+        stored_axes=stored_axes,
+        weights_bytes=constants,
+        macs=None if lowered is None else macs(lowered),
+        memory=None if lowered is None else plan_memory(lowered),
+    )
+
+
+def _lowered_for_costs(hub: ir.Model, recipe: Recipe) -> LoweredGraph | None:
+    """An ONNX model as a lowered graph, whose costs can be counted; None where it has operators that TFLite lacks."""
+    try:
+        return lower(hub, io=recipe.io, io_layout=recipe.io_layout)
+    except OperatorUnsupported:
+        return None
+
+
+def _freed_axes(graph: ir.Graph) -> dict[str, tuple[int, ...]]:
+    raise NotImplementedError

@@ -1,0 +1,99 @@
+"""``report.json``: its fields are a contract (design, section 4.1); a change of meaning raises ``SCHEMA_VERSION``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from edgefleet_compiler.checks.accuracy import Accuracy
+from edgefleet_compiler.checks.budget import BudgetLine
+from edgefleet_compiler.checks.latency import Latency
+from edgefleet_compiler.checks.layers import Layer
+from edgefleet_compiler.checks.parity import Parity
+
+SCHEMA_VERSION = 1
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """The model that was compiled."""
+
+    path: str
+    sha256: str
+    format: str
+    bytes: int
+
+
+class ArtifactFile(msgspec.Struct, frozen=True):
+    """The artifact that was written; ``path`` is absolute."""
+
+    path: str
+    format: str
+    bytes: int
+    sha256: str
+
+
+class BundleFile(msgspec.Struct, frozen=True):
+    """The bundle that was written; ``path`` is absolute, ``digest`` its identity, ``sha256`` that of the file."""
+
+    path: str
+    bytes: int
+    sha256: str
+    digest: str
+
+
+class PassEntry(msgspec.Struct, frozen=True):
+    """One pass, the seconds it took and what it did."""
+
+    name: str
+    seconds: float
+    effect: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a compilation for one target found out.
+
+    Attributes:
+        source: The model that was compiled.
+        target: Name of the target profile.
+        recipe: The scheme that was applied.
+        artifact: None where none could be made.
+        bundle: None where the verdict is "refused".
+        weights_bytes: Constants in the artifact.
+        peak_ram_bytes: Activations at their peak; None where no planner takes the model.
+        peak_ram_of: The planner that says so.
+        macs: Multiply-accumulates of one inference; None as above.
+        passes: In the order in which they ran.
+        parity: Against the source and against the float hub.
+        accuracy: None without data.
+        latency: None without evidence from the target itself.
+        layers: By the names of the source.
+        budget: Each limit, and whether it is kept.
+        verdict: "refused" if any gate said no.
+        refusals: The gates that said no, as their errors' JSON.
+        warnings: What a person should know, in sentences.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    source: SourceFile
+    target: str
+    recipe: str | None
+    artifact: ArtifactFile | None
+    bundle: BundleFile | None
+    weights_bytes: int | None
+    peak_ram_bytes: int | None
+    peak_ram_of: str | None
+    macs: int | None
+    passes: list[PassEntry]
+    parity: list[Parity]
+    accuracy: Accuracy | None
+    latency: Latency | None
+    layers: list[Layer]
+    budget: list[BudgetLine]
+    verdict: Literal["accepted", "refused"]
+    refusals: list[dict[str, Any]]
+    warnings: list[str]
+
+    def as_json(self) -> bytes:
+        """The report as indented JSON; every number in it is finite."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
