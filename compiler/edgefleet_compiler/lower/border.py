@@ -56,9 +56,10 @@ def give_outputs(values: Sequence[ir.Value], lowering: Lowering, io: Io, io_layo
         if graph.tensors[tensor].is_constant or tensor in graph.inputs or tensor in graph.outputs:
             tensor = _copied(tensor, lowering, name_of(value))
         graph.outputs.append(tensor)
-        graph.rename(tensor, name_of(value))
         if layout.moves:
             graph.stored_axes[name_of(value)] = layout.axes
+    for value, tensor in zip(values, list(graph.outputs), strict=True):
+        graph.rename(tensor, name_of(value))
 
 
 def _stored(value: ir.Value, lowering: Lowering) -> Stored:

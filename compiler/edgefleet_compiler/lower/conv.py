@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.site import Site
 from edgefleet_compiler.lower.window import finish_image, image_input, padded, window_of
-from edgefleet_compiler.lowered.graph import AttributeValue
+from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
 def lower_conv(site: Site) -> None:
@@ -13,9 +15,7 @@ def lower_conv(site: Site) -> None:
 
     Padding becomes an operator of its own here; ``lowered.fold_padding`` makes it SAME where that is the same.
     """
-    weight, bias = site.constant(1), site.constant(2)
-    if weight is None or (bias is None and site.value(2) is not None):
-        site.refuse("its weights or biases are computed at run time")
+    weight, bias = constant_operands(site)
     kernel = weight.stored.shape[2:]
     window = window_of(site, kernel)
     groups = site.node.attributes.get_int("group", 1)
@@ -29,10 +29,31 @@ def lower_conv(site: Site) -> None:
     }
     if depthwise:
         attributes["depth_multiplier"] = weight.stored.shape[0] // groups
-    operands: list[str | None] = [padded(site, image_input(site), window), site.add_operand(filters)]
-    if bias is not None:
-        operands.append(site.add_operand(bias))
+    image = padded(site, image_input(site), window)
+    operands: list[str | None] = [image, site.add_operand(filters), site.add_operand(bias or _no_bias(site, weight))]
     finish_image(site, "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", operands, attributes)
+
+
+def constant_operands(site: Site) -> tuple[Constant, Constant | None]:
+    """The weights and the biases of a Conv or Gemm.
+
+    Raises:
+        Unsupported: They are no constants.
+    """
+    weight, bias = site.constant(1), site.constant(2)
+    if weight is None or (bias is None and site.value(2) is not None):
+        site.refuse("its weights or biases are computed at run time")
+    return weight, bias
+
+
+def _no_bias(site: Site, weight: Constant) -> Constant:
+    """Zeros: LiteRT's CONV_2D does not load without biases, although they are optional in its schema."""
+    outputs = weight.stored.shape[0]
+    given, filters = site.input_parameters(), weight.quantisation
+    if not site.integer or given is None or filters is None:
+        return Constant("no_bias", np.zeros(outputs, np.float32))
+    scale = (given.scale.astype(np.float64) * filters.scale).astype(np.float32)
+    return Constant("no_bias", np.zeros(outputs, np.int32), Quantisation(scale, np.zeros(scale.shape, np.int64)))
 
 
 def _as_image_filters(weight: Constant) -> Constant:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.lower.constants import Constant
+from edgefleet_compiler.lower.conv import constant_operands
 from edgefleet_compiler.lower.layout import Demand, Layout, Need
 from edgefleet_compiler.lower.site import Site
 
@@ -18,9 +19,7 @@ def gemm_demand(_: ir.Node) -> Demand:
 
 def lower_gemm(site: Site) -> None:
     """Lower a Gemm in normal form: alpha = beta = 1, no transposed input, weights of shape (out, in)."""
-    weight, bias = site.constant(1), site.constant(2)
-    if weight is None or (bias is None and site.value(2) is not None):
-        site.refuse("its weights or biases are computed at run time")
+    weight, bias = constant_operands(site)
     stored = site.input_as_stored()
     weight = _permuted(weight, rows=site.output_layout, columns=stored.layout)
     operands: list[str | None] = [stored.tensor, site.add_operand(weight)]

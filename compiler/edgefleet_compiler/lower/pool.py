@@ -15,7 +15,7 @@ from edgefleet_compiler.lowered.graph import AttributeValue
 
 def lower_max_pool(site: Site) -> None:
     """Lower MaxPool; padding never wins, so it is the lowest value there is."""
-    if any(output.uses() for output in site.node.outputs[1:]):
+    if any(output.uses() or output.is_graph_output() for output in site.node.outputs[1:]):
         site.refuse("its indices are used; TFLite's MAX_POOL_2D has none")
     window = window_of(site, site.ints("kernel_shape", ()))
     lowest = site.add_like_output("lowest", np.array([np.finfo(np.float32).min], np.float32))

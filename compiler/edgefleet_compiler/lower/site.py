@@ -117,13 +117,17 @@ class Site:
 
     def input(self, index: int = 0) -> str:
         """The tensor of activation ``index`` in the order and type in which the node computes."""
-        value = self.value(index)
-        assert value is not None
         if not self.integer:
             return self.input_stored_by(None, index)
         if self._rule.shares_parameters:
             return self.input_stored_by(self.output_quantisation, index)
-        return self.input_stored_by(self._lowering.parameters(value), index)
+        return self.input_stored_by(self.input_parameters(index), index)
+
+    def input_parameters(self, index: int = 0) -> Quantisation | None:
+        """The parameters of activation ``index`` as its producer stored it; None for a float tensor."""
+        value = self.value(index)
+        assert value is not None
+        return self._lowering.parameters(value)
 
     def input_stored_by(self, quantisation: Quantisation | None, index: int = 0) -> str:
         """The tensor of activation ``index`` as int8 with the given parameters; as float32 without."""

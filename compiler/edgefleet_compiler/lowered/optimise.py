@@ -9,8 +9,17 @@ from edgefleet_compiler.lowered.fold_padding import fold_padding
 from edgefleet_compiler.lowered.fuse_activations import fuse_activations
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.merge_reshapes import merge_reshapes
+from edgefleet_compiler.lowered.raise_clamps import raise_clamps
 
-PASSES = (cancel_transposes, merge_reshapes, fold_padding, fuse_activations, drop_flattens, remove_dead_code)
+PASSES = (
+    raise_clamps,
+    cancel_transposes,
+    merge_reshapes,
+    fold_padding,
+    fuse_activations,
+    drop_flattens,
+    remove_dead_code,
+)
 
 
 def optimise(graph: LoweredGraph) -> None:
