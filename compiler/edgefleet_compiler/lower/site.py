@@ -165,7 +165,7 @@ class Site:
         quantisation = self.output_quantisation
         if quantisation is None:
             return self._lowering.add_constant(base, real)
-        steps = np.rint(real / quantisation.scale[0]) + quantisation.zero_point[0]
+        steps = np.rint(real.astype(np.float64) / quantisation.scale[0]) + quantisation.zero_point[0]
         return self._lowering.add_constant(base, np.clip(steps, -128, 127).astype(np.int8), quantisation)
 
     def emit(
