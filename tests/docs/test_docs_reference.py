@@ -1,0 +1,54 @@
+"""The documentation is true: reference pages are what the code says, and links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def writer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["errors.md", "topics.md", "command-line.md"])
+def test_the_reference_page_is_what_the_code_says(name: str) -> None:
+    committed = (ROOT / "docs" / "reference" / name).read_text()
+    assert committed == writer().pages()[name], "run: python scripts/reference.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    names = set(re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text()))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert names
+    assert [name for name in sorted(names) if f"def {name}(" not in sources] == []
+
+
+def test_every_setting_read_from_the_environment_is_documented() -> None:
+    code = "".join(
+        path.read_text()
+        for folder in ("cli", "compiler", "agent", "fleet_server", "hardware", "contract")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    documented = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    used = set(re.findall(r'"(EDGEFLEET_[A-Z_]+)"', code))
+    assert used
+    assert [name for name in sorted(used) if f"`{name}`" not in documented] == []
