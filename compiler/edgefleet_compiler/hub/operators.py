@@ -28,3 +28,14 @@ UNARY = frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip"})
 
 BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 """Elementwise operators whose operands broadcast."""
+
+PARAMETERS: dict[str, tuple[int, ...]] = {
+    "BatchNormalization": (1, 2, 3, 4),
+    "Clip": (1, 2),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Pad": (1, 2, 3),
+    "ReduceMean": (1,),
+    "Slice": (1, 2, 3, 4),
+}
+"""Which inputs must be constants: no runtime here can plan for weights or axes that come with the data."""

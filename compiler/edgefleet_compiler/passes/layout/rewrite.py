@@ -148,7 +148,8 @@ class LayoutRewriter:
         if output not in self._shapes:
             return
         self._write(output, self._identity(output) if writing is None else self._assignment.layouts[output])
-        node.replace_input_with(1, shape_constant(self._editor, shape_of(output), name_of(output)))
+        if shape_of(output) != self._shapes[output]:
+            node.replace_input_with(1, shape_constant(self._editor, shape_of(output), name_of(output)))
 
     def _restore_outputs(self) -> None:
         """Give the graph's outputs the source's order and names."""

@@ -1,0 +1,129 @@
+"""ONNX files into the hub: checked, converted to one opset, with static shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+from onnx import inliner, version_converter
+
+from edgefleet_compiler.hub.graph import IR_VERSION, OPSET
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.importers.onnx_external import load_external_data
+from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
+from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
+from edgefleet_compiler.passes.names import name_nodes
+from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+
+OLDEST_OPSET = 7
+"""Before it, broadcasting was an attribute, and BatchNormalization computed something else by default."""
+
+
+def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
+    """The raw hub of an ONNX model.
+
+    Args:
+        data: The whole file.
+        folder: Where it lies; external data is read from this folder and nowhere else.
+        input_shapes: Shapes of inputs whose dimensions the model leaves open. A batch left open becomes 1.
+
+    Returns:
+        Opset 21; every value has a type and a static shape; nodes have unique names.
+
+    Raises:
+        ModelMalformed: The file is no ONNX model, is truncated or contradicts itself.
+        InputError: An input has dimensions left open, or ``input_shapes`` names what is not there.
+        OperatorUnsupported: Operators, element types or opsets that the compiler does not take; all nodes are named.
+    """
+    proto = _parse(data)
+    _check_opset(proto)
+    load_external_data(proto, folder)
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    _check(proto)
+    _drop_default_inputs(proto.graph)
+    refuse_unsupported(proto.graph)
+    proto = _convert(proto)
+    fix_input_shapes(proto.graph, input_shapes)
+    model = infer_static_shapes(proto)
+    name_nodes(model)
+    refuse_left_over(model.graph)
+    _check_loads(model)
+    return model
+
+
+def _parse(data: bytes) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as cause:
+        raise ModelMalformed(
+            "The file is no ONNX model, or is truncated: it does not decode as protobuf",
+            expected="a serialised onnx.ModelProto",
+        ) from cause
+    if not proto.graph.node or not proto.graph.output:
+        raise ModelMalformed(
+            f"The file has a graph of {len(proto.graph.node)} nodes and {len(proto.graph.output)} outputs",
+            expected="an ONNX model with at least one of each",
+        )
+    return proto
+
+
+def _check_opset(proto: onnx.ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ModelMalformed("The model names no opset of ONNX's own operators", expected="an opset_import of ai.onnx")
+    if not OLDEST_OPSET <= versions[0] <= newest:
+        raise OperatorUnsupported(
+            f"The model uses opset {versions[0]}",
+            expected=f"opset {OLDEST_OPSET} to {newest}",
+            remedy=f"Export it again with opset {OPSET}.",
+            opset=versions[0],
+        )
+
+
+def _check(proto: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as cause:
+        raise ModelMalformed(f"The model is no valid ONNX: {_first_line(cause)}") from cause
+
+
+def _drop_default_inputs(graph: onnx.GraphProto) -> None:
+    """Take initializers out of the inputs: IR versions before 4 list each there, later ones as overridable defaults."""
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    del graph.input[:]
+    graph.input.extend(inputs)
+
+
+def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
+    # Newer IR versions add fields only; the converter and onnxruntime want one that knows the opset.
+    proto.ir_version = IR_VERSION
+    version = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    if version != OPSET:
+        try:
+            proto = version_converter.convert_version(proto, OPSET)
+        except (RuntimeError, ValueError) as cause:
+            raise OperatorUnsupported(
+                f"The model cannot be converted from opset {version} to {OPSET}: {_first_line(cause)}",
+                remedy=f"Export it again with opset {OPSET}.",
+                opset=version,
+            ) from cause
+    proto.ir_version = IR_VERSION
+    return proto
+
+
+def _check_loads(model: ir.Model) -> None:
+    try:
+        Session(model, optimise=False)
+    except Exception as cause:
+        raise ModelMalformed(f"onnxruntime cannot load the model: {_first_line(cause)}") from cause
+
+
+def _first_line(cause: Exception) -> str:
+    return str(cause).strip().split("\n", maxsplit=1)[0]

@@ -1,0 +1,118 @@
+"""Which nodes of an ONNX model the compiler cannot take: all are told at once, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import onnx
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.graph import constant
+from edgefleet_compiler.hub.operators import CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
+from edgefleet_contract.errors import OperatorUnsupported
+
+_ELEMENT_TYPES = frozenset({
+    ir.DataType.FLOAT, ir.DataType.INT32, ir.DataType.INT64, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.BOOL,
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A node that cannot be taken, and why."""
+
+    node: str
+    operator: str
+    reason: str
+
+
+def refuse_unsupported(graph: onnx.GraphProto) -> None:
+    """Refuse operators by their kind, before anything is converted.
+
+    Nodes that only compute constants, shapes of values included, may be of any kind: they are folded.
+
+    Raises:
+        OperatorUnsupported: There are such operators, or the model is quantised already.
+    """
+    if graph.sparse_initializer:
+        names = [tensor.values.name for tensor in graph.sparse_initializer]
+        raise OperatorUnsupported(
+            f"The model has sparse constants: {', '.join(names)}", expected="dense ones", constants=names
+        )
+    quantised = [node for node in graph.node if node.op_type in QUANTISED]
+    if quantised:
+        raise OperatorUnsupported(
+            f"The model is quantised already: {_names(_name(node) for node in quantised)}",
+            expected="a float model",
+            remedy="Compile the float model that it was made from; the compiler quantises it.",
+            operators=[{"node": _name(node), "operator": node.op_type} for node in quantised],
+        )
+    _refuse([Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))])
+
+
+def refuse_left_over(graph: ir.Graph) -> None:
+    """Refuse what only shows once shapes are known and constants folded.
+
+    Raises:
+        OperatorUnsupported: Nodes whose parameters are no constants, or that compute with other element types.
+    """
+    refusals = []
+    for node in graph:
+        name = node.name or ""
+        if node.op_type not in SUPPORTED:
+            refusals.append(Refusal(name, node.op_type, "too large to fold into a constant"))
+        for index in PARAMETERS.get(node.op_type, ()):
+            value = node.inputs[index] if index < len(node.inputs) else None
+            if value is not None and constant(value) is None:
+                refusals.append(Refusal(name, node.op_type, f"its input {index} ({value.name!r}) is no constant"))
+        refusals += [
+            Refusal(name, node.op_type, f"{value.name!r} has elements of type {value.dtype}")
+            for value in node.outputs
+            if value.name and value.dtype not in _ELEMENT_TYPES
+        ]
+    _refuse(refusals)
+
+
+def _at_run_time(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
+    """The nodes that depend on the graph's inputs by more than their shapes."""
+    variable = {value.name for value in graph.input}
+    for node in graph.node:
+        carries_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        if carries_graph or (node.op_type not in ("Shape", "Size") and variable.intersection(node.input)):
+            variable.update(name for name in node.output if name)
+            yield node
+
+
+def _reason(node: onnx.NodeProto) -> str:
+    if node.domain not in ("", "ai.onnx"):
+        return f"an operator of the domain {node.domain!r}"
+    if node.op_type in CONTROL_FLOW:
+        return "control flow"
+    return "" if node.op_type in SUPPORTED else "no such operator in the compiler"
+
+
+def _refuse(refusals: Sequence[Refusal]) -> None:
+    if not refusals:
+        return
+    told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
+    raise OperatorUnsupported(
+        f"{len(refusals)} operators cannot be compiled: {told}",
+        expected=f"operators among {', '.join(sorted(SUPPORTED))}",
+        remedy="Replace these layers in the source model.",
+        operators=[asdict(refusal) for refusal in refusals],
+    )
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return str(node.name or next((name for name in node.output if name), node.op_type))
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    return str(node.op_type) if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+
+
+def _names(names: Iterable[str]) -> str:
+    """The first names, and how many more."""
+    told = list(names)
+    few = ", ".join(repr(name) for name in told[:5])
+    return few if len(told) <= 5 else f"{few} and {len(told) - 5} more"

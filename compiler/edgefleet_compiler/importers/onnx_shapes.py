@@ -1,0 +1,130 @@
+"""Static shapes: inputs get every dimension, and all other values follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape, shape_of
+from edgefleet_compiler.passes.constants import constants_to_initializers
+from edgefleet_compiler.passes.fold_constants import fold_constants
+from edgefleet_contract.errors import InputError, ModelMalformed, OperatorUnsupported
+
+MOST_BYTES = 2**30
+"""A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
+
+MOST_ROUNDS = 8
+"""Shapes make constants foldable, which make more shapes known; exporters need two or three rounds."""
+
+
+def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Write the given shapes into the inputs; an open first dimension, the batch, becomes 1.
+
+    Raises:
+        InputError: A dimension stays open, or a given shape has no input or does not fit it.
+        ModelMalformed: An input is no tensor.
+    """
+    names = [value.name for value in graph.input]
+    unknown = sorted(set(input_shapes) - set(names))
+    if unknown:
+        raise InputError(
+            f"The model has no input {unknown[0]!r}", expected=f"one of {', '.join(map(repr, names))}", input=unknown[0]
+        )
+    for value in graph.input:
+        if value.type.WhichOneof("value") != "tensor_type":
+            raise ModelMalformed(f"The input {value.name!r} is no tensor")
+        tensor_type = value.type.tensor_type
+        open_shape = _open_shape(tensor_type) if tensor_type.HasField("shape") else None
+        shape = _fixed(value.name, open_shape, input_shapes.get(value.name))
+        tensor_type.shape.CopyFrom(onnx.helper.make_tensor_type_proto(tensor_type.elem_type, shape).tensor_type.shape)
+    # Shapes noted for other values may name dimensions that are no more open.
+    del graph.value_info[:]
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
+def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
+    """The model with a static shape for every value; what the shapes make constant is folded on the way.
+
+    Raises:
+        ModelMalformed: Shapes contradict each other, or a value is empty or larger than ``MOST_BYTES``.
+        OperatorUnsupported: Shapes that depend on the data.
+    """
+    for _ in range(MOST_ROUNDS):
+        try:
+            proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as cause:
+            text = str(cause).strip().split("\n", maxsplit=1)[0]
+            raise ModelMalformed(f"The model's shapes contradict each other: {text}") from cause
+        model = ir.from_proto(proto)
+        _check_sizes(model.graph)
+        constants_to_initializers(model)
+        folded = fold_constants(model)
+        open_nodes = [node for node in model.graph if not all(_is_known(value) for value in node.outputs)]
+        if not open_nodes:
+            return model
+        if not folded:
+            break
+        proto = ir.to_proto(model)
+    told = "; ".join(f"{node.name or node.outputs[0].name!r} ({node.op_type})" for node in open_nodes)
+    raise OperatorUnsupported(
+        f"The shapes of {len(open_nodes)} nodes depend on the data: {told}",
+        expected="shapes that follow from the shapes of the inputs",
+        operators=[{"node": node.name or "", "operator": node.op_type} for node in open_nodes],
+    )
+
+
+def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:
+    """The dimensions as far as they are known. Some exporters write an open one as 0 or -1."""
+    return [dimension.dim_value if dimension.dim_value > 0 else None for dimension in tensor_type.shape.dim]
+
+
+def _fixed(name: str, known: list[int | None] | None, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    if given is not None:
+        fits = known is None or (
+            len(given) == len(known) and all(old in (None, new) for old, new in zip(known, given, strict=True))
+        )
+        if not fits or any(size < 1 for size in given):
+            raise InputError(
+                f"The input {name!r} was given the shape {_text(given)}",
+                expected="positive sizes" if known is None else f"a shape that fits {_text(known)}",
+                input=name,
+            )
+        return given
+    if known is None:
+        raise InputError(
+            f"The model does not tell the shape of its input {name!r}",
+            remedy=f"Give it, for example: --input-shape {name}=1,3,224,224",
+            input=name,
+        )
+    shape = [1 if axis == 0 and size is None else size for axis, size in enumerate(known)]
+    if None in shape:
+        raise InputError(
+            f"The input {name!r} has the shape {_text(known)}, with dimensions left open",
+            expected="static shapes",
+            remedy=f"Give it with a number for each '?': --input-shape {name}={_text(shape)}",
+            input=name,
+        )
+    return tuple(size for size in shape if size is not None)
+
+
+def _text(shape: list[int | None] | tuple[int, ...]) -> str:
+    return ",".join("?" if size is None else str(size) for size in shape)
+
+
+def _is_known(value: ir.Value) -> bool:
+    return not value.name or (has_static_shape(value) and value.dtype is not None)
+
+
+def _check_sizes(graph: ir.Graph) -> None:
+    for value in activations(graph):
+        if not _is_known(value):
+            continue
+        if 0 in shape_of(value):
+            raise ModelMalformed(f"The value {value.name!r} is empty: its shape is {list(shape_of(value))}")
+        if byte_size(value) > MOST_BYTES:
+            raise ModelMalformed(
+                f"The value {value.name!r} takes {byte_size(value)} bytes", expected=f"at most {MOST_BYTES} a value"
+            )
