@@ -14,8 +14,10 @@ def cancel_transposes(graph: LoweredGraph) -> None:
     for operator in [operator for operator in graph.operators if operator.kind == "TRANSPOSE"]:
         before = written_by.get(str(operator.inputs[0]))
         axes = _axes(graph, operator)
-        if before is not None and before.kind == "TRANSPOSE":
-            first = _axes(graph, before)
+        first = _axes(graph, before) if before is not None and before.kind == "TRANSPOSE" else None
+        if axes is None:
+            continue
+        if before is not None and first is not None:
             axes = [first[axis] for axis in axes]
             name = graph.fresh_name("axes")
             graph.add_tensor(Tensor(name, (len(axes),), np.dtype(np.int32), data=np.array(axes, np.int32)))
@@ -24,7 +26,7 @@ def cancel_transposes(graph: LoweredGraph) -> None:
             written_by = writers(graph)
 
 
-def _axes(graph: LoweredGraph, operator: Operator) -> list[int]:
+def _axes(graph: LoweredGraph, operator: Operator) -> list[int] | None:
+    """The permutation; None where it is computed at run time."""
     axes = graph.tensors[str(operator.inputs[1])].data
-    assert axes is not None, "the compiler writes constant permutations only"
-    return [int(axis) for axis in axes]
+    return None if axes is None else [int(axis) for axis in axes]
