@@ -55,7 +55,7 @@ def assert_normal_form(graph: ir.Graph) -> None:
             assert node.inputs[0].is_graph_input() or node.outputs[0].is_graph_output(), f"{node.name} stands inside"
         if node.op_type in ("Conv", "MaxPool", "AveragePool"):
             assert "auto_pad" not in node.attributes
-            assert all(integers(node, name) for name in ("kernel_shape", "strides", "dilations", "pads"))
+            assert all(integers(node, name) for name in ("kernel_shape", "strides", "pads"))
         if node.op_type == "Gemm":
             assert set(node.attributes) == {"transB"}
         for index in {"Clip": (1, 2), "Pad": (1, 2), "Reshape": (1,), "Slice": (1, 2, 3, 4)}.get(node.op_type, ()):

@@ -60,6 +60,7 @@ class Editor:
         attributes: Mapping[str, AttributeValue] | None = None,
         output: str = "",
         before: ir.Node | None = None,
+        after: ir.Node | None = None,
     ) -> ir.Value:
         """A new node with one output, which is returned.
 
@@ -71,7 +72,8 @@ class Editor:
             dtype: Element type of the output.
             attributes: ONNX attributes.
             output: What to name the output after; the node's name when empty.
-            before: The node to stand before; None appends to the graph.
+            before: The node to stand before.
+            after: The node to stand after. Without either the node comes last.
         """
         value = ir.Value(
             name=self.value_name(output or name),
@@ -79,10 +81,12 @@ class Editor:
             type=ir.TensorType(dtype),
         )
         node = ir.node(op_type, inputs, attributes, outputs=[value], name=self.node_name(name))
-        if before is None:
-            self.graph.append(node)
-        else:
+        if before is not None:
             self.graph.insert_before(before, node)
+        elif after is not None:
+            self.graph.insert_after(after, node)
+        else:
+            self.graph.append(node)
         return value
 
     def rewrite(

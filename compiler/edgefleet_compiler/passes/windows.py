@@ -18,7 +18,10 @@ _WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool")
 
 
 def write_out_windows(model: ir.Model) -> Effects:
-    """Set ``kernel_shape``, ``strides``, ``dilations`` and ``pads`` (and ``group``) of every windowed operator."""
+    """Set ``kernel_shape``, ``strides``, ``dilations`` and ``pads`` (and ``group``) of every windowed operator.
+
+    An AveragePool has ``dilations`` only where they do something.
+    """
     effects = Effects()
     for node in model.graph:
         if node.op_type not in _WINDOWED or node.inputs[0] is None:
@@ -52,6 +55,8 @@ def _write_out(node: ir.Node) -> None:
     node.attributes.pop("auto_pad", None)
     for name, numbers in (("kernel_shape", kernel), ("strides", strides), ("dilations", dilations), ("pads", pads)):
         node.attributes.add(ir.AttrInt64s(name, numbers))
+    if node.op_type == "AveragePool" and dilations == ones:
+        del node.attributes["dilations"]  # new in opset 19, and onnxruntime's QLinearAveragePool refuses it
     if node.op_type.startswith("Conv"):
         node.attributes.add(ir.AttrInt64("group", integer(node, "group", 1)))
 

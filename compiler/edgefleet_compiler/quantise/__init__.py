@@ -1,0 +1,1 @@
+"""Quantisation: calibrate a float hub, place QDQ pairs, make integers of its constants."""

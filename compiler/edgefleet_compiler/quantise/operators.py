@@ -1,0 +1,75 @@
+"""How each operator takes part in int8: one static table. Operators that are not in it stay float.
+
+Source of the restrictions: TensorFlow Lite 8-bit quantization specification, operator list. Softmax, Sigmoid and Tanh
+have the output parameters that its kernels hard-code; pools and operators that move elements keep parameters.
+GlobalAveragePool and ReduceMean are that list's MEAN, which rescales: averages span less than what they average.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.clip import interval_of
+from edgefleet_compiler.hub.graph import constant, is_float, sole_consumer, text
+from edgefleet_compiler.quantise.parameters import Parameters, parameters
+
+WEIGHTED = {"Conv": 0, "Gemm": 0, "MatMul": -1}
+"""Operators with constant weights as their second input, and the axis of the output channels in them."""
+
+RESCALING = frozenset({"Add", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean", "Sub"})
+"""Operators that compute, and whose output has parameters of its own."""
+
+CLIPPING = frozenset({"Clip", "Relu"})
+"""Activations: fused into what they follow where they can be, else rescaling."""
+
+FIXED = {
+    "Softmax": parameters(1 / 256, -128),
+    "Sigmoid": parameters(1 / 256, -128),
+    "Tanh": parameters(1 / 128, 0),
+}
+"""Operators whose output has the parameters given here, whatever the data."""
+
+MOVING = frozenset({"Concat", "Pad", "Reshape", "Slice", "Transpose"})
+"""Operators that move elements: input and output share parameters, and integers are moved as well as reals."""
+
+SHARING = MOVING | {"AveragePool", "MaxPool"}
+"""Operators whose input and output share parameters."""
+
+_FUSED_INTO = frozenset({"Add", "Conv", "Gemm", "MatMul", "Mul", "Sub"})
+
+
+def is_quantisable(node: ir.Node) -> bool:
+    """Whether the node has an int8 form, with the inputs it has here."""
+    if node.domain or not all(is_float(value) for value in node.outputs):
+        return False
+    if node.op_type == "MatMul":  # of two activations, too
+        return True
+    if node.op_type in WEIGHTED:
+        return all(value is None or constant(value) is not None for value in node.inputs[1:])
+    if node.op_type == "Pad":
+        return text(node, "mode", "constant") == "constant"
+    if node.op_type == "AveragePool":  # neither onnxruntime nor TFLite has an integer one with dilations
+        return "dilations" not in node.attributes
+    return node.op_type in RESCALING | CLIPPING | SHARING or node.op_type in FIXED
+
+
+def is_fused(value: ir.Value) -> bool:
+    """Whether the value exists only inside a fused operator: the one thing done with it is to be clipped.
+
+    Clipping then is what saturation does, as long as zero, which every range includes, lies in the interval.
+    """
+    producer, follower = value.producer(), sole_consumer(value)
+    interval = interval_of(follower)
+    return (
+        producer is not None
+        and producer.op_type in _FUSED_INTO
+        and is_quantisable(producer)
+        and interval is not None
+        and interval.low <= 0.0 <= interval.high
+    )
+
+
+def fixed_parameters(value: ir.Value) -> Parameters | None:
+    """The parameters that the operator which computes the value prescribes, if any."""
+    producer = value.producer()
+    return FIXED.get(producer.op_type) if producer is not None else None

@@ -1,0 +1,156 @@
+"""Where pairs of QuantizeLinear and DequantizeLinear stand, and which share their parameters.
+
+The rule (design, "QDQ placement"): one pair per activation, after the fused activation. Operators of ``SHARING`` have
+one set of parameters for inputs and output, so that values fall into groups (union-find). A group is quantised if an
+operator that computes in int8 writes or reads one of its values; values between operators that stay float have none.
+
+Softmax, Sigmoid and Tanh prescribe parameters. A group fed by nothing but such values takes theirs. In a group with
+others, say where a Concat joins a Sigmoid with a convolution, the prescribed value keeps its own pair, and what reads
+it within the group gets it through a second pair with the group's parameters: a rescaling.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from edgefleet_compiler.hub.graph import activation_inputs, activations, constant, is_float
+from edgefleet_compiler.quantise.operators import MOVING, SHARING, fixed_parameters, is_fused, is_quantisable
+from edgefleet_compiler.quantise.parameters import Parameters
+
+
+@dataclass
+class Group:
+    """Activations that share parameters.
+
+    Attributes:
+        values: The members, in the order of the graph.
+        fixed: The parameters that an operator prescribes; None where the data decides.
+        constants: Constant operands that are stored with the group's parameters.
+    """
+
+    values: list[ir.Value]
+    fixed: Parameters | None
+    constants: list[ir.Value]
+
+    @property
+    def observed(self) -> list[ir.Value]:
+        """The members whose ranges make up the group's range; the others only repeat some of their elements."""
+        if self.fixed is not None:
+            return []
+        return [value for value in self.values if not _repeats(value)]
+
+    def constant_range(self) -> tuple[float, float]:
+        """The range of the constants; (0, 0) without any."""
+        arrays = [constant(value) for value in self.constants]
+        present = [array for array in arrays if array is not None]
+        return min((float(array.min()) for array in present), default=0.0), max(
+            (float(array.max()) for array in present), default=0.0
+        )
+
+
+@dataclass
+class Placement:
+    """The result.
+
+    Attributes:
+        nodes: The nodes that compute in int8, in order.
+        groups: The groups that are quantised.
+        own: Values with prescribed parameters that stand in a group with others: their own pair comes first.
+    """
+
+    nodes: list[ir.Node]
+    groups: list[Group]
+    own: dict[ir.Value, Parameters]
+
+    def observed(self) -> list[ir.Value]:
+        """Every value whose range calibration has to find, in the order of the groups."""
+        return [value for group in self.groups for value in group.observed]
+
+
+def place(graph: ir.Graph) -> Placement:
+    """Apply the rule to a graph in hub normal form."""
+    forest = _Forest([value for value in activations(graph) if is_float(value) and not is_fused(value)])
+    nodes = [node for node in graph if is_quantisable(node)]
+    for node in nodes:
+        if node.op_type in SHARING:
+            for value in _shared(node):
+                forest.join(node.outputs[0], value)
+    computing = [node for node in nodes if node.op_type not in MOVING]
+    anchors = {
+        forest.root(value)
+        for node in computing
+        for value in (*activation_inputs(node), *node.outputs)
+        if value in forest
+    }
+    placement = Placement([], [], {})
+    for root, values in forest.groups().items():
+        if root in anchors:
+            placement.groups.append(_group(values, placement.own))
+    quantised = {value for group in placement.groups for value in group.values}
+    placement.nodes = [node for node in nodes if is_fused(node.outputs[0]) or node.outputs[0] in quantised]
+    return placement
+
+
+def _shared(node: ir.Node) -> list[ir.Value]:
+    """The inputs that share parameters with the output: all of a Concat, the first of others."""
+    data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
+    return [value for value in data if value is not None and constant(value) is None]
+
+
+def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
+    """A group of its members; what has prescribed parameters that the group cannot take is noted in ``own``."""
+    sources = [value for value in values if not _is_shared_output(value)]
+    prescribed = {value: fixed for value in sources if (fixed := fixed_parameters(value)) is not None}
+    constants = [
+        operand
+        for value in values
+        if (producer := value.producer()) is not None and producer.op_type == "Concat"
+        for operand in producer.inputs
+        if operand is not None and constant(operand) is not None
+    ]
+    if len(set(prescribed.values())) == 1 and len(prescribed) == len(sources) and not constants:
+        return Group(values, prescribed[sources[0]], constants)
+    own.update(prescribed)
+    return Group(values, None, constants)
+
+
+def _is_shared_output(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is not None and producer.op_type in SHARING and is_quantisable(producer)
+
+
+def _repeats(value: ir.Value) -> bool:
+    """Whether the value has no elements outside the range of what it is made from, zero included."""
+    producer = value.producer()
+    if producer is None or not _is_shared_output(value):
+        return False
+    filling = constant(producer.inputs[2]) if producer.op_type == "Pad" and len(producer.inputs) > 2 else None
+    return filling is None or not np.any(filling)
+
+
+class _Forest:
+    """Union-find over values, whose groups come out in the order of the graph."""
+
+    def __init__(self, values: list[ir.Value]) -> None:
+        self._parent = {value: value for value in values}
+
+    def __contains__(self, value: ir.Value) -> bool:
+        return value in self._parent
+
+    def root(self, value: ir.Value) -> ir.Value:
+        while self._parent[value] is not value:
+            self._parent[value] = value = self._parent[self._parent[value]]
+        return value
+
+    def join(self, first: ir.Value, second: ir.Value) -> None:
+        self._parent[self.root(first)] = self.root(second)
+
+    def groups(self) -> dict[ir.Value, list[ir.Value]]:
+        members: dict[ir.Value, list[ir.Value]] = defaultdict(list)
+        for value in self._parent:
+            members[self.root(value)].append(value)
+        return members
