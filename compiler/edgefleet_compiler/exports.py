@@ -15,7 +15,7 @@ from edgefleet_compiler.lower import lower
 from edgefleet_compiler.lowered.costs import macs, weights_bytes
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.memory import MemoryPlan, plan_memory
-from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.recipe import Io, IoLayout, Recipe
 from edgefleet_contract.errors import OperatorUnsupported
 
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -63,7 +63,9 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     operators = {node.op_type for node in graph.node}
     constants = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
     stored_axes = _freed_axes(hub.graph) if recipe.io_layout == "native" else {}
-    return _with_costs(data, operators, stored_axes, constants, _lowered_for_costs(hub, recipe))
+    return _with_costs(
+        data, operators, stored_axes, constants, lowered_for_costs(hub, io=recipe.io, io_layout=recipe.io_layout)
+    )
 
 
 def _with_costs(
@@ -83,10 +85,10 @@ def _with_costs(
     )
 
 
-def _lowered_for_costs(hub: ir.Model, recipe: Recipe) -> LoweredGraph | None:
-    """An ONNX model as a lowered graph, whose costs can be counted; None where it has operators that TFLite lacks."""
+def lowered_for_costs(hub: ir.Model, *, io: Io, io_layout: IoLayout) -> LoweredGraph | None:
+    """A hub as a lowered graph, whose costs can be counted; None where it has operators that TFLite lacks."""
     try:
-        return lower(hub, io=recipe.io, io_layout=recipe.io_layout)
+        return lower(hub, io=io, io_layout=io_layout)
     except OperatorUnsupported:
         return None
 

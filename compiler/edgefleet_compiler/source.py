@@ -14,7 +14,7 @@ from edgefleet_compiler.hub.graph import dtype_of, integers, name_of, shape_of
 from edgefleet_compiler.importers import import_model
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.record import PassRecord
-from edgefleet_compiler.tensors import TensorInfo
+from edgefleet_compiler.tensors import TensorInfo, guess_axes
 
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -79,7 +79,7 @@ def _input_axes(value: ir.Value, source_format: str) -> str:
     if len(shape_of(value)) != 4:
         return ""
     permutations = {_permutation(node) for node in value.consumers()}
-    return "NHWC" if _TO_NCHW in permutations else _axes_by_shape(shape_of(value), source_format)
+    return "NHWC" if _TO_NCHW in permutations else guess_axes(shape_of(value), source_format)
 
 
 def _output_axes(value: ir.Value, source_format: str) -> str:
@@ -88,16 +88,8 @@ def _output_axes(value: ir.Value, source_format: str) -> str:
     producer = value.producer()
     if producer is not None and _permutation(producer) == _TO_NHWC:
         return "NHWC"
-    return _axes_by_shape(shape_of(value), source_format)
+    return guess_axes(shape_of(value), source_format)
 
 
 def _permutation(node: ir.Node) -> tuple[int, ...] | None:
     return integers(node, "perm") if node.op_type == "Transpose" else None
-
-
-def _axes_by_shape(shape: tuple[int, ...], source_format: str) -> str:
-    """Without a Transpose to tell: the axis that has as few elements as a picture has channels, else the habit."""
-    channels_first, channels_last = shape[1] in (1, 3), shape[3] in (1, 3)
-    if channels_first != channels_last:
-        return "NCHW" if channels_first else "NHWC"
-    return "NCHW" if source_format == "onnx" else "NHWC"

@@ -32,7 +32,7 @@ class TensorInfo:
     quantisation: Affine | None = None
 
     def store(self, real: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Real values as they are stored: rounded to nearest, ties to even, and saturated; plain numbers as they are."""
+        """Real values as they are stored: rounded to nearest, ties to even, and saturated."""
         if self.quantisation is None:
             return real
         limits = np.iinfo(self.dtype)  # type: ignore[type-var]  # only integers are quantised
@@ -66,3 +66,18 @@ class TensorInfo:
     def height_width(self) -> tuple[int, int]:
         """The spatial extents of a tensor with named axes."""
         return self.shape[self.axes.index("H")], self.shape[self.axes.index("W")]
+
+
+def guess_axes(shape: tuple[int, ...], model_format: str) -> str:
+    """The axes of a tensor by its shape alone: the one with as few elements as a picture has channels, else the habit.
+
+    Args:
+        shape: Of the tensor; tensors that are not 4-D have no named axes.
+        model_format: "onnx" is channels first by habit, "tflite" channels last.
+    """
+    if len(shape) != 4:
+        return ""
+    channels_first, channels_last = shape[1] in (1, 3), shape[3] in (1, 3)
+    if channels_first != channels_last:
+        return "NCHW" if channels_first else "NHWC"
+    return "NCHW" if model_format == "onnx" else "NHWC"

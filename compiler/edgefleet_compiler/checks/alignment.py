@@ -33,16 +33,20 @@ class AlignedRunner:
         moved = stored_axes or {}
         self.runner = runner
         self._inputs = [moved.get(tensor.name) for tensor in inputs]
-        self._outputs = [_inverse(moved.get(tensor.name)) for tensor in outputs]
+        self._outputs = [moved.get(tensor.name) for tensor in outputs]
 
     def run(self, sample: Sample) -> list[NDArray[np.generic]]:
         """The outputs of one case, in the source's order and axes."""
         results = self.runner.run(self.arrange(sample))
-        return [_transposed(value, axes) for value, axes in zip(results, self._outputs, strict=True)]
+        return [_transposed(value, _inverse(axes)) for value, axes in zip(results, self._outputs, strict=True)]
 
     def arrange(self, sample: Sample) -> list[NDArray[np.generic]]:
-        """The inputs of one case as the model takes them."""
+        """The inputs of one case in the axes in which the model takes them."""
         return [_transposed(value, axes) for value, axes in zip(sample.values(), self._inputs, strict=True)]
+
+    def arrange_outputs(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """Outputs in the source's axes as the model would give them."""
+        return [_transposed(value, axes) for value, axes in zip(values, self._outputs, strict=True)]
 
 
 def _inverse(axes: Axes | None) -> Axes | None:

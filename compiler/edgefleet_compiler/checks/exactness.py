@@ -19,6 +19,7 @@ FLOAT_TOLERANCE = 1e-4
 # Root mean square of the same. Integer kernels round ties each in their own way, hybrid kernels round activations on
 # the fly: both give single outputs that lie far apart, and few of them.
 ROUNDING_TOLERANCE = 0.05
+_TINY = 1e-30  # outputs that are all zero have no magnitude to compare with
 
 
 def require_same(reference: Model, model: Model, samples: Sequence[Sample], *, exact: bool, what: str) -> None:
@@ -42,7 +43,7 @@ def require_same(reference: Model, model: Model, samples: Sequence[Sample], *, e
         noise = np.abs(expected - seen)
         error = float(noise.max(initial=0.0)) if exact else float(np.sqrt(np.square(noise).mean()))
         allowed = (FLOAT_TOLERANCE if exact else ROUNDING_TOLERANCE) * span
-        if math.isnan(error) or error > max(allowed, np.finfo(np.float32).tiny):
+        if math.isnan(error) or error > max(allowed, _TINY):
             raise ParityLost(
                 f"Output {index} of {what} differs by {error:.3g} ({'largest' if exact else 'root mean square'} "
                 f"over {len(pairs)} cases), where outputs reach {span:.3g}",

@@ -53,7 +53,7 @@ class Examiner:
         self, source: Source, evaluation: Evaluation, metric: str | None, seed: int, progress: Progress
     ) -> None:
         self.evaluation = evaluation
-        self._source = source
+        self.source = source
         self._metric = metric
         self._seed = seed
         self._progress = progress
@@ -69,12 +69,12 @@ class Examiner:
             ParityLost: It does not.
         """
         what = "the imported hub and the source model"
-        require_same(self.source_runner.run, self._hub, self.cases, exact=not self._source.hybrid, what=what)
+        require_same(self.source_runner.run, self._hub, self.cases, exact=not self.source.hybrid, what=what)
 
     def open(self, artifact: Artifact, execution: Execution) -> AlignedRunner:
         """An artifact, ready to be run on cases in the source's axes."""
         runner = open_runner(artifact.data, artifact.recipe.format, execution=execution)
-        return AlignedRunner(runner, self._source.inputs, self._source.outputs, artifact.exported.stored_axes)
+        return AlignedRunner(runner, self.source.inputs, self.source.outputs, artifact.exported.stored_axes)
 
     def check_export(self, artifact: Artifact, execution: Execution) -> None:
         """Believe an artifact only once it has computed what the hub that it was exported from computes.

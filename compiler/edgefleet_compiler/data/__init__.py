@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgefleet_compiler.data.dataset import DataSet
+from edgefleet_compiler.data.evaluation import Evaluation, choose_evaluation
 from edgefleet_compiler.data.images import Normalisation, open_images
 from edgefleet_compiler.data.npz import open_npz
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import DataMalformed
 
-__all__ = ["DataSet", "Normalisation", "open_data_set"]
+__all__ = ["DataSet", "Evaluation", "Normalisation", "choose_evaluation", "open_data_set"]
 
 
 def open_data_set(

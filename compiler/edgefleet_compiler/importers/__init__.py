@@ -46,10 +46,25 @@ def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> 
         ModelMalformed: No model, or a truncated or contradictory one.
         OperatorUnsupported: Operators that the hub does not take.
     """
+    model_format, data = read_model(path)
+    if model_format == "tflite":
+        return _import_tflite(data)
+    from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
+
+    return Imported("onnx", data, import_onnx(data, folder=path.parent, input_shapes=input_shapes))
+
+
+def read_model(path: Path) -> tuple[Literal["onnx", "tflite"], bytes]:
+    """The format and the bytes of a model file.
+
+    Raises:
+        ModelNotFound: There is no file at ``path``.
+        ModelMalformed: It cannot be read, or is of a known format that this is no importer for.
+    """
     data = _read(path)
     where, identifier = _TFLITE_IDENTIFIER
     if data[where] == identifier or path.suffix == ".tflite":
-        return _import_tflite(data)
+        return "tflite", data
     for magic, description in _FOREIGN.items():
         if data.startswith(magic):
             raise ModelMalformed(
@@ -58,9 +73,7 @@ def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> 
                 remedy="Export it to ONNX first.",
                 path=str(path),
             )
-    from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
-
-    return Imported("onnx", data, import_onnx(data, folder=path.parent, input_shapes=input_shapes))
+    return "onnx", data
 
 
 def _import_tflite(data: bytes) -> Imported:

@@ -1,0 +1,133 @@
+"""One recipe tried for one target: the artifact, everything measured of it, and what the gates say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgefleet_compiler.artifact import Artifact, Workbench
+from edgefleet_compiler.checks.accuracy import check_accuracy, drop_limit
+from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
+from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
+from edgefleet_compiler.checks.layers import Layer, inspect_layers
+from edgefleet_compiler.checks.measure import Examiner, Measurement
+from edgefleet_compiler.checks.runtimes import execution_of
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_contract.errors import AccuracyLost, GateError, ParityLost
+from edgefleet_hardware.profile import TargetProfile
+
+_NOISE = 1.02  # medians of interleaved runs repeat within 2 %
+_LOW_AGREEMENT = 0.95
+_LOW_SQNR_DB = 10.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one recipe for one target.
+
+    Attributes:
+        artifact: The exported model.
+        measurement: Parity and accuracy.
+        latency: None without evidence from the target itself.
+        layers: Cost and truth of each layer.
+        budget: Each limit, and whether it is kept.
+        refusals: The gates that said no.
+        warnings: What a person should know, in sentences.
+    """
+
+    artifact: Artifact
+    measurement: Measurement
+    latency: Latency | None
+    layers: list[Layer]
+    budget: list[BudgetLine]
+    refusals: list[GateError]
+    warnings: list[str]
+
+    @property
+    def loses_accuracy(self) -> bool:
+        """Whether a gentler recipe might be accepted where this one was not."""
+        return any(isinstance(refusal, AccuracyLost) for refusal in self.refusals)
+
+
+class Trier:
+    """Tries recipes for targets.
+
+    Args:
+        options: The request.
+        bench: Makes artifacts.
+        examiner: Measures them.
+        progress: Told of what takes long.
+    """
+
+    def __init__(self, options: CompileOptions, bench: Workbench, examiner: Examiner, progress: Progress) -> None:
+        self._options = options
+        self._bench = bench
+        self._examiner = examiner
+        self._progress = progress
+
+    def attempt(self, recipe: Recipe, profile: TargetProfile) -> Attempt:
+        """Build, measure and judge.
+
+        Raises:
+            GateError: No artifact could be made.
+            DataMalformed: A case of the data sets cannot be used.
+        """
+        runtime = profile.runtime_for(recipe.format)
+        execution = execution_of(runtime.name)
+        artifact = self._bench.build(recipe, max_opset=runtime.max_opset)
+        refusals: list[GateError] = []
+        try:
+            self._examiner.check_export(artifact, execution)
+        except ParityLost as lost:
+            refusals.append(lost)
+        measurement = self._examiner.measure(artifact, execution)
+        if measurement.accuracy is not None:
+            lost_accuracy = check_accuracy(self._options, measurement.accuracy, profile.name)
+            refusals += [lost_accuracy] if lost_accuracy is not None else []
+        latency = self._time(artifact, profile) if host_is_target(profile) else None
+        budget = check_budget(
+            self._options,
+            profile,
+            flash=len(artifact.data),
+            ram=artifact.exported.memory.peak_bytes if artifact.exported.memory is not None else None,
+            latency_ms=latency.median_ms if latency is not None else None,
+        )
+        exceeded = over_budget(budget, profile)
+        refusals += [exceeded] if exceeded is not None else []
+        layers = inspect_layers(self._examiner.source.hub, artifact.hub, self._examiner.cases)
+        warnings = [*self._warn_of_measurement(measurement), *_warn_of_latency(recipe, latency)]
+        return Attempt(artifact, measurement, latency, layers, budget, refusals, warnings)
+
+    def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:
+        runtime = profile.runtime_for(artifact.recipe.format)
+        execution = execution_of(runtime.name)
+        baseline = self._bench.build_float(artifact.recipe, max_opset=runtime.max_opset)
+        self._progress.stage("timing")
+        compiled_runner = self._examiner.open(artifact, execution)
+        inputs = compiled_runner.arrange(self._examiner.cases[0])
+        return compare_latency(compiled_runner.runner, self._examiner.open(baseline, execution).runner, inputs)
+
+    def _warn_of_measurement(self, measurement: Measurement) -> list[str]:
+        warnings = []
+        origin, accuracy = self._examiner.evaluation.origin, measurement.accuracy
+        if origin == "random":
+            warnings.append("No data was given: parity is measured on random inputs, accuracy is not measured.")
+        elif origin == "calibration":
+            warnings.append("No validation set was given: measured on the calibration set, which flatters.")
+        if accuracy is not None and drop_limit(self._options, accuracy) is None and accuracy.compiled < _LOW_AGREEMENT:
+            warnings.append(
+                f"The artifact agrees with the source on {accuracy.compiled:.3f} of the cases. Without labels nobody "
+                "can tell whether that costs accuracy: give labels, or a limit with --max-drop."
+            )
+        sqnr = measurement.parity[0].sqnr_db
+        if sqnr is not None and sqnr < _LOW_SQNR_DB:
+            warnings.append(f"The outputs carry much noise against the source: {sqnr:.1f} dB.")
+        return warnings
+
+
+def _warn_of_latency(recipe: Recipe, latency: Latency | None) -> list[str]:
+    if latency is None or recipe.scheme == "float" or latency.median_ms <= latency.baseline_median_ms * _NOISE:
+        return []
+    times = f"{latency.median_ms:.3f} ms against {latency.baseline_median_ms:.3f} ms (medians, one thread)"
+    return [f"{recipe.scheme} is slower than float here: {times}."]

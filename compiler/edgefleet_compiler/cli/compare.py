@@ -1,0 +1,36 @@
+"""``edgefleet model compare``: what two model files make of the same inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="The reference: an .onnx or .tflite file, float or quantised.")],
+    second: Annotated[Path, typer.Argument(help="The model that is held against it.")],
+    data: Annotated[Path, typer.Option(help="Inputs: .npz, or a folder of images.")],
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Run two models of equal inputs and outputs on the same cases, each in its own runtime, and compare."""
+    from edgefleet_compiler.checks.compare import compare_files  # noqa: PLC0415 - loads both runtimes
+
+    with shown_progress() as progress:
+        parity = compare_files(first, second, data, progress)
+    if json:
+        figures = msgspec.to_builtins(parity)
+        del figures["oracle"]
+        print_json({"first": str(first), "second": str(second), "parity": figures})
+        return
+    console = stdout()
+    console.print(f"{escape(str(second))} against {escape(str(first))}, {parity.n} cases")
+    console.print(f"largest difference   {parity.max_abs:.6g}")
+    sqnr = "no noise" if parity.sqnr_db is None else f"{parity.sqnr_db:.1f} dB"
+    console.print(f"signal to noise      {sqnr} (the reference's mean removed)")
+    console.print(f"same largest output  {parity.argmax_agreement:.4f} of the cases")

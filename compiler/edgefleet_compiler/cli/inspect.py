@@ -1,0 +1,75 @@
+"""``edgefleet model inspect``: what a model takes, gives, consists of and costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from edgefleet_compiler.cli import parse
+from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
+from edgefleet_hardware.units import format_bytes
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="An .onnx or .tflite model.")],
+    input_shape: Annotated[
+        list[str] | None, typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Look into a model: inputs, outputs, operators after simplification, weights and work."""
+    facts = _facts(model, parse.input_shapes(input_shape or []))
+    if json:
+        print_json(facts)
+        return
+    console = stdout()
+    console.print(f"[bold]{escape(facts['path'])}[/bold]  {facts['format']}, {format_bytes(facts['bytes'])}")
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "name", "shape", "dtype", "axes"):
+        table.add_column(heading)
+    for role in ("inputs", "outputs"):
+        for tensor in facts[role]:
+            shape = " x ".join(map(str, tensor["shape"]))
+            table.add_row(role[:-1], escape(tensor["name"]), shape, tensor["dtype"], tensor["axes"] or "-")
+    console.print(table)
+    operators = ", ".join(f"{count} {operator}" for operator, count in facts["operators"].items())
+    console.print(f"operators  {operators}", soft_wrap=True)
+    console.print(f"constants  {format_bytes(facts['weights_bytes'])}")
+    if facts["macs"] is not None:
+        console.print(f"work       {facts['macs']:,} multiply-accumulates")
+        console.print(f"peak RAM   {format_bytes(facts['peak_ram_bytes'])} of activations in float")
+
+
+def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    # Imported when called: these load onnx, numpy and the schema of TFLite.
+    from edgefleet_compiler.exports import lowered_for_costs  # noqa: PLC0415
+    from edgefleet_compiler.hub.graph import byte_size  # noqa: PLC0415
+    from edgefleet_compiler.lowered.costs import macs  # noqa: PLC0415
+    from edgefleet_compiler.lowered.memory import plan_memory  # noqa: PLC0415
+    from edgefleet_compiler.source import load_source  # noqa: PLC0415
+
+    source = load_source(path, input_shapes=shapes)
+    lowered = lowered_for_costs(source.hub, io="float", io_layout="source")
+    graph = source.hub.graph
+    return {
+        "path": str(path),
+        "format": source.format,
+        "bytes": len(source.data),
+        "sha256": source.sha256,
+        "inputs": [_tensor(tensor) for tensor in source.inputs],
+        "outputs": [_tensor(tensor) for tensor in source.outputs],
+        "operators": dict(sorted(Counter(node.op_type for node in graph).items())),
+        "weights_bytes": sum(byte_size(value) for value in graph.initializers.values()),
+        "macs": None if lowered is None else macs(lowered),
+        "peak_ram_bytes": None if lowered is None else plan_memory(lowered).peak_bytes,
+    }
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": str(tensor.dtype), "axes": tensor.axes}

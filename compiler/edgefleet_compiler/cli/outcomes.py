@@ -1,0 +1,70 @@
+"""What `edgefleet model compile` says in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from edgefleet_compiler.cli.show import stderr, stdout
+from edgefleet_compiler.report.record import Report
+from edgefleet_hardware.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.pipeline import Outcome
+
+
+def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """All reports; beside them, as in every command, the first error if there is one."""
+    document: dict[str, object] = {"targets": [msgspec.to_builtins(outcome.report) for outcome in outcomes]}
+    refusals = [refusal for outcome in outcomes for refusal in outcome.refusals]
+    if refusals:
+        document["error"] = refusals[0].as_json()
+    return document
+
+
+def show_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """A table with one row a target: what a person wants to know first."""
+    source = outcomes[0].report.source
+    title = f"{escape(source.path)} ({source.format}, {format_bytes(source.bytes)})"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("target", "verdict", "artifact", "recipe", "size", "accuracy drop [95 %]", "peak RAM", "folder"):
+        table.add_column(heading, overflow="fold")
+    for outcome in outcomes:
+        report = outcome.report
+        table.add_row(
+            f"[bold]{escape(report.target)}[/bold]",
+            "[red]refused[/red]" if outcome.refusals else "[green]accepted[/green]",
+            "-" if report.artifact is None else report.artifact.format,
+            report.recipe or "-",
+            "-" if report.artifact is None else format_bytes(report.artifact.bytes),
+            _accuracy(report),
+            "-" if report.peak_ram_bytes is None else format_bytes(report.peak_ram_bytes),
+            escape(str(outcome.folder)),
+        )
+    stdout().print(table)
+
+
+def tell(outcomes: Sequence[Outcome]) -> None:
+    """Warnings and refusals on stderr."""
+    console = stderr()
+    for outcome in outcomes:
+        for warning in outcome.report.warnings:
+            console.print(
+                f"[yellow]warning[/yellow]: {escape(outcome.report.target)}: {escape(warning)}", soft_wrap=True
+            )
+    for outcome in outcomes:
+        for refusal in outcome.refusals:
+            console.print(f"[red]error[/red]{escape(f'[{refusal.code}]: {refusal.text()}')}", soft_wrap=True)
+
+
+def _accuracy(report: Report) -> str:
+    accuracy = report.accuracy
+    if accuracy is None:
+        return "not measured"
+    low, high = accuracy.ci95
+    return f"{accuracy.metric} {accuracy.drop:+.4f} {escape(f'[{low:+.4f}, {high:+.4f}]')}"

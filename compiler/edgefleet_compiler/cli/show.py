@@ -1,0 +1,66 @@
+"""What the commands print: JSON or tables on stdout, progress and warnings on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from edgefleet_compiler import progress as stages
+
+_PIPE_WIDTH = 120  # characters
+JSON_HELP = "Print one JSON document on stdout."
+
+
+def stdout() -> Console:
+    """Where results go; a pipe or file gets lines of a fixed width that fits the tables."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def stderr() -> Console:
+    """Where progress, warnings and errors go."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: object) -> None:
+    """The one JSON document of a command with ``--json``."""
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def shown_progress() -> Iterator[stages.Progress]:
+    """Progress bars on stderr while the block runs; nothing where stderr is no terminal."""
+    console = stderr()
+    if not console.is_terminal:
+        yield stages.Silent()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Bars(bars)
+
+
+class _Bars:
+    """One bar at a time: the stage that runs now."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("starting", total=None)
+
+    def stage(self, label: str, total: int | None = None) -> None:
+        """See ``edgefleet_compiler.progress.Progress``."""
+        self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(label, total=total)
+
+    def advance(self) -> None:
+        """See ``edgefleet_compiler.progress.Progress``."""
+        self._bars.advance(self._task)

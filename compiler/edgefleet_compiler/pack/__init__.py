@@ -1,0 +1,1 @@
+"""Packing: bundles made of artifacts, and bundles as folders."""

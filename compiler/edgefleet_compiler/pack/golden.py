@@ -1,0 +1,108 @@
+"""Golden vectors: a few cases with the outputs expected, and tolerances that come of measurement.
+
+Two sets over the same inputs. The artifact's outputs ask a device: does your runtime compute this file? The source
+model's outputs ask: is it still the model? All values are real ones, in the artifact's axes; whoever feeds quantised
+inputs quantises them as for any other inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.artifact import Artifact
+from edgefleet_compiler.checks.alignment import AlignedRunner
+from edgefleet_compiler.checks.measure import Examiner
+from edgefleet_compiler.checks.parity import ParityMeter
+from edgefleet_compiler.checks.runtimes import Execution
+from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.pack.arrays import npz_bytes, stacked
+from edgefleet_compiler.tensors import TensorInfo
+from edgefleet_contract.manifest import GoldenVectors, TensorSpec
+
+_LABELLED_CASES = 64
+# Devices' kernels differ from the host's as the host's own kernels differ from each other, hence twice as much, and
+# not less than this share of the outputs' reach, or one step where outputs are quantised.
+_SAFETY = 2.0
+_LEAST_SHARE = 1e-4
+
+Oracle = Literal["artifact", "baseline"]
+Outputs = list[NDArray[np.generic]]
+
+
+def golden_vectors(
+    artifact: Artifact, examiner: Examiner, execution: Execution
+) -> tuple[list[GoldenVectors], dict[str, bytes]]:
+    """Both sets, as the manifest lists them, and their files by path.
+
+    The tolerance of the artifact's set is measured between two ways to execute it on this host; that of the source's
+    set between the artifact and the source.
+
+    Args:
+        artifact: The model.
+        examiner: Has the cases and the source model.
+        execution: How the target's runtime executes.
+    """
+    runner = examiner.open(artifact, execution)
+    other = examiner.open(artifact, "plain" if execution == "deployed" else "deployed")
+    compiled = [runner.run(case) for case in examiner.cases]
+    steps = [tensor.quantisation.scale for tensor in runner.runner.outputs if tensor.quantisation is not None]
+    least = max([_LEAST_SHARE * _reach(compiled), *steps])
+    source = [examiner.source_runner.run(case) for case in examiner.cases]
+    inputs = _columns("in", examiner.source.inputs, [runner.arrange(case) for case in examiner.cases])
+    listed, files = [], {}
+    sets: list[tuple[Oracle, list[Outputs], list[Outputs]]] = [
+        ("artifact", compiled, [other.run(case) for case in examiner.cases]),
+        ("baseline", source, compiled),
+    ]
+    for oracle, expected, compared in sets:
+        path = f"golden/{oracle}.npz"
+        outputs = _columns("out", examiner.source.outputs, [runner.arrange_outputs(case) for case in expected])
+        files[path] = npz_bytes({**inputs, **outputs})
+        listed.append(_listed(oracle, path, expected, compared, least))
+    return listed, files
+
+
+def labelled_vectors(data: DataSet, runner: AlignedRunner, inputs: Sequence[TensorSpec]) -> bytes | None:
+    """Up to 64 labelled cases, the default rollout vectors, as ``.npz``; None without integer labels.
+
+    Args:
+        data: The evaluation cases.
+        runner: Knows the artifact's axes.
+        inputs: Of the artifact; a single one is called ``x``.
+    """
+    if not data.has_class_labels or data.targets is None:
+        return None
+    chosen = data.spread(_LABELLED_CASES)
+    arranged = [runner.arrange(sample) for sample in data.pick(chosen)]
+    names = ["x"] if len(inputs) == 1 else [tensor.name for tensor in inputs]
+    arrays = {name: stacked(case[index] for case in arranged) for index, name in enumerate(names)}
+    return npz_bytes({**arrays, "y": data.targets[chosen].astype(np.int64)})
+
+
+def _listed(
+    oracle: Oracle, path: str, reference: list[Outputs], compared: list[Outputs], least: float
+) -> GoldenVectors:
+    meter = ParityMeter("source")
+    for expected, seen in zip(reference, compared, strict=True):
+        meter.add(expected, seen)
+    measured, n = meter.result(), len(reference)
+    return GoldenVectors(
+        oracle=oracle,
+        path=path,
+        n=n,
+        max_abs=max(_SAFETY * measured.max_abs, least),
+        min_argmax_agreement=max(0.0, measured.argmax_agreement - 1 / n),
+    )
+
+
+def _columns(prefix: str, tensors: Sequence[TensorInfo], cases: list[Outputs]) -> dict[str, NDArray[np.generic]]:
+    """All cases of each input or output as one array."""
+    return {f"{prefix}/{tensor.name}": stacked(case[index] for case in cases) for index, tensor in enumerate(tensors)}
+
+
+def _reach(outputs: list[Outputs]) -> float:
+    return max(float(np.abs(value).max(initial=0.0)) for case in outputs for value in case)

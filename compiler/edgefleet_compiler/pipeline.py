@@ -1,0 +1,195 @@
+"""The compiler's way, from a model file to a folder for each target. The only place that knows the order of things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgefleet_compiler.artifact import Workbench
+from edgefleet_compiler.attempt import Attempt, Trier
+from edgefleet_compiler.checks.budget import check_limits_can_be_judged
+from edgefleet_compiler.checks.latency import host_is_target
+from edgefleet_compiler.checks.measure import Examiner
+from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.output import check_output, replaced_folder
+from edgefleet_compiler.pack.bundle import RECIPE, Contents, pack_bundle
+from edgefleet_compiler.pack.file import Packed
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.recipe import Recipe, candidates
+from edgefleet_compiler.report.make import make_refusal, make_report
+from edgefleet_compiler.report.record import Report
+from edgefleet_compiler.report.write import write_report
+from edgefleet_compiler.source import Source, load_source
+from edgefleet_contract.errors import GateError, UsageMalformed
+from edgefleet_contract.identifiers import check_name, check_version
+from edgefleet_hardware.profile import TargetProfile, load_profile
+
+_FEW_CASES = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one target.
+
+    Attributes:
+        report: What was found out.
+        folder: Where it was written.
+        refusals: The gates that said no; empty if the artifact was accepted.
+    """
+
+    report: Report
+    folder: Path
+    refusals: Sequence[GateError]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to try for one target: recipes in order, or the reason why there are none."""
+
+    profile: TargetProfile
+    recipes: Sequence[Recipe]
+    refusal: GateError | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """The user's data sets; None where none was given."""
+
+    calibration: DataSet | None
+    validation: DataSet | None
+
+
+def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
+    """Compile a model for every target of the request; a target that is refused does not stop the others.
+
+    Args:
+        options: The request.
+        progress: Told of what takes long.
+
+    Raises:
+        EdgefleetError: The request, the model or the data cannot be used at all; nothing is half-written then.
+    """
+    name = _check_request(options)
+    plans = [_plan(options, profile) for profile in _profiles(options)]
+    check_output(options.out, [plan.profile.name for plan in plans])
+    progress.stage("importing")
+    source = load_source(options.model, input_shapes=options.input_shapes)
+    data = _open_data(options, source)
+    evaluation = choose_evaluation(data.validation, data.calibration, source.inputs, seed=options.seed or 0)
+    examiner = Examiner(source, evaluation, options.metric, options.seed or 0, progress)
+    examiner.check_import()
+    trier = Trier(options, Workbench(source, data.calibration, progress), examiner, progress)
+    compilation = _Compilation(options, name, data, examiner, trier)
+    return [compilation.compile_for(plan) for plan in plans]
+
+
+@dataclass(frozen=True)
+class _Compilation:
+    """What all targets of one request share."""
+
+    options: CompileOptions
+    name: str
+    data: Data
+    examiner: Examiner
+    trier: Trier
+
+    def compile_for(self, plan: Plan) -> Outcome:
+        """Write the folder of one target: all of it, or of a refused one what is known."""
+        folder = self.options.out / plan.profile.name
+        try:
+            attempt, warnings = _try_in_order(plan, self.trier)
+        except GateError as refusal:
+            report = make_refusal(self.examiner.source, plan.profile, refusal)
+            with replaced_folder(folder) as fresh:
+                write_report(report, fresh)
+            return Outcome(report, folder, [refusal])
+        with replaced_folder(folder) as fresh:
+            (fresh / attempt.artifact.file_name).write_bytes(attempt.artifact.data)
+            (fresh / RECIPE).write_text(attempt.artifact.recipe.to_toml(), encoding="utf-8")
+            bundle = None if attempt.refusals else self._pack(attempt, plan.profile, fresh)
+            warnings += [*_warn_of_data(self.options, self.data), *attempt.warnings]
+            source = self.examiner.source
+            report = make_report(source, plan.profile, attempt, bundle, folder=folder, warnings=warnings)
+            write_report(report, fresh)
+        return Outcome(report, folder, attempt.refusals)
+
+    def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:
+        contents = Contents(
+            source=self.examiner.source,
+            artifact=attempt.artifact,
+            profile=profile,
+            accuracy=attempt.measurement.accuracy,
+            calibration=self.data.calibration,
+            validation=self.data.validation,
+        )
+        return pack_bundle(contents, self.options, self.examiner, name=self.name, folder=folder)
+
+
+def _check_request(options: CompileOptions) -> str:
+    """The bundle's name, once everything that needs no file is in order."""
+    check_version(options.version)
+    measured = options.calibration is not None or options.validation is not None
+    if not measured and (options.max_drop is not None or options.metric is not None):
+        raise UsageMalformed(
+            "--max-drop or --metric was given without data to measure on", expected="--validation or --calibration"
+        )
+    if options.name is not None:
+        return check_name(options.name)
+    plain = re.sub(r"[^a-z0-9._-]+", "-", options.model.stem.lower()).strip("._-")
+    return plain[:64].rstrip("._-") or "model"
+
+
+def _profiles(options: CompileOptions) -> list[TargetProfile]:
+    profiles = [load_profile(target) for target in dict.fromkeys(options.targets)]
+    for profile in profiles:
+        check_limits_can_be_judged(options, profile, host_is_target=host_is_target(profile))
+    if len({profile.name for profile in profiles}) < len(profiles):
+        raise UsageMalformed(f"Two targets have the same name: {[profile.name for profile in profiles]}")
+    return profiles
+
+
+def _plan(options: CompileOptions, profile: TargetProfile) -> Plan:
+    try:
+        return Plan(profile, candidates(options, profile))
+    except GateError as refusal:
+        return Plan(profile, [], refusal)
+
+
+def _open_data(options: CompileOptions, source: Source) -> Data:
+    def opened(path: Path | None) -> DataSet | None:
+        if path is None:
+            return None
+        normalisation = options.normalisation or Normalisation()
+        return open_data_set(path, source.inputs, normalisation=normalisation, labels=options.labels)
+
+    return Data(opened(options.calibration), opened(options.validation))
+
+
+def _try_in_order(plan: Plan, trier: Trier) -> tuple[Attempt, list[str]]:
+    """The first recipe that loses no more accuracy than allowed, or else the last; and what went before it.
+
+    Raises:
+        GateError: No artifact could be made.
+    """
+    if plan.refusal is not None:
+        raise plan.refusal
+    warnings: list[str] = []
+    for recipe in plan.recipes[:-1]:
+        attempt = trier.attempt(recipe, plan.profile)
+        if not attempt.loses_accuracy:
+            return attempt, warnings
+        accuracy = attempt.measurement.accuracy
+        assert accuracy is not None, "only measured accuracy can be lost"
+        warnings.append(f"{recipe.scheme} loses {accuracy.drop:.4f} of {accuracy.metric}: too much, so it is not used.")
+    return trier.attempt(plan.recipes[-1], plan.profile), warnings
+
+
+def _warn_of_data(options: CompileOptions, data: Data) -> list[str]:
+    if data.calibration is None and options.recipe == "auto":
+        return ["No calibration set was given: weights are stored in 16 bits and computed in float, not in int8."]
+    if data.calibration is not None and data.calibration.n < _FEW_CASES:
+        return [f"The calibration set has only {data.calibration.n} cases; about 200 typical ones serve better."]
+    return []

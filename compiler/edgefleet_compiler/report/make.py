@@ -1,0 +1,92 @@
+"""From what was found out to the report's record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgefleet_compiler.attempt import Attempt
+from edgefleet_compiler.pack.file import Packed
+from edgefleet_compiler.report.record import ArtifactFile, BundleFile, PassEntry, Report, SourceFile
+from edgefleet_compiler.source import Source
+from edgefleet_contract import canonical
+from edgefleet_contract.errors import GateError
+from edgefleet_hardware.profile import TargetProfile
+
+
+def make_report(
+    source: Source,
+    profile: TargetProfile,
+    attempt: Attempt,
+    bundle: Packed | None,
+    *,
+    folder: Path,
+    warnings: list[str],
+) -> Report:
+    """The report of an attempt.
+
+    Args:
+        source: The model.
+        profile: The target.
+        attempt: What came of the recipe that was tried last.
+        bundle: What was packed; None for an attempt that was refused.
+        folder: Where the files will stand in the end.
+        warnings: What a person should know.
+    """
+    artifact, exported, place = attempt.artifact, attempt.artifact.exported, folder.absolute()
+    return Report(
+        source=_source_file(source),
+        target=profile.name,
+        recipe=artifact.recipe.scheme,
+        artifact=ArtifactFile(
+            path=str(place / artifact.file_name),
+            format=artifact.recipe.format,
+            bytes=len(artifact.data),
+            sha256=canonical.sha256(artifact.data),
+        ),
+        bundle=None if bundle is None else _bundle_file(bundle, place),
+        weights_bytes=exported.weights_bytes,
+        peak_ram_bytes=None if exported.memory is None else exported.memory.peak_bytes,
+        peak_ram_of=None if exported.memory is None else exported.memory.planner,
+        macs=exported.macs,
+        passes=[PassEntry(record.name, record.seconds, record.effect) for record in (*source.passes, *artifact.passes)],
+        parity=attempt.measurement.parity,
+        accuracy=attempt.measurement.accuracy,
+        latency=attempt.latency,
+        layers=attempt.layers,
+        budget=attempt.budget,
+        verdict="refused" if attempt.refusals else "accepted",
+        refusals=[refusal.as_json() for refusal in attempt.refusals],
+        warnings=warnings,
+    )
+
+
+def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> Report:
+    """The report of a target for which no artifact could be made."""
+    return Report(
+        source=_source_file(source),
+        target=profile.name,
+        recipe=None,
+        artifact=None,
+        bundle=None,
+        weights_bytes=None,
+        peak_ram_bytes=None,
+        peak_ram_of=None,
+        macs=None,
+        passes=[PassEntry(record.name, record.seconds, record.effect) for record in source.passes],
+        parity=[],
+        accuracy=None,
+        latency=None,
+        layers=[],
+        budget=[],
+        verdict="refused",
+        refusals=[refusal.as_json()],
+        warnings=[],
+    )
+
+
+def _source_file(source: Source) -> SourceFile:
+    return SourceFile(str(source.path), source.sha256, source.format, len(source.data))
+
+
+def _bundle_file(bundle: Packed, place: Path) -> BundleFile:
+    return BundleFile(str(place / bundle.path.name), bundle.bytes, bundle.sha256, bundle.digest)
