@@ -238,6 +238,7 @@ def test_contradictions_are_told_with_their_values() -> None:
 
     cases = {
         "schema version 2": lambda model: setattr(model, "version", 2),
+        "1 inputs and 0 outputs": lambda model: setattr(graph(model), "outputs", None),
         "has no subgraph": lambda model: setattr(model, "subgraphs", None),
         "code number 77": lambda model: setattr(first(model), "opcodeIndex", 77),
         "uses tensor 99": lambda model: setattr(first(model), "inputs", [99, 1, 2]),
@@ -298,6 +299,8 @@ def test_a_file_that_names_one_vector_a_million_times_is_refused_in_little_memor
     operators, codes = vector(*[operator] * 50_000), vector(code)
     schema.SubGraphStart(builder)
     schema.SubGraphAddOperators(builder, operators)
+    schema.SubGraphAddInputs(builder, operands)
+    schema.SubGraphAddOutputs(builder, operands)
     subgraphs = vector(schema.SubGraphEnd(builder))
     schema.ModelStart(builder)
     schema.ModelAddVersion(builder, 3)

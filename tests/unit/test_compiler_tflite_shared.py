@@ -36,5 +36,5 @@ def test_image_classification_comes_near_its_weights() -> None:
 
 
 def test_a_model_that_keeps_state_is_refused_by_name() -> None:
-    with pytest.raises(OperatorUnsupported, match="SVDF 'tensor_6': operators that keep state"):
+    with pytest.raises(OperatorUnsupported, match=r"'tensor_6' \(SVDF\): operators that keep state"):
         read_tflite((SHARED_MODELS / "keyword_scrambled.tflite").read_bytes())

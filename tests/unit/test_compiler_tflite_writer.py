@@ -90,6 +90,18 @@ def test_equal_constants_are_stored_once_and_unused_ones_not_at_all() -> None:
     assert read_tflite(data).tensors.keys() >= {"input"}
 
 
+def test_equal_options_are_stored_once_however_they_are_given() -> None:
+    builder = TfliteGraph()
+    value = builder.input((1, 4))
+    spelled_out: list[dict[str, Any]] = [{}, {"fused_activation_function": "NONE", "pot_scale_int16": True}]
+    for attributes in spelled_out:
+        value = builder.add("ADD", [value, value], (1, 4), **attributes)
+    data = write_tflite(builder.graph(value))
+    assert write_tflite(read_tflite(data)) == data
+    graph = schema.Model.GetRootAs(data).Subgraphs(0)
+    assert len({graph.Operators(index).BuiltinOptions().Pos for index in range(2)}) == 1
+
+
 def test_only_inputs_and_outputs_have_names_and_nothing_is_said_twice() -> None:
     model = objects(small_int8_network())
     graph = model.subgraphs[0]
@@ -160,6 +172,7 @@ def test_the_graph_is_left_as_it_was() -> None:
         (Operator("FROBNICATE", ["x"], ["y"]), "no operator 'FROBNICATE'"),
         (Operator("SOFTMAX", ["x"], ["y"], {"gamma": 1.0}), "no attributes"),
         (Operator("ADD", ["x", "x"], ["y"], {"fused_activation_function": "SWISH"}), "'SWISH' is none of"),
+        (Operator("CONV_2D", ["x"], ["y"]), "does not take operands"),
     ],
 )
 def test_what_tflite_does_not_have_is_our_error(operator: Operator, message: str) -> None:

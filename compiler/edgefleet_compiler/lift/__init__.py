@@ -8,6 +8,7 @@ and shape, and every shape that the file declares is checked against what the op
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from math import prod
 from typing import Final
 
@@ -29,6 +30,7 @@ from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
 from edgefleet_compiler.lift.softmax import lift_softmax
 from edgefleet_compiler.lift.transposition import lift_transpose
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+from edgefleet_compiler.tflite.refusal import Refusal, refuse
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
 
 _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
@@ -80,18 +82,12 @@ def lift(graph: LoweredGraph) -> ir.Model:
     graph = float_graph(graph)
     _refuse_empty(graph)
     hub = HubBuilder(graph)
-    unsupported = [
-        {"operator": operator.kind, "node": operator.outputs[0], "reason": reason}
+    refusals = [
+        Refusal(operator.outputs[0], operator.kind, reason)
         for operator in graph.operators
         if (reason := _lift_operator(operator, graph, hub))
     ]
-    if unsupported:
-        listed = "; ".join(f"{entry['operator']} {entry['node']!r}: {entry['reason']}" for entry in unsupported)
-        raise OperatorUnsupported(
-            f"The TFLite model cannot be compiled. {listed}",
-            expected=f"operators of {', '.join(sorted(_LIFTERS))}",
-            operators=unsupported,
-        )
+    refuse(refusals, expected=f"operators among {', '.join(sorted(_LIFTERS))}")
     return hub.model()
 
 
@@ -109,18 +105,18 @@ def _lift_operator(operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> 
 
 
 def _refuse_quantised(graph: LoweredGraph) -> None:
-    quantised = [
-        {"operator": operator.kind, "node": operator.outputs[0], "reason": "quantised activations"}
+    refusals = [
+        Refusal(operator.outputs[0], operator.kind, "quantised activations")
         for operator in graph.operators
         if _is_quantised(operator, graph)
     ]
-    if quantised:
+    if refusals:
         raise OperatorUnsupported(
-            f"The TFLite model is quantised already: {len(quantised)} of its {len(graph.operators)} operators, "
-            f"{quantised[0]['operator']} {quantised[0]['node']!r} first, have integer activations",
+            f"The TFLite model is quantised already: {len(refusals)} of its {len(graph.operators)} operators have "
+            f"integer activations, {refusals[0].node!r} ({refusals[0].operator}) first",
             expected="a float model; this version compiles no quantised ones",
-            remedy="Compile the float model that it was made from, with its calibration set",
-            operators=quantised,
+            remedy="Compile the float model that it was made from, with its calibration set.",
+            operators=[asdict(refusal) for refusal in refusals],
         )
 
 

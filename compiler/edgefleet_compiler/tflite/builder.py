@@ -28,7 +28,7 @@ class InterningBuilder:
         self._flat = flatbuffers.Builder()
         self._written: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, write: Callable[[flatbuffers.Builder], Any]) -> Any:
+    def _once(self, key: Hashable, write: Callable[[flatbuffers.Builder], Any]) -> Any:
         """What ``write`` returned when ``key`` was first asked for."""
         if key not in self._written:
             self._written[key] = write(self._flat)
@@ -36,13 +36,13 @@ class InterningBuilder:
 
     def text(self, value: str) -> int:
         """A string's offset."""
-        offset: int = self.once(("text", value), lambda flat: flat.CreateString(value))
+        offset: int = self._once(("text", value), lambda flat: flat.CreateString(value))
         return offset
 
     def vector(self, values: NDArray[Any]) -> int:
         """The offset of a one-dimensional vector of numbers."""
         key = ("vector", values.dtype.str, values.tobytes())
-        offset: int = self.once(key, lambda flat: flat.CreateNumpyVector(values))
+        offset: int = self._once(key, lambda flat: flat.CreateNumpyVector(values))
         return offset
 
     def data(self, content: bytes) -> int:
@@ -52,7 +52,7 @@ class InterningBuilder:
             flat.Prep(_DATA_ALIGNMENT, len(content))
             return flat.CreateByteVector(content)
 
-        offset: int = self.once(("data", content), write)
+        offset: int = self._once(("data", content), write)
         return offset
 
     def tables(self, offsets: Sequence[int]) -> int:
@@ -64,7 +64,7 @@ class InterningBuilder:
                 flat.PrependUOffsetTRelative(offset)
             return flat.EndVector()
 
-        offset: int = self.once(("tables", *offsets), write)
+        offset: int = self._once(("tables", *offsets), write)
         return offset
 
     def table(self, name: str, **fields: int) -> int:
@@ -82,7 +82,14 @@ class InterningBuilder:
                 getattr(schema, f"{name}Add{field}")(flat, value)
             return getattr(schema, f"{name}End")(flat)
 
-        offset: int = self.once((name, *fields.items()), write)
+        offset: int = self._once((name, *fields.items()), write)
+        return offset
+
+    def packed(self, table: Any) -> int:
+        """The offset of a table given as an object of the generated ``...T`` classes."""
+        scratch = flatbuffers.Builder()
+        scratch.Finish(table.Pack(scratch))
+        offset: int = self._once((type(table).__name__, bytes(scratch.Output())), table.Pack)
         return offset
 
     def finish(self, root: int, identifier: bytes) -> bytes:

@@ -140,19 +140,18 @@ def read_attributes(kind: str, union_type: int, position: Position) -> dict[str,
     }
 
 
-def pack_attributes(builder: Any, kind: str, attributes: Mapping[str, AttributeValue]) -> tuple[int, int] | None:
-    """Write the options table of an operator.
+def options_object(kind: str, attributes: Mapping[str, AttributeValue]) -> tuple[int, Any] | None:
+    """The options table of an operator, ready to be packed.
 
     Tables without any scalar field (RESHAPE's) are left out when nothing is set; all others are written even when all
     fields have their defaults, because runtimes take an absent table for zeros, which are not always the defaults.
 
     Args:
-        builder: The ``flatbuffers.Builder`` to write to.
         kind: Name of the ``BuiltinOperator``.
         attributes: Named and spelled as in the schema.
 
     Returns:
-        The table's ``BuiltinOptions`` number and its offset; None when the operator needs no table.
+        The table's ``BuiltinOptions`` number and the generated object; None when the operator needs no table.
 
     Raises:
         ValueError: Operators of this kind have no such attribute, or no such value for it.
@@ -163,10 +162,10 @@ def pack_attributes(builder: Any, kind: str, attributes: Mapping[str, AttributeV
         raise ValueError(f"{kind} has no attributes {sorted(unknown)}")
     if table is None or not (table.defaults or attributes):
         return None
-    packed = getattr(schema, table.name + "T")()
+    options = getattr(schema, table.name + "T")()
     for name, value in attributes.items():
-        setattr(packed, table.fields[name], _numbered(name, value))
-    return table.union_type, packed.Pack(builder)
+        setattr(options, table.fields[name], _numbered(name, value))
+    return table.union_type, options
 
 
 def _spelled(name: str, value: Any) -> AttributeValue:

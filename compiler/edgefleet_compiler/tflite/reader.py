@@ -20,8 +20,9 @@ from ai_edge_litert import schema_py_generated as schema
 from edgefleet_compiler.lowered.graph import AttributeValue, LoweredGraph, Operator
 from edgefleet_compiler.tflite.flatfile import FlatFile, Position
 from edgefleet_compiler.tflite.options import members, read_attributes
+from edgefleet_compiler.tflite.refusal import Refusal, refuse
 from edgefleet_compiler.tflite.tensors import TensorReader
-from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+from edgefleet_contract.errors import ModelMalformed
 
 _KINDS: Final = {number: kind for kind, number in members(schema.BuiltinOperator).items()}
 _CONTROL_FLOW: Final = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
@@ -52,7 +53,7 @@ def read_tflite(data: bytes) -> LoweredGraph:
     except (struct.error, ValueError, TypeError, OverflowError) as error:
         # What flatbuffers and numpy raise on offsets, lengths and strings that are not what they should be.
         raise ModelMalformed(
-            f"The TFLite file is truncated or damaged: {error}", remedy="Fetch or convert the model again"
+            f"The TFLite file is truncated or damaged: {error}", remedy="Fetch or convert the model again."
         ) from error
 
 
@@ -73,10 +74,12 @@ def _read(flat: FlatFile) -> LoweredGraph:
     subgraph = flat.table(model.Subgraphs(0), "subgraph")
     inputs = flat.integers(subgraph.InputsAsNumpy())
     outputs = flat.integers(subgraph.OutputsAsNumpy())
+    if not inputs or not outputs:
+        raise ModelMalformed(f"The TFLite model has {len(inputs)} inputs and {len(outputs)} outputs", expected="both")
     records = list(_records(flat, model, subgraph))
     tensors = TensorReader(flat, model, subgraph)
     tensors.name_all(inputs, outputs, _uses(inputs, records, outputs))
-    _refuse(
+    refuse(
         [
             *_unsupported_subgraphs(flat, model),
             *_unsupported_inputs(inputs, tensors),
@@ -123,24 +126,24 @@ def _uses(inputs: list[int], records: list[_Record], outputs: list[int]) -> Iter
     yield from outputs
 
 
-def _unsupported_subgraphs(flat: FlatFile, model: Any) -> Iterator[dict[str, str]]:
+def _unsupported_subgraphs(flat: FlatFile, model: Any) -> Iterator[Refusal]:
     for index in range(1, model.SubgraphsLength()):
         name = flat.text(flat.table(model.Subgraphs(index), "subgraph").Name()) or f"subgraph {index}"
-        yield {"operator": "SUBGRAPH", "node": name, "reason": "a model has to be a single subgraph"}
+        yield Refusal(name, "SUBGRAPH", "a model has to be a single subgraph")
 
 
-def _unsupported_inputs(inputs: list[int], tensors: TensorReader) -> Iterator[dict[str, str]]:
+def _unsupported_inputs(inputs: list[int], tensors: TensorReader) -> Iterator[Refusal]:
     for index in inputs:
         if reason := tensors.why_unsupported(index):
-            yield {"operator": "INPUT", "node": tensors.name(index), "reason": reason}
+            yield Refusal(tensors.name(index), "INPUT", reason)
 
 
-def _unsupported_operators(records: list[_Record], tensors: TensorReader) -> Iterator[dict[str, str]]:
+def _unsupported_operators(records: list[_Record], tensors: TensorReader) -> Iterator[Refusal]:
     for record in records:
         operands = [index for index in (*record.inputs, *record.outputs) if index != -1]
         reason = _why_unsupported(record) or next(filter(None, map(tensors.why_unsupported, operands)), None)
         if reason:
-            yield {"operator": record.kind, "node": tensors.name(record.outputs[0]), "reason": reason}
+            yield Refusal(tensors.name(record.outputs[0]), record.kind, reason)
 
 
 def _why_unsupported(record: _Record) -> str | None:
@@ -156,12 +159,6 @@ def _why_unsupported(record: _Record) -> str | None:
     if record.table.IntermediatesLength() or record.table.MutatingVariableInputsLength():
         return "operators that keep state are not compiled"
     return None
-
-
-def _refuse(unsupported: list[dict[str, str]]) -> None:
-    if unsupported:
-        listed = "; ".join(f"{entry['operator']} {entry['node']!r}: {entry['reason']}" for entry in unsupported)
-        raise OperatorUnsupported(f"The TFLite model cannot be compiled. {listed}", operators=unsupported)
 
 
 def _assemble(

@@ -95,12 +95,19 @@ def operator_version(operator: Operator, graph: LoweredGraph) -> int:
     Args:
         operator: An operator of ``graph``.
         graph: For the operator's tensors.
+
+    Raises:
+        ValueError: The operator lacks an operand, or an operand an axis, that its kind must have.
     """
     inputs = [graph.tensors[name] for name in operator.inputs if name is not None]
     if not inputs:
         return 1
     if operator.kind in _RULES:
-        return _RULES[operator.kind](_Use(operator, inputs, graph.tensors[operator.outputs[0]]))
+        try:
+            return _RULES[operator.kind](_Use(operator, inputs, graph.tensors[operator.outputs[0]]))
+        except IndexError as error:
+            shapes = [tensor.shape for tensor in inputs]
+            raise ValueError(f"{operator.kind} {operator.outputs[0]!r} does not take operands of {shapes}") from error
     return _BY_TYPE.get(operator.kind, {}).get(inputs[0].dtype, 1)
 
 

@@ -18,7 +18,7 @@ from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisatio
 from edgefleet_compiler.tflite.builder import InterningBuilder, vector_of_int32
 from edgefleet_compiler.tflite.element_types import number_of
 from edgefleet_compiler.tflite.flatfile import IDENTIFIER
-from edgefleet_compiler.tflite.options import members, pack_attributes
+from edgefleet_compiler.tflite.options import members, options_object
 from edgefleet_compiler.tflite.versions import operator_version
 
 _CODES: Final = members(schema.BuiltinOperator)
@@ -36,7 +36,7 @@ def write_tflite(graph: LoweredGraph) -> bytes:
         The file. Operators declare the least versions that run them.
 
     Raises:
-        ValueError: A kind, attribute or element type that TFLite does not have.
+        ValueError: A kind, attribute or element type that TFLite does not have, or an operator that lacks operands.
     """
     return _Writer(graph).file()
 
@@ -103,11 +103,9 @@ class _Writer:
             "Outputs": self._numbers(operator.outputs),
             "OpcodeIndex": self._codes.setdefault(code, len(self._codes)),
         }
-        attributes = operator.attributes
-        key = ("options", operator.kind, repr(sorted(attributes.items())))
-        options = self._builder.once(key, lambda flat: pack_attributes(flat, operator.kind, attributes))
+        options = options_object(operator.kind, operator.attributes)
         if options is not None:
-            fields["BuiltinOptions"] = options[1]
+            fields["BuiltinOptions"] = self._builder.packed(options[1])
             fields["BuiltinOptionsType"] = options[0]
         return self._builder.table("Operator", **fields)
 
