@@ -9,6 +9,7 @@ import msgspec
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_contract.errors import BudgetExceeded, UsageMalformed
 from edgefleet_hardware.profile import TargetProfile
+from edgefleet_hardware.units import format_bytes
 
 
 class BudgetLine(msgspec.Struct, frozen=True):
@@ -84,7 +85,8 @@ def over_budget(lines: list[BudgetLine], profile: TargetProfile) -> BudgetExceed
     if not broken:
         return None
     seen = "; ".join(
-        f"{line.name} {'unknown' if line.value is None else f'{line.value:g}'} over {line.limit:g} ({line.set_by})"
+        f"{line.name.partition('_')[0]} {quantity(line.name, line.value)}, the {line.set_by}'s limit is "
+        f"{quantity(line.name, line.limit)}"
         for line in broken
     )
     return BudgetExceeded(
@@ -93,3 +95,10 @@ def over_budget(lines: list[BudgetLine], profile: TargetProfile) -> BudgetExceed
         target=profile.name,
         limits=[line.name for line in broken],
     )
+
+
+def quantity(name: str, value: float | None) -> str:
+    """A limit or value for people: bytes as sizes, latencies in milliseconds."""
+    if value is None:
+        return "unknown"
+    return f"{value:.3f} ms" if name == "latency_ms" else format_bytes(int(value))

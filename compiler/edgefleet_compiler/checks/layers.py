@@ -14,11 +14,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.hub.graph import byte_size, constant, name_of
+from edgefleet_compiler.hub.graph import byte_size, constant, name_of, sole_consumer
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.tensors import Sample
 
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
+_ACTIVATIONS = frozenset({"Relu", "Clip"})
+_LEFT_IN_FLOAT = "left in float: it has no int8 form"
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -48,17 +50,22 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
         hub: The hub that was exported: quantised, with narrow weights, or the reference itself.
         samples: A few cases.
     """
-    references = {name_of_node(node): name_of(node.outputs[0]) for node in float_hub.graph}
-    nodes = [node for node in hub.graph if node.op_type not in _WRAPPERS and name_of_node(node) in references]
-    pairs = {name_of_node(node): (references[name_of_node(node)], name_of(_stored(node.outputs[0]))) for node in nodes}
+    references = {name_of_node(node): name_of(_last(node).outputs[0]) for node in float_hub.graph}
+    nodes = [
+        node
+        for node in hub.graph
+        if name_of_node(node) in references and node.op_type != "Transpose" and not _is_fused(node)
+    ]
+    pairs = {name_of_node(node): (references[name_of_node(node)], name_of(_stored(node))) for node in nodes}
     ratios = {} if hub is float_hub else _ratios(float_hub, hub, pairs, samples)
+    quantised = any(node.op_type == "QuantizeLinear" for node in hub.graph)
     return [
         Layer(
             name=name_of_node(node),
-            operator=node.op_type,
+            operator=node.op_type if _last(node) is node else f"{node.op_type} + {_last(node).op_type}",
             sqnr_db=ratios.get(name_of_node(node)),
             bytes=sum(byte_size(value) for value in _constants(node)),
-            cause=_cause(node, hub, float_hub),
+            cause=_LEFT_IN_FLOAT if quantised and _stored(node) is _last(node).outputs[0] else None,
         )
         for node in nodes
     ]
@@ -70,13 +77,26 @@ def name_of_node(node: ir.Node) -> str:
     return node.name
 
 
-def _stored(value: ir.Value) -> ir.Value:
-    """What the consumers of a value see: behind its QuantizeLinear and DequantizeLinear, if it has them."""
-    for quantise in value.consumers():
+def _last(node: ir.Node) -> ir.Node:
+    """The activation that is fused into a node, or the node itself: both are one layer."""
+    follower = sole_consumer(node.outputs[0])
+    return follower if follower is not None and follower.op_type in _ACTIVATIONS else node
+
+
+def _is_fused(node: ir.Node) -> bool:
+    """Whether a node is part of the layer before it."""
+    producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+    return producer is not None and _last(producer) is node
+
+
+def _stored(node: ir.Node) -> ir.Value:
+    """What a layer's consumers see: its output behind QuantizeLinear and DequantizeLinear, if it has them."""
+    output = _last(node).outputs[0]
+    for quantise in output.consumers():
         if quantise.op_type == "QuantizeLinear":
             for dequantise in quantise.outputs[0].consumers():
                 return dequantise.outputs[0]
-    return value
+    return output
 
 
 def _constants(node: ir.Node) -> list[ir.Value]:
@@ -92,14 +112,6 @@ def _constants(node: ir.Node) -> list[ir.Value]:
         if producer is not None and producer.op_type in _WRAPPERS and constant(producer.inputs[0]) is not None:
             found += [parameter for parameter in producer.inputs if constant(parameter) is not None and parameter]
     return found
-
-
-def _cause(node: ir.Node, hub: ir.Model, float_hub: ir.Model) -> str | None:
-    quantised = any(other.op_type == "QuantizeLinear" for other in hub.graph)
-    if hub is float_hub or not quantised or _stored(node.outputs[0]) is not node.outputs[0]:
-        return None
-    followers = {consumer.op_type for consumer in node.outputs[0].consumers()}
-    return None if followers & {"Relu", "Clip"} else "left in float: it has no int8 form"
 
 
 def _ratios(

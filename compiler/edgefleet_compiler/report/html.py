@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from edgefleet_compiler.checks.budget import quantity
 from edgefleet_compiler.report.record import Report
 from edgefleet_hardware.units import format_bytes
 
@@ -19,7 +20,12 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"bytes": format_bytes, "decibels": _decibels, "thousands": "{:,}".format, "number": _number}
+    environment.filters |= {
+        "bytes": format_bytes,
+        "decibels": _decibels,
+        "thousands": "{:,}".format,
+    }
+    environment.globals["quantity"] = quantity
     largest = max((layer.bytes for layer in report.layers), default=0)
     widths = [_BAR_WIDTH * layer.bytes / largest if largest else 0 for layer in report.layers]
     page = environment.get_template("report.html.j2")
@@ -28,7 +34,3 @@ def render(report: Report) -> str:
 
 def _decibels(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} dB"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:,.6g}"
