@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import OpResolverType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -161,4 +162,6 @@ def test_random_networks_survive_the_file_and_compute_the_same_in_the_hub(graph:
     data = write_tflite(graph)
     assert write_tflite(read_tflite(data)) == data
     inputs = random_inputs(graph, seed)
-    assert_close(run_onnx(import_tflite(data), inputs), run_litert(data, inputs))
+    ours = run_onnx(import_tflite(data), inputs)
+    for resolver in (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.AUTO):
+        assert_close(ours, run_litert(data, inputs, resolver))

@@ -128,6 +128,15 @@ def test_a_dynamic_batch_becomes_one() -> None:
     assert same(read_tflite(edited(FLOAT_FILE, edit)), read_tflite(FLOAT_FILE))
 
 
+def test_an_input_open_beyond_the_batch_is_refused_rather_than_compiled_for_one_pixel() -> None:
+    def edit(model: Any) -> None:
+        source = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        source.shape, source.shapeSignature = [1, 1, 1, 3], [-1, -1, -1, 3]
+
+    with pytest.raises(OperatorUnsupported, match=r"'input' \(INPUT\).*-1, -1, -1, 3.*fixed input shape"):
+        read_tflite(edited(FLOAT_FILE, edit))
+
+
 def test_float16_constants_stay_float16() -> None:
     builder = TfliteGraph()
     source = builder.input((1, 4))

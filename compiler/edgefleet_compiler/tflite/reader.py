@@ -134,7 +134,7 @@ def _unsupported_subgraphs(flat: FlatFile, model: Any) -> Iterator[Refusal]:
 
 def _unsupported_inputs(inputs: list[int], tensors: TensorReader) -> Iterator[Refusal]:
     for index in inputs:
-        if reason := tensors.why_unsupported(index):
+        if reason := tensors.why_unsupported(index) or tensors.why_open(index):
             yield Refusal(tensors.name(index), "INPUT", reason)
 
 

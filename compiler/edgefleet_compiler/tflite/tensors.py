@@ -89,6 +89,14 @@ class TensorReader:
             return "blockwise and custom quantisation are not compiled"
         return None
 
+    def why_open(self, index: int) -> str | None:
+        """Why an input's shape is not static; None when it is, but for the batch, which is made 1."""
+        table = self._tables[index]
+        signature = self._flat.integers(table.ShapeSignatureAsNumpy()) or self._flat.integers(table.ShapeAsNumpy())
+        if -1 not in signature[1:]:
+            return None
+        return f"its shape {signature} is open (-1) beyond the batch; convert the model with a fixed input shape"
+
     def activation(self, index: int) -> Tensor:
         """A tensor that the graph's caller or an operator writes.
 
