@@ -114,7 +114,8 @@ class Trier:
         if origin == "random":
             warnings.append("No data was given: parity is measured on random inputs, accuracy is not measured.")
         elif origin == "calibration":
-            warnings.append("No validation set was given: measured on the calibration set, which flatters.")
+            told = "is not measured" if accuracy is None else "is measured on the calibration set, which flatters"
+            warnings.append(f"No validation set was given: the loss of accuracy {told}.")
         if accuracy is not None and drop_limit(self._options, accuracy) is None and accuracy.compiled < _LOW_AGREEMENT:
             warnings.append(
                 f"The artifact agrees with the source on {accuracy.compiled:.3f} of the cases. Without labels nobody "

@@ -79,7 +79,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     source = load_source(options.model, input_shapes=options.input_shapes)
     data = _open_data(options, source)
     evaluation = choose_evaluation(data.validation, data.calibration, source.inputs, seed=options.seed or 0)
-    examiner = Examiner(source, evaluation, options.metric, options.seed or 0, progress)
+    examiner = Examiner(source, evaluation, options, progress)
     examiner.check_import()
     trier = Trier(options, Workbench(source, data.calibration, progress), examiner, progress)
     compilation = _Compilation(options, name, data, examiner, trier)

@@ -10,6 +10,8 @@ from edgefleet_compiler.checks.metrics import Quality
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
 from edgefleet_contract.errors import AccuracyLost
 
+MeasuredOn = Literal["validation", "calibration"]
+
 
 class Accuracy(msgspec.Struct, frozen=True):
     """What the artifact keeps of the source model's quality.
@@ -32,10 +34,10 @@ class Accuracy(msgspec.Struct, frozen=True):
     ci95: tuple[float, float]
     n: int
     interval: str
-    measured_on: Literal["validation", "calibration"]
+    measured_on: MeasuredOn
 
 
-def accuracy_of(metric: str, quality: Quality, n: int, measured_on: Literal["validation", "calibration"]) -> Accuracy:
+def accuracy_of(metric: str, quality: Quality, n: int, measured_on: MeasuredOn) -> Accuracy:
     """A metric's result as the report has it."""
     return Accuracy(
         metric=metric,

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.artifact import Artifact
-from edgefleet_compiler.checks.accuracy import Accuracy, accuracy_of
+from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
 from edgefleet_compiler.checks.alignment import AlignedRunner
 from edgefleet_compiler.checks.exactness import Model, require_same
-from edgefleet_compiler.checks.metrics import choose_metric
+from edgefleet_compiler.checks.metrics import Metric, choose_metric
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import Execution, open_runner
 from edgefleet_compiler.data.evaluation import Evaluation
 from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
@@ -44,19 +45,20 @@ class Examiner:
     Args:
         source: The model.
         evaluation: The cases.
-        metric: The metric's name, or None for the default.
-        seed: Of resampling.
+        options: Metric, seed, and whether accuracy is to be measured where there is no validation set.
         progress: Told of each case.
+
+    Raises:
+        UsageMalformed: No such metric.
+        DataMalformed: A case that cannot be used, or no labels where the metric needs them.
     """
 
-    def __init__(
-        self, source: Source, evaluation: Evaluation, metric: str | None, seed: int, progress: Progress
-    ) -> None:
+    def __init__(self, source: Source, evaluation: Evaluation, options: CompileOptions, progress: Progress) -> None:
         self.evaluation = evaluation
         self.source = source
-        self._metric = metric
-        self._seed = seed
+        self._options = options
         self._progress = progress
+        self._new_metric()  # refuses a metric that does not fit before anything is built
         self._measured: dict[tuple[bytes, Execution], Measurement] = {}
         self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
         self.source_runner = AlignedRunner(open_runner(source.data, source.format), source.inputs, source.outputs)
@@ -99,8 +101,7 @@ class Examiner:
         return self._measured[key]
 
     def _measure(self, artifact: AlignedRunner) -> Measurement:
-        data, origin = self.evaluation.data, self.evaluation.origin
-        metric = None if origin == "random" else choose_metric(self._metric, data)
+        data, metric = self.evaluation.data, self._new_metric()
         against_source, against_hub = ParityMeter("source"), ParityMeter("hub")
         self._progress.stage("measuring", data.n)
         for index, sample in enumerate(data.samples()):
@@ -111,10 +112,25 @@ class Examiner:
             if metric is not None:
                 metric.add(index, next(iter(sample.values())), reference[0], compiled[0])
             self._progress.advance()
-        accuracy = None
-        if metric is not None and origin != "random":
-            accuracy = accuracy_of(metric.name, metric.result(self._seed), data.n, origin)
+        accuracy = None if metric is None else self._accuracy_by(metric)
         return Measurement([against_source.result(), against_hub.result()], accuracy)
+
+    def _new_metric(self) -> Metric | None:
+        """A metric for the cases; None where accuracy is not to be measured.
+
+        The calibration set is measured on only if a limit or a metric was given: it flatters, and it is often so small
+        that the default limit would refuse by chance.
+        """
+        asked = self._options.metric is not None or self._options.max_drop is not None
+        origin = self.evaluation.origin
+        if origin == "validation" or (origin == "calibration" and asked):
+            return choose_metric(self._options.metric, self.evaluation.data)
+        return None
+
+    def _accuracy_by(self, metric: Metric) -> Accuracy:
+        quality = metric.result(self._options.seed or 0)
+        measured_on: MeasuredOn = "validation" if self.evaluation.origin == "validation" else "calibration"
+        return accuracy_of(metric.name, quality, self.evaluation.data.n, measured_on)
 
 
 def hub_model(session: Session) -> Model:

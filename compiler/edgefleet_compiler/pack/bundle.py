@@ -75,7 +75,7 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
     golden, files = golden_vectors(artifact, examiner, execution_of(runtime.name))
     files = {artifact.file_name: artifact.data, RECIPE: artifact.recipe.to_toml().encode(), **files}
     inputs = [_specify(*pair, artifact, options) for pair in zip(source.inputs, runner.runner.inputs, strict=True)]
-    vectors = labelled_vectors(examiner.evaluation.data, runner, inputs)
+    vectors = labelled_vectors(contents.validation, runner, inputs)
     if vectors is not None:
         files[_VECTORS] = vectors
     if contents.calibration is not None:

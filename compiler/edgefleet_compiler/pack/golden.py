@@ -66,15 +66,15 @@ def golden_vectors(
     return listed, files
 
 
-def labelled_vectors(data: DataSet, runner: AlignedRunner, inputs: Sequence[TensorSpec]) -> bytes | None:
+def labelled_vectors(data: DataSet | None, runner: AlignedRunner, inputs: Sequence[TensorSpec]) -> bytes | None:
     """Up to 64 labelled cases, the default rollout vectors, as ``.npz``; None without integer labels.
 
     Args:
-        data: The evaluation cases.
+        data: The validation set.
         runner: Knows the artifact's axes.
         inputs: Of the artifact; a single one is called ``x``.
     """
-    if not data.has_class_labels or data.targets is None:
+    if data is None or data.targets is None or not data.has_class_labels:
         return None
     chosen = data.spread(_LABELLED_CASES)
     arranged = [runner.arrange(sample) for sample in data.pick(chosen)]
