@@ -6,34 +6,43 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.onnx import import_onnx
+from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.passes import simplify
+from edgefleet_compiler.quantise.calibrate import calibrate
+from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
+from edgefleet_compiler.tflite.reader import read_tflite
 from support.cnn_models import cnns
-from support.exports import kinds, random_inputs, run_tflite
+from support.exports import kinds, random_inputs, run_hub, run_tflite
 
 pytestmark = pytest.mark.property
 
-steady = settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def hub_of(source: onnx.ModelProto):
+def hub_of(source: onnx.ModelProto) -> ir.Model:
     model = import_onnx(source.SerializeToString(), folder=Path(), input_shapes={})
     simplify(model)
     return model
 
 
 def run_source(source: onnx.ModelProto, inputs):
-    # Unoptimised: onnxruntime's own fusion of a Pad into a pool that is narrower fails when it loads the model.
     session = Session(source.SerializeToString(), optimise=False)
     return list(session.run(dict(zip(session.inputs, inputs, strict=True))).values())
 
 
-@steady
+def quantised(model: ir.Model, cases, *, per_channel: bool = True) -> ir.Model:
+    ranges = calibrate(model, [{model.graph.inputs[0].name: case[0]} for case in cases], lambda _: None)
+    return quantise_int8(model, ranges, Int8Scheme(per_channel_fully_connected=per_channel))
+
+
+@settings(steady, max_examples=300)
 @given(cnns())
 def test_a_float_export_computes_what_onnxruntime_computes_of_the_source(source):
     model = hub_of(source)
@@ -45,3 +54,64 @@ def test_a_float_export_computes_what_onnxruntime_computes_of_the_source(source)
     for delegates in (True, False):
         (ours,) = run_tflite(data, inputs, delegates=delegates)
         np.testing.assert_allclose(ours / scale, expected / scale, rtol=0, atol=1e-5)
+
+
+@settings(steady, max_examples=200)
+@given(cnns())
+def test_an_int8_export_computes_what_the_quantised_hub_does_but_for_rounding(source):
+    """LiteRT's integers and onnxruntime's floats between two roundings part by one step at ties.
+
+    One step per operator grows or shrinks by the gains of the layers behind it, as the roundings themselves do: so all
+    errors together are less than a step and those that quantisation made, and none is more than a few steps.
+    """
+    model = hub_of(source)
+    cases = [random_inputs(model, seed) for seed in range(4)]
+    hub = quantised(model, cases)
+    data, lowered = export_tflite(hub, io="float", io_layout="source")
+    step = step_of_output(lowered)
+    expected = np.stack([run_hub(hub, case)[0] for case in cases])
+    noise = expected - np.stack([run_hub(model, case)[0] for case in cases])
+    for delegates in (True, False):
+        error = expected - np.stack([run_tflite(data, case, delegates=delegates)[0] for case in cases])
+        assert rms(error) <= step + rms(noise)
+        assert np.abs(error).max() <= 12 * step
+
+
+@settings(steady, max_examples=100)
+@given(cnns())
+def test_weights_biases_and_parameters_of_an_int8_export_are_those_of_the_hub(source):
+    model = hub_of(source)
+    hub = quantised(model, [random_inputs(model)])
+    data, _ = export_tflite(hub, io="int8" if ends_are_quantised(hub) else "float", io_layout="source")
+    graph = read_tflite(data)
+    layers = [node for node in hub.graph if node.op_type in {"Conv", "Gemm"}]
+    operators = [operator for operator in graph.operators if "CONV" in operator.kind or "FULLY" in operator.kind]
+    for layer, operator in zip(layers, operators, strict=True):
+        weight, bias = (constant_of(layer.inputs[index]) if index < len(layer.inputs) else None for index in (1, 2))
+        stored, biases = (graph.tensors[name] for name in operator.inputs[1:])
+        if operator.kind == "FULLY_CONNECTED":  # whose columns follow the order of the flattened image
+            np.testing.assert_array_equal(np.sort(stored.data), np.sort(weight.stored))
+        else:
+            axes = (1, 2, 3, 0) if operator.kind == "DEPTHWISE_CONV_2D" else (0, 2, 3, 1)
+            np.testing.assert_array_equal(stored.data, weight.stored.transpose(axes))
+        np.testing.assert_array_equal(stored.quantisation.scale, weight.quantisation.scale)
+        assert not stored.quantisation.zero_point.any()
+        if bias is not None:
+            np.testing.assert_array_equal(biases.data, bias.stored)
+            np.testing.assert_array_equal(biases.quantisation.scale, bias.quantisation.scale)
+
+
+def step_of_output(lowered) -> float:
+    """What one step of the output's integers stands for; next to nothing where it is computed in float."""
+    producer = lowered.producer(lowered.outputs[0])
+    quantisation = lowered.tensors[producer.inputs[0]].quantisation
+    return 1e-4 if quantisation is None else float(quantisation.scale[0]) * (1 + 1e-5)
+
+
+def ends_are_quantised(hub: ir.Model) -> bool:
+    output = hub.graph.outputs[0].producer()
+    return output is not None and output.op_type == "DequantizeLinear"
+
+
+def rms(error) -> float:
+    return float(np.sqrt(np.mean(np.square(error))))

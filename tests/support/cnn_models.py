@@ -149,7 +149,8 @@ class CnnDrawer:
         top, left, bottom, right = (self._one_of(range(3)) for _ in range(4))
         amounts = self.graph.constant([0, 0, top, left, 0, 0, bottom, right], int)
         name = self.graph.node("Pad", image.name, amounts)
-        return Image(name, image.channels, image.height + top + bottom, image.width + left + right)
+        # No pool behind it: onnxruntime fuses the two wrongly, or fails to load them (its optimiser "Pad_Fusion").
+        return self._convolution(Image(name, image.channels, image.height + top + bottom, image.width + left + right))
 
     def _slice(self, image: Image) -> Image:
         start, step = self._one_of(((0, 1), (0, 2), (-1, -1)))
