@@ -1,0 +1,1 @@
+"""What ``exporters.onnx`` does to a copy of the hub, step by step."""
