@@ -48,7 +48,8 @@ def run_guarded(act: Callable[[], int], *, wants_json: bool) -> int:
         wants_json: Whether to print the error as ``{"error": {...}}`` on stdout as well.
     """
     try:
-        return act()
+        status = act()
+        sys.stdout.flush()  # here, where a reader that went away is no error yet
     except EdgefleetError as error:
         return _tell(error, wants_json=wants_json)
     except KeyboardInterrupt:
@@ -62,6 +63,7 @@ def run_guarded(act: Callable[[], int], *, wants_json: bool) -> int:
         return _tell(_missing_extra(error), wants_json=wants_json)
     except Exception as error:  # noqa: BLE001 - the border: nothing passes it as a traceback
         return _tell(_as_known_error(error), wants_json=wants_json)
+    return status
 
 
 def _tell(error: EdgefleetError, *, wants_json: bool) -> int:

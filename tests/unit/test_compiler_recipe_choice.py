@@ -1,0 +1,125 @@
+"""Recipes: which are tried for a target, and that the one written can be read back and replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.recipe import Recipe, candidates
+from edgefleet_contract.errors import CalibrationMissing, EdgefleetError, RecipeMalformed, RecipeUnfit, UsageMalformed
+from edgefleet_hardware.profile import load_profile
+
+
+def asked(target: str = "rpi4", *, calibrated: bool = True, **options: Any) -> list[Recipe]:
+    calibration = Path("cal.npz") if calibrated else None
+    request = CompileOptions(Path("m.onnx"), (target,), Path("out"), calibration=calibration, **options)
+    return candidates(request, load_profile(target))
+
+
+def schemes(recipes: list[Recipe]) -> list[str]:
+    return [recipe.scheme for recipe in recipes]
+
+
+def test_auto_tries_int8_and_then_fp16() -> None:
+    assert schemes(asked()) == ["int8", "fp16"]
+
+
+def test_auto_without_calibration_is_fp16() -> None:
+    assert schemes(asked(calibrated=False)) == ["fp16"]
+
+
+def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:
+    (recipe,) = asked("nrf52840")
+    assert (recipe.scheme, recipe.io, recipe.format) == ("int8", "int8", "tflite")
+    assert recipe.int8 is not None
+    assert recipe.int8.fully_connected == "per-tensor"
+
+
+def test_auto_without_calibration_is_refused_where_only_int8_runs() -> None:
+    with pytest.raises(RecipeUnfit, match="--calibration") as refused:
+        asked("nrf52840", calibrated=False)
+    assert refused.value.exit_status == 3
+
+
+def test_int8_without_calibration_is_malformed_usage() -> None:
+    with pytest.raises(CalibrationMissing) as refused:
+        asked(recipe="int8", calibrated=False)
+    assert refused.value.exit_status == 2
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "float"])
+def test_a_target_that_runs_only_int8_refuses_other_recipes(recipe: str) -> None:
+    with pytest.raises(RecipeUnfit, match=recipe):
+        asked("nrf52840", recipe=recipe)
+
+
+def test_defaults_are_the_targets() -> None:
+    assert asked("x86-64", recipe="float")[0].format == "onnx"
+    assert asked("rpi4", recipe="float")[0].format == "tflite"
+    (int8,) = asked("rpi4", recipe="int8")
+    assert (int8.io, int8.io_layout, int8.seed) == ("float", "source", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"recipe": "int16x8"}, UsageMalformed),
+        ({"recipe": "int9"}, RecipeMalformed),
+        ({"recipe": "fp16", "io": "int8"}, UsageMalformed),
+        ({"recipe": "none.toml"}, RecipeMalformed),
+        ({"target": "nrf52840", "format": "onnx"}, RecipeUnfit),
+        ({"io": "int8", "calibrated": False}, CalibrationMissing),
+    ],
+)
+def test_what_cannot_be_done_is_refused(options: dict[str, Any], error: type[EdgefleetError]) -> None:
+    with pytest.raises(error):
+        asked(**options)
+
+
+def test_auto_with_integer_inputs_does_not_fall_back_to_floats() -> None:
+    assert schemes(asked(io="int8")) == ["int8"]
+
+
+@pytest.mark.parametrize("name", ["int8", "fp16", "float"])
+@pytest.mark.parametrize("target", ["rpi4", "x86-64"])
+def test_a_written_recipe_says_all_and_is_read_back(tmp_path: Path, name: str, target: str) -> None:
+    (recipe,) = asked(target, recipe=name, seed=7)
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.to_toml())
+    assert asked(target, recipe=str(path)) == [recipe]
+
+
+def test_an_option_that_contradicts_the_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked(recipe="int8")[0].to_toml())
+    with pytest.raises(UsageMalformed, match="--io"):
+        asked(recipe=str(path), io="int8")
+    assert asked(recipe=str(path), io="float", seed=0) == asked(recipe="int8")
+
+
+def test_a_recipe_for_another_kind_of_target_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked("rpi4", recipe="int8")[0].to_toml())
+    with pytest.raises(RecipeUnfit, match="per channel"):
+        asked("nrf52840", recipe=str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("scheme", "schema"),
+        ('"int8"', '"int3"'),
+        ("version = 1", "version = 2"),
+        ("[int8]", "[int9]"),
+        ('scheme = "int8"', 'scheme = "float"'),
+        ("seed = 0", "seed = "),
+    ],
+)
+def test_a_recipe_that_names_what_is_not_there_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked(recipe="int8")[0].to_toml().replace(old, new))
+    with pytest.raises(RecipeMalformed, match=r"recipe\.toml"):
+        asked(recipe=str(path))
