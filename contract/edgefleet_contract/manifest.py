@@ -21,7 +21,10 @@ class Affine(msgspec.Struct, frozen=True):
 
 
 class Preprocessing(msgspec.Struct, frozen=True):
-    """What the caller does to raw values before inference: (raw - mean) / std, per channel or one for all."""
+    """What turns the pixels of a picture (0 to 255) into the input's real values: (pixel - mean) / std.
+
+    One value for all channels, or one for each. Arrays, golden vectors and rollout vectors hold real values already.
+    """
 
     mean: list[float]
     std: list[float]
@@ -36,7 +39,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         shape: With the batch, which is 1.
         axes: One letter an axis ("NHWC", "NCHW"), or "" where the axes have no such names.
         quantisation: None for float.
-        preprocessing: None when raw values go in as they are.
+        preprocessing: None when pixels go in as they are.
     """
 
     name: str

@@ -1,0 +1,125 @@
+"""A model as callers see it: real values in, real values out, whatever the artifact stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_agent.runtimes import open_runtime
+from edgefleet_contract import manifest as manifests
+from edgefleet_contract.errors import DataMalformed, InferenceFailed
+from edgefleet_contract.manifest import TensorSpec
+
+Array = NDArray[np.generic]
+SINGLE_INPUT = "x"
+
+
+class Model:
+    """The artifact of an unpacked bundle, loaded.
+
+    Args:
+        slot: Folder of the bundle.
+        threads: Of the runtime.
+
+    Attributes:
+        manifest: Of the bundle.
+
+    Raises:
+        RuntimeUnavailable: The runtime it needs is not installed.
+        InferenceFailed: The runtime does not load it, or it is not what the manifest says.
+    """
+
+    def __init__(self, slot: Path, *, threads: int) -> None:
+        self.manifest = manifests.decode((slot / "manifest.json").read_bytes())
+        self._runtime = open_runtime(self.manifest.runtime, slot / self.manifest.artifact, threads=threads)
+        said = ([tuple(spec.shape) for spec in side] for side in (self.manifest.inputs, self.manifest.outputs))
+        if tuple(said) != self._runtime.describe():
+            raise InferenceFailed(
+                f"The artifact has inputs and outputs of the shapes {self._runtime.describe()}",
+                expected="those of its manifest",
+            )
+
+    def batch(self, arrays: Mapping[str, Array]) -> list[Array]:
+        """The inputs in the manifest's order, each ``(n, ...)`` of real values.
+
+        Args:
+            arrays: By input name, or ``x`` for a single input; further arrays are ignored.
+
+        Raises:
+            DataMalformed: One is missing, has another shape or no numbers, or they differ in n.
+        """
+        single = len(self.manifest.inputs) == 1
+        columns = [_column(spec, arrays, single=single) for spec in self.manifest.inputs]
+        counts = {len(column) for column in columns}
+        if len(counts) != 1 or 0 in counts:
+            raise DataMalformed(f"The inputs have {sorted(counts)} cases", expected="as many in each, and at least one")
+        return columns
+
+    def run(self, case: Sequence[Array]) -> list[NDArray[np.float32]]:
+        """One inference.
+
+        Args:
+            case: One row of each column of :meth:`batch`.
+
+        Returns:
+            Real values, float32, without the batch, in the manifest's order.
+        """
+        stored = [_store(spec, value) for spec, value in zip(self.manifest.inputs, case, strict=True)]
+        outputs = self._runtime.run(stored)
+        return [_load(spec, output) for spec, output in zip(self.manifest.outputs, outputs, strict=True)]
+
+
+def _column(spec: TensorSpec, arrays: Mapping[str, Array], *, single: bool) -> Array:
+    array = arrays.get(spec.name)
+    if array is None and single:
+        array = arrays.get(SINGLE_INPUT)
+    if array is None:
+        names = f"{spec.name!r} or {SINGLE_INPUT!r}" if single else repr(spec.name)
+        raise DataMalformed(f"The inputs given are {sorted(arrays)}", expected=f"one called {names}")
+    row_shape = tuple(spec.shape[1:])
+    if array.ndim == 0 or array.shape[1:] != row_shape:
+        wanted = ", ".join(["n", *map(str, row_shape)])
+        raise DataMalformed(f"The input {spec.name!r} has shape {array.shape}", expected=f"({wanted})")
+    if array.dtype.kind not in "biuf":
+        raise DataMalformed(f"The input {spec.name!r} has dtype {str(array.dtype)!r}", expected="numbers")
+    return array
+
+
+def _store(spec: TensorSpec, value: Array) -> Array:
+    """Real values as the artifact stores them, with the batch of 1: rounded to nearest even, and saturated."""
+    dtype = np.dtype(spec.dtype)
+    if spec.quantisation is not None:
+        limits = np.iinfo(dtype)
+        steps = np.rint(np.asarray(value, np.float32) / np.float32(spec.quantisation.scale))
+        value = np.clip(steps + spec.quantisation.zero_point, limits.min, limits.max)
+    return np.ascontiguousarray(value, dtype).reshape(spec.shape)
+
+
+def _load(spec: TensorSpec, stored: Array) -> NDArray[np.float32]:
+    """What the artifact gives as real values, without the batch."""
+    values = stored.astype(np.float32)
+    if spec.quantisation is not None:
+        values = (values - np.float32(spec.quantisation.zero_point)) * np.float32(spec.quantisation.scale)
+    return values.reshape(spec.shape[1:])
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz``; never a pickle.
+
+    Raises:
+        DataMalformed: It is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as cause:  # zipfile, zlib and numpy each raise their own on bytes that are none
+        raise DataMalformed(f"The file {path.name!r} cannot be read: {cause}", expected="an .npz of arrays") from cause
+
+
+def same_winner(expected: Array, seen: Array) -> bool:
+    """Whether both are largest at the same place; a tie agrees if either's place is among the other's largest."""
+    first, second = expected.reshape(-1), seen.reshape(-1)
+    return bool(second[int(first.argmax())] == second.max() or first[int(second.argmax())] == first.max())

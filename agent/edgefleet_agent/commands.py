@@ -1,0 +1,168 @@
+"""What the commands of ``edgefleet-agent`` do; ``cli`` says how they are called."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgefleet_agent import detection, enrolment
+from edgefleet_agent.client import AgentClient
+from edgefleet_agent.disk import Disk
+from edgefleet_agent.folder import DataFolder, Lock, running_agent
+from edgefleet_agent.identity import Identity
+from edgefleet_agent.inference import InferenceChild, Limits
+from edgefleet_agent.record import load_record
+from edgefleet_agent.slots import Slots
+from edgefleet_agent.status import describe_folder
+from edgefleet_contract.enrolment import decode_token
+from edgefleet_contract.errors import (
+    AgentUnreachable,
+    EdgefleetError,
+    NotFound,
+    OutputUnwritable,
+)
+from edgefleet_contract.manifest import Manifest
+
+Infer = Callable[[bytes], bytes]
+
+
+def enroll(folder: DataFolder, *, server: str, token: str, target: str | None) -> dict[str, object]:
+    """Enroll this machine; what it became.
+
+    Raises:
+        EdgefleetError: As :func:`enrolment.enroll`; besides an unknown target, or a token that is none.
+    """
+    from edgefleet_hardware.profile import load_profile  # noqa: PLC0415 - only enrolment reads a target profile
+
+    profile = load_profile(target or detection.detect_target())
+    parsed_server, parsed_token = enrolment.parse_server(server), decode_token(token)
+    lock = Lock(folder)
+    try:
+        card = enrolment.enroll(
+            folder,
+            Disk(),
+            server=parsed_server,
+            token=parsed_token,
+            hardware=profile.hardware[0],
+            runtimes=detection.installed_runtimes(),
+        )
+    finally:
+        lock.release()
+    return {"device": card.device, "hardware": card.hardware, "server": card.server, "data": str(folder.root)}
+
+
+def status(folder: DataFolder) -> dict[str, object]:
+    """How the agent is; what only a running one knows is null for one that does not run.
+
+    Raises:
+        NotEnrolled: The folder holds no identity.
+    """
+    described = describe_folder(folder)
+    agent = running_agent(folder)
+    if agent is None:
+        return {**described, "agent": None, "connected": False, "ready": False, "spool": None}
+    return {**AgentClient(agent).status(), "agent": {"pid": agent.pid, "serving": agent.serving}}
+
+
+def infer(folder: DataFolder, source: Path) -> dict[str, object]:
+    """Ask the running agent for the predictions of one file.
+
+    Raises:
+        AgentUnreachable: No agent runs on the folder.
+        DataMalformed: The file is not what the model takes.
+    """
+    agent = running_agent(folder)
+    if agent is None:
+        raise AgentUnreachable(
+            f"No agent runs on {str(folder.root)!r}",
+            remedy=f"Start it with `edgefleet-agent run --data {folder.root}`.",
+        )
+    manifest, _ = _confirmed(folder)
+    return _predict(source, manifest, lambda body: AgentClient(agent).infer(manifest.name, body))
+
+
+def batch(folder: DataFolder, source: Path, out: Path) -> tuple[int, int]:
+    """Write the predictions of a folder of files, one JSON line a file, by the running agent or by a model of its own.
+
+    Returns:
+        How many files there were, and on how many of them it failed; these have their error in their line.
+
+    Raises:
+        NotFound: The device has no confirmed model.
+        OutputUnwritable: ``out`` cannot be written; nothing is left there.
+    """
+    from edgefleet_agent.predict import input_files  # noqa: PLC0415 - numpy; `run` must not load it
+
+    count = failed = 0
+    with _model(folder) as (manifest, ask), _whole_file(out) as write:
+        for path in input_files(source):
+            count += 1
+            try:
+                line = {"file": path.name, **_predict(path, manifest, ask)}
+            except AgentUnreachable:
+                raise
+            except EdgefleetError as error:
+                failed += 1
+                line = {"file": path.name, "error": error.as_json()}
+            write(msgspec.json.encode(line) + b"\n")
+    return count, failed
+
+
+def _confirmed(folder: DataFolder) -> tuple[Manifest, Path]:
+    Identity(folder)
+    record, slots = load_record(folder), Slots(folder, Disk())
+    if record.running is None:
+        raise NotFound("This device has no confirmed model yet", remedy="Roll a release out to it first.")
+    return slots.manifest(record.running), slots.path(record.running)
+
+
+@contextlib.contextmanager
+def _model(folder: DataFolder) -> Iterator[tuple[Manifest, Infer]]:
+    """The confirmed model: the running agent's, or where none runs a child of this command."""
+    manifest, slot = _confirmed(folder)
+    agent = running_agent(folder)
+    if agent is not None:
+        client = AgentClient(agent)
+        try:
+            yield manifest, lambda body: client.infer(manifest.name, body)
+        finally:
+            client.close()
+        return
+    lock = Lock(folder)
+    try:
+        with InferenceChild(slot, Limits()) as child:
+            yield manifest, lambda body: child.infer(body).body
+    finally:
+        lock.release()
+
+
+def _predict(path: Path, manifest: Manifest, ask: Infer) -> dict[str, object]:
+    from edgefleet_agent import predict  # noqa: PLC0415 - numpy; `run` must not load it
+
+    response = predict.decode_response(ask(predict.read_request(path, manifest)))
+    return {
+        "model": response.model_name,
+        "version": response.model_version,
+        "predictions": msgspec.to_builtins(predict.predictions(response, manifest.labels)),
+        "outputs": msgspec.to_builtins(response.outputs),
+    }
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """A file that gets its name only when all of it is written."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as cause:
+        raise OutputUnwritable(f"{str(path)!r} cannot be written: {cause.strerror}", path=str(path)) from cause
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,237 @@
+"""The running agent: all parts wired together, and the loop that gives each its turn."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from edgefleet_agent import detection, status
+from edgefleet_agent.clock import Clock, SystemClock
+from edgefleet_agent.config import Config
+from edgefleet_agent.deployment import Deployment, Parts
+from edgefleet_agent.disk import Disk
+from edgefleet_agent.download import Downloads
+from edgefleet_agent.fetch import Fetcher
+from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
+from edgefleet_agent.identity import Identity
+from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
+from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.record import load_record
+from edgefleet_agent.sampling import Sampler
+from edgefleet_agent.served import ServedModel
+from edgefleet_agent.serving import InferenceServer
+from edgefleet_agent.slots import Slots
+from edgefleet_agent.spool import Spool
+from edgefleet_agent.telemetry import Telemetry
+from edgefleet_agent.transport import Transport
+from edgefleet_agent.trial import Trials
+from edgefleet_agent.trust_store import DurableTrustStore
+from edgefleet_agent.uplink import Reporter, TelemetryUplink
+from edgefleet_contract import blocks, messages, topics
+from edgefleet_contract.errors import DiskFailed, EdgefleetError, MessageMalformed
+from edgefleet_contract.identifiers import new_boot_id
+from edgefleet_contract.messages import Ack, Desired, ErrorReport, Need
+from edgefleet_contract.topics import Topic
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.5  # every timer is this exact; a tick with nothing to do costs microseconds
+_FIRST_RETRY_S = 10.0
+_LAST_RETRY_S = 600.0
+
+
+class Network(Protocol):
+    """What the agent asks of the network."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there now."""
+
+    def start(self) -> None:
+        """Connect, now and whenever the connection is lost."""
+
+    def publish(self, topic: Topic, payload: bytes) -> None:
+        """Send a message, or lose it."""
+
+    def stop(self) -> None:
+        """Disconnect."""
+
+
+class Agent:
+    """Everything of an agent but its threads. One thread owns it.
+
+    Args:
+        folder: Of an enrolled device; its lock is held.
+        config: Settings.
+        network: Reaches the server.
+        identity: Who the device is.
+        disk: The door.
+        clock: The time.
+
+    Attributes:
+        served: The model that serves; its ``infer`` may be called from any thread.
+    """
+
+    def __init__(
+        self, folder: DataFolder, config: Config, network: Network, *, identity: Identity, disk: Disk, clock: Clock
+    ) -> None:
+        self._identity = identity
+        self._network = network
+        self._clock = clock
+        boot, device, runtimes = new_boot_id(), identity.card.device, detection.installed_runtimes()
+        self._spool = Spool(folder.spool, disk, config.spool_max_bytes)
+        self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
+        self._reporter = Reporter(identity, boot, runtimes, network.publish, clock)
+        slots = Slots(folder, disk)
+        telemetry = Telemetry(clock, boot, config.telemetry_interval_s)
+        sampler = Sampler(folder.samples, disk, clock)
+        self.served = ServedModel(
+            slots, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
+        )
+        store = DurableTrustStore(folder, disk, lambda digest: digest in self._deployment.record.confirmed)
+        parts = Parts(
+            folder=folder,
+            disk=disk,
+            clock=clock,
+            store=store,
+            slots=slots,
+            fetcher=Fetcher(Downloads(folder.download, disk), self._ask_for_blocks, clock),
+            served=self.served,
+            trials=Trials(slots, self.served, config.limits()),
+            runtimes=runtimes,
+        )
+        self._deployment = Deployment(parts, load_record(folder), self._reporter.report)
+        self._refused = ""  # hash of the last message that was refused, so that its repetition costs nothing
+        self._retry: tuple[float, bytes] | None = None  # a message that could not be acted on, and when to try again
+        self._retry_backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
+
+    def start(self) -> None:
+        """Serve what is confirmed, connect, and go on with what a stop interrupted."""
+        self._network.start()
+        self._deployment.start()
+
+    def handle(self, item: Connected | Received) -> None:
+        """Act on what came."""
+        match item:
+            case Connected():
+                self._reporter.send()
+                self._uplink.send()
+                self._deployment.connected()
+            case Received(topic, payload):
+                try:
+                    self._read(topic, payload)
+                except MessageMalformed as error:
+                    log.warning("message dropped topic=%s: %s", topic.name, error)
+
+    def tick(self) -> None:
+        """Give every part its turn."""
+        self._deployment.tick()
+        self.served.tick()
+        self._uplink.wake()
+        self._uplink.tick()
+        self._reporter.tick()
+        if self._retry is not None and self._clock.monotonic() >= self._retry[0]:
+            self._take_desired(self._retry[1])
+
+    def stop(self) -> None:
+        """Stop serving, and disconnect."""
+        self.served.stop()
+        self._network.stop()
+
+    def status(self) -> dict[str, object]:
+        """How the agent is, as JSON types; may be called from any thread."""
+        confirmed = self.served.confirmed
+        described = status.describe(
+            self._identity.card, self._deployment.record, confirmed.manifest if confirmed else None
+        )
+        return {
+            **described,
+            "connected": self._network.is_connected,
+            "ready": self.served.is_ready,
+            "spool": {"records": len(self._spool), "bytes": self._spool.size_bytes},
+        }
+
+    def _read(self, topic: Topic, payload: bytes) -> None:
+        if topic is topics.BLOCK:
+            self._deployment.take_block(blocks.decode(payload))
+        elif topic is topics.DESIRED:
+            self._take_desired(payload)
+        elif topic is topics.ACK:
+            self._take_ack(messages.decode(payload, Ack))
+
+    def _take_desired(self, payload: bytes) -> None:
+        self._retry = None
+        sha256 = hashlib.sha256(payload).hexdigest()
+        if sha256 == self._refused:
+            return
+        try:
+            desired = messages.decode(payload, Desired)
+            self._deployment.desired(bytes(desired.assignment), bytes(desired.proof))
+            self._retry_backoff.reset()
+        except EdgefleetError as error:
+            log.warning("assignment refused code=%s: %s", error.code, error)
+            if isinstance(error, DiskFailed):
+                self._retry = (self._clock.monotonic() + self._retry_backoff.next(), payload)
+            else:
+                self._refused = sha256
+            self._reporter.report(self._deployment.record, ErrorReport(error.code, error.text()))
+
+    def _take_ack(self, ack: Ack) -> None:
+        if ack.stream == "reported":
+            self._reporter.acknowledged(ack)
+            return
+        try:
+            self._uplink.acknowledged(ack)
+        except DiskFailed as error:
+            log.warning("acknowledgement not kept: %s", error)
+
+    def _ask_for_blocks(self, sha256: str, wanted: list[int]) -> None:
+        need = Need(messages.VERSION, self._identity.card.device, sha256, wanted)
+        self._network.publish(topics.NEED, messages.encode(need))
+
+
+def run(folder: DataFolder, config: Config, ready: Callable[[str, RunningAgent], None]) -> None:
+    """Run an agent in this process until SIGTERM or SIGINT.
+
+    Args:
+        folder: Of an enrolled device.
+        config: Settings.
+        ready: Called with the device id once inference is served.
+
+    Raises:
+        NotEnrolled: The folder holds no identity.
+        DataFolderInUse: Another agent runs there.
+        UsageMalformed: The address to listen on cannot be used.
+    """
+    identity, inbox = Identity(folder), Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.put(Stop()))
+    lock = Lock(folder)
+    network = Transport(identity, inbox)
+    agent = Agent(folder, config, network, identity=identity, disk=Disk(), clock=SystemClock())
+    server = InferenceServer(config.listen, agent.served, agent.status)
+    agent.start()
+    server.start()
+    me = RunningAgent(os.getpid(), server.url)
+    lock.announce(me)
+    ready(identity.card.device, me)
+    try:
+        loop(agent, inbox)
+    finally:
+        server.stop()
+        agent.stop()
+        lock.release()
+
+
+def loop(agent: Agent, inbox: Inbox) -> None:
+    """Give items and ticks to ``agent`` until the end is asked for."""
+    item: Item | None = None
+    while not isinstance(item, Stop):
+        item = inbox.get(_TICK_S)
+        if isinstance(item, Connected | Received):
+            agent.handle(item)
+        agent.tick()

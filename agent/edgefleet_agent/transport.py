@@ -1,0 +1,106 @@
+"""MQTT 3.1.1 over mutual TLS, by paho. Its thread only moves messages; what they mean is the main thread's business."""
+
+from __future__ import annotations
+
+import logging
+import math
+import ssl
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgefleet_agent.identity import Identity
+from edgefleet_agent.inbox import Connected, Inbox, Received
+from edgefleet_agent.jitter import Backoff
+from edgefleet_contract import messages, topics
+from edgefleet_contract.topics import Topic
+
+log = logging.getLogger(__name__)
+
+_KEEPALIVE_S = 60
+_FIRST_RECONNECT_S = 2.0
+_LAST_RECONNECT_S = 120.0
+
+
+class Transport:
+    """A connection to the broker that comes back by itself.
+
+    Nothing is queued while it is away: whoever publishes does so again until the server acknowledges.
+
+    Args:
+        identity: Who connects, and where to.
+        inbox: Takes what comes.
+    """
+
+    def __init__(self, identity: Identity, inbox: Inbox) -> None:
+        card = identity.card
+        self._broker = card.broker
+        self._inbox = inbox
+        self._subscriptions = topics.device_subscriptions(card.device)
+        self._topics = {topics.of(row, card.device): row for row in topics.TOPICS if row.direction == "down"}
+        self._device = card.device
+        self._backoff = Backoff(_FIRST_RECONNECT_S, _LAST_RECONNECT_S)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=card.device, clean_session=False, protocol=mqtt.MQTTv311
+        )
+        self._client.tls_set_context(_tls(identity))
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there now."""
+        return self._client.is_connected()
+
+    def start(self) -> None:
+        """Connect, now and whenever the connection is lost."""
+        self._wait_before_reconnecting()
+        self._client.connect_async(self._broker.host, self._broker.port, _KEEPALIVE_S)
+        self._client.loop_start()
+
+    def publish(self, topic: Topic, payload: bytes) -> None:
+        """Send a message on this device's topic; it is lost when the broker is away."""
+        if self.is_connected:
+            self._client.publish(topics.of(topic, self._device), payload, topic.qos, topic.retain)
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            log.warning("broker refuses reason=%s", reason)
+            return
+        log.info("broker connected host=%s port=%d", self._broker.host, self._broker.port)
+        self._backoff.reset()
+        client.subscribe(self._subscriptions)
+        self._inbox.put(Connected())
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
+        log.info("broker not there host=%s port=%d", self._broker.host, self._broker.port)
+        self._wait_before_reconnecting()
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        log.info("broker disconnected reason=%s", reason)
+        self._wait_before_reconnecting()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        topic = self._topics.get(message.topic)
+        if topic is not None and len(message.payload) <= messages.MESSAGE_LIMIT:
+            self._inbox.put(Received(topic, bytes(message.payload)))
+
+    def _wait_before_reconnecting(self) -> None:
+        """Tell paho, which knows no jitter, how long to wait before its next attempt."""
+        seconds = max(1, math.ceil(self._backoff.next()))
+        self._client.reconnect_delay_set(seconds, seconds)
+
+
+def _tls(identity: Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(identity.authority_file))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(str(identity.certificate_file), str(identity.key_file))
+    return context

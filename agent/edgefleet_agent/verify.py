@@ -1,0 +1,240 @@
+"""Verification in a process that lives for one question, so that what it needs does not stay in memory.
+
+The child decides; it writes nothing. A raised floor comes back as part of its answer, and the agent makes it durable
+before it acts: one process writes the data folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from edgefleet_contract import bundle as bundles
+from edgefleet_contract import trust
+from edgefleet_contract.bundle import Bundle
+from edgefleet_contract.errors import (
+    BundleMalformed,
+    EdgefleetError,
+    HashMismatch,
+    VerificationError,
+    WrongTarget,
+    revive,
+)
+from edgefleet_contract.manifest import Manifest
+from edgefleet_contract.trust import Accepted, Floor, Pins, ReleasedBundle, TrustStore
+
+_TIMEOUT_S = 300.0  # a board's storage may need this long to read a large bundle
+
+
+class AcceptQuestion(msgspec.Struct, frozen=True, tag=True):
+    """What ``trust.accept`` needs, with the device's memory as it stands.
+
+    Attributes:
+        acted_on: Sequence of the assignment that the state record speaks of.
+        confirmed: Every digest that the device has confirmed.
+    """
+
+    assignment: bytes
+    proof: bytes
+    now: int
+    pins: Pins
+    floor: Floor
+    acted_on: int
+    confirmed: list[str]
+
+
+class BundleQuestion(msgspec.Struct, frozen=True, tag=True):
+    """Whether the file at ``path`` is the assigned bundle, for this hardware."""
+
+    path: str
+    assigned: ReleasedBundle
+    hardware: str
+
+
+class AcceptAnswer(msgspec.Struct, frozen=True, tag=True):
+    """Trust says yes, and the floor becomes this."""
+
+    accepted: Accepted
+    floor: Floor
+
+
+class BundleAnswer(msgspec.Struct, frozen=True, tag=True):
+    """The bundle is the assigned one."""
+
+    manifest: Manifest
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """Verification says no.
+
+    Attributes:
+        error: What ``EdgefleetError.as_json`` gave.
+        sequence: Of the assignment, if the server did make it for this device; else None.
+    """
+
+    error: dict[str, object]
+    sequence: int | None = None
+
+
+Question: TypeAlias = AcceptQuestion | BundleQuestion
+Answer: TypeAlias = AcceptAnswer | BundleAnswer | Refusal
+Expected = TypeVar("Expected", AcceptAnswer, BundleAnswer)
+
+_QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+class AssignmentRefused(Exception):
+    """Trust says no to an assignment.
+
+    Attributes:
+        error: Why.
+        sequence: As in :class:`Refusal`.
+    """
+
+    def __init__(self, error: EdgefleetError, sequence: int | None) -> None:
+        super().__init__(error.text())
+        self.error = error
+        self.sequence = sequence
+
+
+# --- the agent's side ------------------------------------------------------------------------------------------------
+
+
+def accept(
+    assignment: bytes, proof: bytes, now: int, store: TrustStore, *, acted_on: int, confirmed: list[str]
+) -> Accepted:
+    """``trust.accept`` in a process of its own; the floor is durable when it returns.
+
+    Args:
+        assignment: As there.
+        proof: As there.
+        now: As there.
+        store: As there.
+        acted_on: Sequence of the assignment that the state record speaks of.
+        confirmed: Every digest for which ``store.has_confirmed`` holds.
+
+    Raises:
+        AssignmentRefused: Trust says no; the store is unchanged.
+        DiskFailed: The floor cannot be raised, so that nothing may be done.
+    """
+    question = AcceptQuestion(assignment, proof, now, store.pins, store.floor(), acted_on, confirmed)
+    answer = _ask(question)
+    if isinstance(answer, Refusal):
+        raise AssignmentRefused(revive(answer.error), answer.sequence)
+    assert isinstance(answer, AcceptAnswer)
+    store.raise_floor(answer.floor)
+    return answer.accepted
+
+
+def check_bundle(path: Path, assigned: ReleasedBundle, hardware: str) -> Manifest:
+    """The manifest of the file at ``path``, if it is the assigned bundle, byte for byte, and for this hardware.
+
+    Raises:
+        VerificationError: It is not.
+        BundleMalformed: It is no bundle.
+    """
+    answer = _ask(BundleQuestion(str(path), assigned, hardware))
+    if isinstance(answer, Refusal):
+        raise revive(answer.error)
+    assert isinstance(answer, BundleAnswer)
+    return answer.manifest
+
+
+def _ask(question: Question) -> Answer:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "edgefleet_agent.verify"],
+            input=msgspec.msgpack.encode(question),
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+        return _ANSWERS.decode(done.stdout)
+    except (subprocess.SubprocessError, OSError, msgspec.DecodeError) as cause:
+        raise EdgefleetError(f"The verification process failed: {cause}") from cause
+
+
+# --- the child's side ------------------------------------------------------------------------------------------------
+
+
+class _LentStore:
+    """The device's memory, as the question brought it; raising the floor is remembered for the answer."""
+
+    def __init__(self, question: AcceptQuestion) -> None:
+        self._pins = question.pins
+        self._floor = question.floor
+        self._confirmed = set(question.confirmed)
+
+    @property
+    def pins(self) -> Pins:
+        return self._pins
+
+    def floor(self) -> Floor:
+        return self._floor
+
+    def raise_floor(self, floor: Floor) -> None:
+        self._floor = floor
+
+    def has_confirmed(self, digest: str) -> bool:
+        return digest in self._confirmed
+
+
+def answer_question(question: Question) -> Answer:
+    """Decide."""
+    match question:
+        case AcceptQuestion():
+            return _decide_assignment(question)
+        case BundleQuestion():
+            try:
+                return BundleAnswer(_inspect(question))
+            except EdgefleetError as error:
+                return Refusal(error.as_json())
+
+
+def _decide_assignment(question: AcceptQuestion) -> Answer:
+    store = _LentStore(question)
+    try:
+        accepted = trust.accept(question.assignment, question.proof, question.now, store)
+    except VerificationError as error:
+        return Refusal(error.as_json(), _own_sequence(question))
+    return AcceptAnswer(accepted, store.floor())
+
+
+def _own_sequence(question: AcceptQuestion) -> int | None:
+    """The sequence of a refused assignment, if it is the server's, for this device, and not an old one."""
+    try:
+        claimed, _ = trust.addressed(question.assignment, question.pins)
+    except VerificationError:
+        return None
+    is_new = claimed.sequence > question.acted_on and claimed.sequence >= question.floor.sequence
+    return claimed.sequence if is_new else None
+
+
+def _inspect(question: BundleQuestion) -> Manifest:
+    path, assigned = Path(question.path), question.assigned
+    if bundles.transfer_digest(path) != (assigned.sha256, assigned.bytes):
+        raise HashMismatch("The downloaded file is not the one that the release names", path=question.path)
+    with Bundle(path) as bundle:
+        if bundle.digest != assigned.digest:
+            raise HashMismatch(
+                f"The downloaded bundle has the digest {bundle.digest!r}", expected=repr(assigned.digest)
+            )
+        if question.hardware not in bundle.manifest.hardware:
+            raise WrongTarget(
+                f"The bundle is for {', '.join(bundle.manifest.hardware)}", expected=f"one for {question.hardware}"
+            )
+        if bundle.manifest.format == "c":
+            raise BundleMalformed(
+                "The bundle holds C sources for a microcontroller", expected="a .tflite or .onnx file"
+            )
+        bundle.verify()
+        return bundle.manifest
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.msgpack.encode(answer_question(_QUESTIONS.decode(sys.stdin.buffer.read()))))
