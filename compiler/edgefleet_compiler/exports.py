@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from edgefleet_compiler.exporters.onnx import export_onnx
+from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored_axes_of
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.lower import lower
@@ -17,8 +18,6 @@ from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.memory import MemoryPlan, plan_memory
 from edgefleet_compiler.recipe import Io, IoLayout, Recipe
 from edgefleet_contract.errors import OperatorUnsupported
-
-_TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     graph = onnx.load_model_from_string(data).graph
     operators = {node.op_type for node in graph.node}
     constants = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
-    stored_axes = _freed_axes(hub.graph) if recipe.io_layout == "native" else {}
+    stored_axes = stored_axes_of(hub) if recipe.io_layout == "native" else {}
     return _with_costs(
         data, operators, stored_axes, constants, lowered_for_costs(hub, io=recipe.io, io_layout=recipe.io_layout)
     )
@@ -91,7 +90,3 @@ def lowered_for_costs(hub: ir.Model, *, io: Io, io_layout: IoLayout) -> LoweredG
         return lower(hub, io=io, io_layout=io_layout)
     except OperatorUnsupported:
         return None
-
-
-def _freed_axes(graph: ir.Graph) -> dict[str, tuple[int, ...]]:
-    raise NotImplementedError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from edgefleet_hardware.profile import RuntimeName
 Execution = Literal["deployed", "plain"]
 
 
-class Runner(Protocol):
+class Runner(ABC):
     """A model loaded into a runtime, on one thread.
 
     Attributes:
@@ -27,15 +28,18 @@ class Runner(Protocol):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
+    @abstractmethod
+    def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """One inference on stored values, one array an input, batch included; stored values come out."""
+
+    def store(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """Real inputs as the model stores them."""
+        return [tensor.store(value) for tensor, value in zip(self.inputs, values, strict=True)]
+
     def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """One inference.
-
-        Args:
-            values: Real values, one array an input, batch included; quantised inputs are quantised here.
-
-        Returns:
-            Real values, one array an output; quantised outputs are dequantised here.
-        """
+        """One inference on real values; real values come out."""
+        results = self.infer(self.store(values))
+        return [tensor.load(result) for tensor, result in zip(self.outputs, results, strict=True)]
 
 
 def open_runner(data: bytes, model_format: str, *, execution: Execution = "deployed") -> Runner:

@@ -12,12 +12,13 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from edgefleet_compiler.checks.runtimes import Runner
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import ModelMalformed
 from edgefleet_contract.manifest import Affine
 
 
-class LiteRtRunner:
+class LiteRtRunner(Runner):
     """A ``.tflite`` file loaded into LiteRT on one thread.
 
     Args:
@@ -44,15 +45,12 @@ class LiteRtRunner:
         self._input_indices = [entry["index"] for entry in inputs]
         self._output_indices = [entry["index"] for entry in outputs]
 
-    def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """One inference on real values; see ``Runner``."""
-        for tensor, index, value in zip(self.inputs, self._input_indices, values, strict=True):
-            self._interpreter.set_tensor(index, tensor.store(value))
+    def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """One inference on stored values; see ``Runner``."""
+        for index, value in zip(self._input_indices, stored, strict=True):
+            self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
-        return [
-            tensor.load(self._interpreter.get_tensor(index))
-            for tensor, index in zip(self.outputs, self._output_indices, strict=True)
-        ]
+        return [self._interpreter.get_tensor(index) for index in self._output_indices]
 
 
 def _describe(entry: Mapping[str, Any]) -> TensorInfo:

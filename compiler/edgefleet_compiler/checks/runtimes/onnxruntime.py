@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edgefleet_compiler.checks.runtimes import Runner
 from edgefleet_compiler.hub.session import onnxruntime
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import ModelMalformed
@@ -24,9 +25,10 @@ _DTYPES: dict[str, np.dtype[np.generic]] = {
     "tensor(int64)": np.dtype(np.int64),
     "tensor(bool)": np.dtype(np.bool_),
 }
+_INTEGER = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 
-class OnnxRuntimeRunner:
+class OnnxRuntimeRunner(Runner):
     """An ``.onnx`` file loaded into onnxruntime with the settings of a device.
 
     Args:
@@ -52,11 +54,10 @@ class OnnxRuntimeRunner:
         self.inputs = tuple(_describe(entry, parameters) for entry in self._session.get_inputs())
         self.outputs = tuple(_describe(entry, parameters) for entry in self._session.get_outputs())
 
-    def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """One inference on real values; see ``Runner``."""
-        feeds = {tensor.name: tensor.store(value) for tensor, value in zip(self.inputs, values, strict=True)}
-        results = self._session.run(None, feeds)
-        return [tensor.load(result) for tensor, result in zip(self.outputs, results, strict=True)]
+    def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """One inference on stored values; see ``Runner``."""
+        feeds = {tensor.name: value for tensor, value in zip(self.inputs, stored, strict=True)}
+        return list(self._session.run(None, feeds))
 
 
 def _describe(entry: Any, parameters: Mapping[str, Affine]) -> TensorInfo:
@@ -65,18 +66,44 @@ def _describe(entry: Any, parameters: Mapping[str, Affine]) -> TensorInfo:
 
 
 def _boundary_parameters(data: bytes) -> dict[str, Affine]:
-    """Parameters of integer inputs and outputs: those of the DequantizeLinear or QuantizeLinear at the border."""
+    """Parameters of integer inputs and outputs, by name."""
     graph = onnx.load_model_from_string(data).graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    integer_io = {
-        value.name
-        for value in (*graph.input, *graph.output)
-        if value.type.tensor_type.elem_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    behind = [(node, node.input, node.output) for node in graph.node]
+    before = [(node, node.output, node.input) for node in reversed(graph.node)]
+    nearest = {
+        **_nearest("DequantizeLinear", behind, _integers(graph.input)),
+        **_nearest("QuantizeLinear", before, _integers(graph.output)),
     }
-    parameters = {}
-    for node in graph.node:
-        border = {"DequantizeLinear": node.input[:1], "QuantizeLinear": node.output[:1]}.get(node.op_type, [])
-        for name in integer_io.intersection(border):
-            scale, zero_point = (onnx.numpy_helper.to_array(constants[parameter]) for parameter in node.input[1:3])
-            parameters[name] = Affine(float(scale), int(zero_point))
-    return parameters
+    return {
+        name: Affine(*(constants[parameter].item() for parameter in node.input[1:3])) for name, node in nearest.items()
+    }
+
+
+def _integers(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
+    return [value.name for value in values if value.type.tensor_type.elem_type in _INTEGER]
+
+
+def _nearest(
+    kind: str, steps: Iterable[tuple[onnx.NodeProto, Sequence[str], Sequence[str]]], borders: Iterable[str]
+) -> dict[str, onnx.NodeProto]:
+    """The first node of a kind on the way inwards from each border.
+
+    What stands between moves stored integers or shares their parameters: Transpose, Reshape, MaxPool.
+
+    Args:
+        kind: Operator.
+        steps: Nodes in the order of the way, each with the values on its near and on its far side.
+        borders: Names of inputs or outputs.
+    """
+    reached = {name: name for name in borders}
+    found: dict[str, onnx.NodeProto] = {}
+    for node, near, far in steps:
+        border = next((reached[value] for value in near if value in reached), None)
+        if border is None or border in found:
+            continue
+        if node.op_type == kind:
+            found[border] = node
+        else:
+            reached[far[0]] = border
+    return found
