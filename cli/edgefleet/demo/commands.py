@@ -78,21 +78,23 @@ class Commands:
         self.environment = os.environ | {"EDGEFLEET_HOME": str(folder / "operator")}
         self.children: list[Child] = []
 
-    def run(self, *arguments: str | Path) -> dict[str, Any]:
-        """Run a command to its end and return what it printed with ``--json``.
+    def run(self, *arguments: str | Path) -> Any:
+        """Show and run a command; returns what it printed with ``--json``.
 
         Raises:
             DemoFailed: It ended with another status than 0.
         """
-        words = self._show(arguments)
+        return self.ask(*self._show(arguments))
+
+    def ask(self, *words: str) -> Any:
+        """As :meth:`run`, without showing it: for looking again and again."""
         done = subprocess.run(  # noqa: S603 - our own command, no shell
             [sys.executable, "-m", "edgefleet", *words, "--json"],
             env=self.environment, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False,
         )  # fmt: skip
         if done.returncode:
             raise DemoFailed(f"`edgefleet {shlex.join(words)}` ended with {done.returncode}: {done.stderr.strip()}")
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        return json.loads(done.stdout)
 
     def start(self, name: str, *arguments: str | Path) -> Child:
         """Start a command that keeps running, and wait for the JSON line that says it is up.

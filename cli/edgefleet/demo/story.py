@@ -22,7 +22,6 @@ _ROLLOUT_S = 60.0
 _DRIFT_S = 40.0
 _PREDICTIONS_EACH = 40
 _SHOWN_TO_ONE = 900  # images: more than twice what a verdict on drift needs
-_OVER = ("finished", "halted", "aborted")
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ class Teller:
 
     def chapter(self, title: str) -> None:
         """Print a heading."""
-        self.console.print(f"\n[bold]{title}[/bold]")
+        self.console.print(f"\n[bold]{title}[/bold]", soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print what came of a command."""
-        self.console.print(f"  {text}", highlight=False)
+        self.console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def tell(plan: Plan, folder: Path, console: Console) -> Result:
@@ -85,14 +84,25 @@ def tell(plan: Plan, folder: Path, console: Console) -> Result:
         enroll_devices(teller)
         first = roll_out(teller, "1.0.0", "--stage", "30%", "--stage", "100%")
         expect(first, "finished")
-        serve_predictions(teller)
+        served = serve_predictions(teller)
         second = roll_out(
             teller, "1.1.0", "--stage", "30%", "--stage", "100%", "--vectors", str(teller.digits.validation)
         )
         expect(second, "finished" if plan.second_release_good else "halted")
         alerts = watch_for_drift(teller)
         teller.commands.check_alive()
-        result = Result.of(report, first, second, alerts, plan.devices, time.monotonic() - started, teller.console_url)
+        result = Result(
+            devices=plan.devices,
+            confirmed=count(first, "succeeded"),
+            served=served,
+            halted=sum(1 for rollout in (first, second) if rollout["state"] == "halted"),
+            rolled_back=count(second, "rolled_back"),
+            drift_alerts=len(alerts),
+            accuracy={name: report["accuracy"][name] for name in ("baseline", "compiled")},
+            seconds=round(time.monotonic() - started, 1),
+            console=teller.console_url,
+            folder=str(folder),
+        )
         if plan.keep:
             teller.commands.release_all()
     finally:
@@ -132,11 +142,12 @@ def compile_version(
 ) -> dict[str, Any]:
     """Run ``edgefleet model compile``."""
     chosen = [word for target in targets for word in ("--target", target)]
-    return teller.commands.run(
+    answer: dict[str, Any] = teller.commands.run(
         "model", "compile", teller.digits.model, *chosen, "--name", "digits", "--version", version,
         "--calibration", calibration, "--validation", teller.digits.validation, *more,
         "--out", teller.folder / version,
     )  # fmt: skip
+    return answer
 
 
 def start_server(teller: Teller) -> None:
@@ -149,7 +160,7 @@ def start_server(teller: Teller) -> None:
     teller.console_url = server.ready["console"]
     teller.commands.environment["EDGEFLEET_SERVER"] = teller.console_url
     teller.commands.environment["EDGEFLEET_TOKEN"] = (folder / "admin.token").read_text().strip()
-    teller.note(f"console at {teller.console_url}, broker {server.ready['broker']['kind']}")
+    teller.note(f"console at {teller.console_url}; devices enroll at {server.ready['devices']}")
 
 
 def enroll_devices(teller: Teller) -> None:
@@ -186,14 +197,24 @@ def follow(teller: Teller, rollout: dict[str, Any]) -> dict[str, Any]:
     """Watch a rollout until it is over, and print each change."""
     seen = ""
     for _ in teller.commands.wait(f"the rollout {rollout['id']} to end", _ROLLOUT_S):
-        rollout = teller.api(f"rollouts/{rollout['id']}")
+        rollout = teller.commands.ask("rollout", "show", rollout["id"])
         shown = in_one_line(rollout)
         if shown != seen:
             teller.note(shown)
             seen = shown
-        if rollout["state"] in _OVER and not rollout["open_deployments"]:
+        if has_ended(rollout):
             break
     return rollout
+
+
+def has_ended(rollout: dict[str, Any]) -> bool:
+    """Finished, or gone back as far as it can."""
+    return rollout["state"] == "finished" or rollout["undone_at"] is not None
+
+
+def count(rollout: dict[str, Any], state: str) -> int:
+    """Deployments of a rollout in a state."""
+    return int(rollout["counts"].get(state, 0))
 
 
 def in_one_line(rollout: dict[str, Any]) -> str:
@@ -230,10 +251,15 @@ def watch_for_drift(teller: Teller) -> list[dict[str, Any]]:
     images.predict(teller.agents[0].ready["serving"], (seen[index % len(seen)] for index in range(_SHOWN_TO_ONE)))
     device = teller.agents[0].ready["device"]
     for _ in teller.commands.wait("a verdict on drift", _DRIFT_S):
-        verdicts = [row for row in teller.api("drift")["devices"] if row["device"] == device and row["enough"]]
-        alerts: list[dict[str, Any]] = [row for row in teller.api("alerts")["alerts"] if row["kind"] == "drift"]
-        if verdicts and (alerts or not teller.plan.inverted):
+        verdict = next((row for row in teller.commands.ask("drift", "show") if row["device_id"] == device), None)
+        alerts: list[dict[str, Any]] = [row for row in teller.commands.ask("alert", "list") if row["kind"] == "drift"]
+        if (
+            verdict
+            and verdict["enough"]
+            and verdict["samples"] >= _SHOWN_TO_ONE
+            and (alerts or not teller.plan.inverted)
+        ):
             break
-    teller.commands.run("drift", "show")
+    teller.commands.run("alert", "list")
     teller.note(f"{len(alerts)} drift alerts" + (f": {alerts[0]['text']}" if alerts else ""))
     return alerts
