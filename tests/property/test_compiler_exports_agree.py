@@ -15,6 +15,7 @@ from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.onnx import import_onnx
+from edgefleet_compiler.lower import lower
 from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.lower.quantisation import parameters
 from edgefleet_compiler.passes import simplify
@@ -53,6 +54,7 @@ def test_a_float_export_computes_what_onnxruntime_computes_of_the_source(source)
     (expected,) = run_source(source, inputs)
     data, lowered = export_tflite(model, io="float", io_layout="source")
     assert kinds(lowered).count("TRANSPOSE") <= 1 + (expected.ndim == 4)
+    assert "TRANSPOSE" not in kinds(lower(model, io="float", io_layout="native"))
     scale = max(float(np.abs(expected).max()), 1.0)  # activations are of the order of 1: less is what cancelled
     for delegates in (True, False):
         (ours,) = run_tflite(data, inputs, delegates=delegates)

@@ -14,6 +14,7 @@ from edgefleet_compiler.lowered.fold_padding import fold_padding
 from edgefleet_compiler.lowered.fuse_activations import fuse_activations
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.merge_reshapes import merge_reshapes
+from edgefleet_compiler.lowered.plain_padding import use_plain_padding
 from edgefleet_compiler.lowered.raise_clamps import raise_clamps
 from edgefleet_compiler.tflite.writer import write_tflite
 from support.exports import kinds, run_tflite
@@ -149,6 +150,34 @@ def test_zeros_around_an_average_pool_stay_because_same_does_not_count_them():
     padded = pad(graph, graph.input((1, 6, 6, 2)), [(0, 0), (1, 1), (1, 1), (0, 0)])
     pool = graph.add("AVERAGE_POOL_2D", [padded], (1, 6, 6, 2), **VALID, filter_height=3, filter_width=3)
     assert kinds(after(graph.graph(pool), fold_padding, remove_dead_code)) == ["PAD", "AVERAGE_POOL_2D"]
+
+
+def stem(graph: TfliteGraph, source: str, lowest: str, dtype=np.float32, quantisation=None) -> str:
+    """A maximum pool with a stride of 2 over 6 x 6, padded on all sides, where SAME pads only behind."""
+    amounts = graph.indices((0, 0), (1, 1), (1, 1), (0, 0))
+    padded = graph.add("PADV2", [source, amounts, lowest], (1, 8, 8, 2), dtype, quantisation)
+    window = {"padding": "VALID", "stride_h": 2, "stride_w": 2, "filter_height": 3, "filter_width": 3}
+    return graph.add("MAX_POOL_2D", [padded], (1, 3, 3, 2), dtype, quantisation, **window)
+
+
+@pytest.mark.parametrize(("clamp", "expected"), [("RELU", "PAD"), ("RELU6", "PAD"), ("RELU_N1_TO_1", "PADV2")])
+@pytest.mark.parametrize("fused", [True, False])
+def test_an_image_that_is_nowhere_negative_is_padded_with_zeros_before_a_maximum_pool(clamp, expected, fused):
+    graph = TfliteGraph()
+    convolved = convolution(graph, graph.input((1, 8, 8, 3)))
+    clamped = graph.add(clamp, [convolved], (1, 6, 6, 2))
+    pool = stem(graph, clamped, graph.constant([np.finfo(np.float32).min], np.float32))
+    passes = (fuse_activations, use_plain_padding) if fused else (use_plain_padding,)
+    assert expected in kinds(after(graph.graph(pool), *passes))
+
+
+@pytest.mark.parametrize(("zero_point", "expected"), [(-128, "PAD"), (-100, "PADV2")])
+def test_integers_that_begin_at_zero_are_padded_with_zeros_before_a_maximum_pool(zero_point, expected):
+    graph = TfliteGraph()
+    quantisation = per_tensor(0.05, zero_point)
+    source = graph.input((1, 6, 6, 2), np.int8, quantisation)
+    pool = stem(graph, source, graph.constant([-128], np.int8, quantisation), np.int8, quantisation)
+    assert kinds(after(graph.graph(pool), use_plain_padding)) == [expected, "MAX_POOL_2D"]
 
 
 def test_two_pads_become_one():

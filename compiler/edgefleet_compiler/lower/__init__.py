@@ -70,7 +70,7 @@ def _lower_node(node: ir.Node, lowering: Lowering) -> None:
 def _unsupported(refusals: list[Refusal]) -> OperatorUnsupported:
     told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
     return OperatorUnsupported(
-        f"{len(refusals)} operators cannot be exported to TFLite: {told}",
+        f"These operators cannot be exported to TFLite: {told}",
         expected=f"operators among {', '.join(sorted(RULES))}",
         remedy="Export to ONNX (--format onnx), or replace these layers in the source model.",
         operators=[asdict(refusal) for refusal in refusals],

@@ -43,10 +43,11 @@ def _pads_neutrally(graph: LoweredGraph, pad: Operator, operator: Operator) -> b
         return False
     if pad.kind == "PAD":
         return operator.kind in CONVOLUTIONS
-    return pad.kind == "PADV2" and operator.kind == "MAX_POOL_2D" and _value_is_lowest(graph, pad)
+    return pad.kind == "PADV2" and operator.kind == "MAX_POOL_2D" and value_is_lowest(graph, pad)
 
 
-def _value_is_lowest(graph: LoweredGraph, pad: Operator) -> bool:
+def value_is_lowest(graph: LoweredGraph, pad: Operator) -> bool:
+    """Whether a PADV2 pads with the lowest value of its type, which no maximum takes."""
     value = graph.tensors[str(pad.inputs[2])].data
     if value is None:
         return False

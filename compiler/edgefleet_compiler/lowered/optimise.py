@@ -9,6 +9,7 @@ from edgefleet_compiler.lowered.fold_padding import fold_padding
 from edgefleet_compiler.lowered.fuse_activations import fuse_activations
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.merge_reshapes import merge_reshapes
+from edgefleet_compiler.lowered.plain_padding import use_plain_padding
 from edgefleet_compiler.lowered.raise_clamps import raise_clamps
 
 PASSES = (
@@ -17,6 +18,7 @@ PASSES = (
     merge_reshapes,
     fold_padding,
     fuse_activations,
+    use_plain_padding,
     drop_flattens,
     remove_dead_code,
 )
