@@ -1,0 +1,42 @@
+"""One change to the database: who makes it, when, and the audit entries that are committed with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from edgefleet_server.audit.models import AuditEntry
+
+POLICY = "policy"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An open transaction and the act that it stands for.
+
+    Attributes:
+        session: Of the transaction.
+        now: UTC milliseconds.
+        actor: "admin", "policy", or a device id.
+    """
+
+    session: Session
+    now: int
+    actor: str
+
+    def record(
+        self,
+        act: str,
+        *,
+        device: str | None = None,
+        rollout: int | None = None,
+        **details: Any,
+    ) -> None:
+        """Write down an act: it is committed with what it did, or neither is."""
+        self.session.add(
+            AuditEntry(
+                at=self.now, actor=self.actor, act=act, device_id=device, rollout_id=rollout, details=details
+            )
+        )  # fmt: skip

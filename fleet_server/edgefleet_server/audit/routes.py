@@ -1,0 +1,31 @@
+"""The operators' route of the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from edgefleet_server.audit import service
+from edgefleet_server.audit.schemas import AuditSchema, audit_schema
+from edgefleet_server.auth import Operator
+from edgefleet_server.fleet import FleetHere
+from edgefleet_server.rollouts import service as rollouts
+
+router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+
+
+@router.get("")
+def list_entries(
+    fleet: FleetHere,
+    _operator: Operator,
+    after: int = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    device: str | None = None,
+    rollout: str | None = None,
+) -> list[AuditSchema]:
+    """Acts in their order; the next page begins after the last id of this one."""
+    with fleet.database.read() as session:
+        number = rollouts.rollout(session, rollout).id if rollout is not None else None
+        found = service.entries(session, after=after, limit=limit, device=device, rollout=number)
+        return [audit_schema(entry) for entry in found]

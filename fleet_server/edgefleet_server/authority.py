@@ -1,0 +1,186 @@
+"""The fleet's own certificate authority: issues the certificates of server, broker and devices (RFC 5280).
+
+EC P-256 throughout, the curve that secure elements have. Made at the first start; its key never leaves ``ca/``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from edgefleet_contract import canonical, keys
+from edgefleet_contract.errors import StatementMalformed
+from edgefleet_server.clock import DAY, Clock, as_datetime
+from edgefleet_server.data_folder import write_durable
+
+AUTHORITY_LIFE = 3650 * DAY
+SERVER_LIFE = 730 * DAY  # issued anew at each start
+DEVICE_LIFE = 90 * DAY
+SERVER_NAME = "fleet-server"  # subject of the server's own client certificate: its user name at the broker
+_BACKDATE = DAY  # boards without a clock of their own lag
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Where a certificate and its private key lie, as PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority in a folder.
+
+    Attributes:
+        certificate_path: PEM of its own certificate.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        """Open the authority of ``folder``, or make one there."""
+        self._clock = clock
+        self._folder = folder
+        self.certificate_path = folder / "authority.pem"
+        key_path = folder / "authority.key"
+        if not self.certificate_path.exists():
+            self._create(key_path)
+        self._certificate = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
+        key = keys.from_pem(key_path.read_bytes())
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise StatementMalformed(f"{str(key_path)!r} holds another kind of key", expected="an ECDSA P-256 key")
+        self._key = key
+
+    @property
+    def pem(self) -> str:
+        """The authority's certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the authority's DER certificate: what claim tokens name."""
+        return canonical.sha256(self._certificate.public_bytes(serialization.Encoding.DER))
+
+    def issue_device(self, device: str, public_key: ec.EllipticCurvePublicKey) -> tuple[str, int]:
+        """A client certificate for a device; returns its PEM and when it ends, in UTC milliseconds."""
+        expires = self._clock() + DEVICE_LIFE
+        certificate = self._issue(device, public_key, expires, ExtendedKeyUsageOID.CLIENT_AUTH)
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), expires
+
+    def issue_listener(self, hosts: list[str]) -> Credentials:
+        """A certificate for the device listener and the broker, valid for ``hosts``; replaces the one before."""
+        names = [_general_name(host) for host in dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"])]
+        return self._issue_to_file("listener", hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names)
+
+    def issue_server(self) -> Credentials:
+        """The client certificate that the server shows to the broker; replaces the one before."""
+        return self._issue_to_file("fleet-server", SERVER_NAME, ExtendedKeyUsageOID.CLIENT_AUTH, [])
+
+    def _issue_to_file(
+        self, stem: str, subject: str, usage: x509.ObjectIdentifier, names: list[x509.GeneralName]
+    ) -> Credentials:
+        key = keys.generate_device_key()
+        certificate = self._issue(subject[:64], key.public_key(), self._clock() + SERVER_LIFE, usage, names)
+        credentials = Credentials(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        write_durable(credentials.key, keys.to_pem(key))
+        write_durable(credentials.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+        return credentials
+
+    def _issue(
+        self,
+        subject: str,
+        public_key: ec.EllipticCurvePublicKey,
+        expires: int,
+        usage: x509.ObjectIdentifier,
+        names: list[x509.GeneralName] | None = None,
+    ) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(subject))
+            .issuer_name(self._certificate.subject)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(as_datetime(self._clock() - _BACKDATE))
+            .not_valid_after(as_datetime(expires))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _create(self, key_path: Path) -> None:
+        key = keys.generate_device_key()
+        name = _name("edgefleet fleet authority")
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(as_datetime(self._clock() - _BACKDATE))
+            .not_valid_after(as_datetime(self._clock() + AUTHORITY_LIFE))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        # The certificate comes last: while it is missing, nobody has pinned this authority yet.
+        write_durable(key_path, keys.to_pem(key))
+        write_durable(self.certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def key_of_request(pem: str) -> ec.EllipticCurvePublicKey:
+    """The public key of a certificate signing request that proves to hold it; its subject is ignored.
+
+    Raises:
+        StatementMalformed: No request, signed by another key, or on another curve than P-256.
+    """
+    try:
+        request = x509.load_pem_x509_csr(pem.encode())
+        key = request.public_key()
+        proven = request.is_signature_valid
+    except Exception as cause:
+        raise StatementMalformed(
+            "The certificate signing request cannot be read", expected="PEM of PKCS #10"
+        ) from cause
+    if not proven or not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise StatementMalformed(
+            "The certificate signing request does not prove a key that we take", expected="a self-signed P-256 request"
+        )
+    return key
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

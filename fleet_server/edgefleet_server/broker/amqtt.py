@@ -1,0 +1,23 @@
+"""amqtt as the broker child: pure Python, nothing to install, for a fleet on this machine only."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from edgefleet_server.broker.settings import BrokerSettings
+from edgefleet_server.config import url_host
+from edgefleet_server.data_folder import write_durable
+
+
+def prepare(settings: BrokerSettings) -> list[str]:
+    """Write the configuration; returns the command that runs amqtt with it."""
+    configuration = settings.folder / "amqtt.json"
+    content = {
+        "bind": f"{url_host(settings.host)}:{settings.port}",
+        "cafile": str(settings.authority),
+        "certfile": str(settings.listener.certificate),
+        "keyfile": str(settings.listener.key),
+    }
+    write_durable(configuration, json.dumps(content, indent=2).encode())
+    return [sys.executable, "-m", "edgefleet_server.broker.amqtt_child", str(configuration)]

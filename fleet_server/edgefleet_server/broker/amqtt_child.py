@@ -1,0 +1,123 @@
+"""The process that is the amqtt broker, made strict where amqtt 0.12 is not.
+
+Four things are added, without which a device could pass for another one (all seen in amqtt 0.12.1):
+
+- clients *must* have a certificate (amqtt only asks for one);
+- the certificate's subject *is* the client id and user name, whatever the client says, before amqtt looks for a session
+  of that name: it takes over and even deletes sessions of clients that it then refuses;
+- topics are checked against the fleet's access list;
+- retained messages are given to a returning client only for what it may read: amqtt offers it those of all
+  subscriptions of all clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import amqtt.broker
+from amqtt.broker import Broker
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig
+from amqtt.errors import MQTTError
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.session import Session
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from edgefleet_server.broker import acl
+
+
+class CertificateIsIdentity(BaseAuthPlugin):  # type: ignore[misc] # amqtt is not typed for us
+    """Accepts who has a name: ``NamedByCertificate`` has taken it from a verified certificate."""
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Whether the session has a name."""
+        return bool(session.client_id) and session.client_id == session.username
+
+
+class FleetTopics(BaseTopicPlugin):  # type: ignore[misc] # amqtt is not typed for us
+    """The access list."""
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool:
+        """Whether ``session`` may do ``action`` with ``topic``."""
+        if session is None or not topic:
+            return False
+        if action == Action.PUBLISH:
+            return acl.may_publish(session.client_id, topic)
+        return acl.may_read(session.client_id, topic)
+
+
+class NamedByCertificate(BrokerProtocolHandler):  # type: ignore[misc] # amqtt is not typed for us
+    """Names each client by its certificate, as mosquitto's ``use_identity_as_username`` does."""
+
+    @classmethod
+    async def init_from_connect(cls, *arguments: Any, **options: Any) -> tuple[NamedByCertificate, Session]:
+        """Read the CONNECT packet, then put the certificate's subject in place of what it claims."""
+        handler, session = await super().init_from_connect(*arguments, **options)
+        name = _subject(session.ssl_object)
+        if name is None:
+            raise MQTTError("a client without a certificate's name")
+        session.client_id = session.username = name
+        return handler, session
+
+
+class FleetBroker(Broker):  # type: ignore[misc] # amqtt is not typed for us
+    """The broker with the gaps closed."""
+
+    @staticmethod
+    def _create_ssl_context(listener: ListenerConfig) -> ssl.SSLContext:
+        context: ssl.SSLContext = Broker._create_ssl_context(listener)  # noqa: SLF001 - extended, and its version pinned
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        if acl.may_read(session.client_id, subscription[0]):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
+def _subject(tls: ssl.SSLObject | None) -> str | None:
+    """The common name of the client's certificate, which the TLS layer has verified; None without exactly one."""
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    if der is None:
+        return None
+    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else None
+
+
+async def _serve(configuration: dict[str, str]) -> None:
+    amqtt.broker.BrokerProtocolHandler = NamedByCertificate
+    here = "edgefleet_server.broker.amqtt_child"
+    broker = FleetBroker(
+        BrokerConfig(
+            listeners={"default": ListenerConfig(ssl=True, **configuration)},
+            plugins={f"{here}.CertificateIsIdentity": {}, f"{here}.FleetTopics": {}},
+        )
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await broker.start()
+    await stop.wait()
+    await broker.shutdown()
+
+
+def main(configuration: Path) -> None:
+    """Run until a signal comes."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    asyncio.run(_serve(json.loads(configuration.read_bytes())))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""mosquitto as the broker child: its configuration, with mutual TLS and an access list.
+
+Source: mosquitto.conf(5) of mosquitto 2.0. ``use_identity_as_username`` makes the certificate's subject the user
+name, and ``use_username_as_clientid`` makes that the client id: without the second, a device could name another one's
+client id and take over its session.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+
+from edgefleet_server.broker.acl import mosquitto_acl
+from edgefleet_server.broker.settings import (
+    INFLIGHT_MESSAGES,
+    MESSAGE_BYTES,
+    QUEUED_BYTES,
+    QUEUED_MESSAGES,
+    BrokerSettings,
+)
+from edgefleet_server.data_folder import write_durable
+
+_SBIN = "/usr/sbin:/usr/local/sbin"  # where Debian has it, and users' PATH has not
+
+
+def program() -> str | None:
+    """Where mosquitto is installed; None when it is not."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
+
+
+def prepare(settings: BrokerSettings, executable: str) -> list[str]:
+    """Write configuration and access list; returns the command that runs mosquitto with them."""
+    write_durable(settings.folder / "acl", mosquitto_acl().encode())
+    configuration = settings.folder / "mosquitto.conf"
+    write_durable(configuration, _configuration(settings).encode())
+    return [executable, "-c", str(configuration)]
+
+
+def _configuration(settings: BrokerSettings) -> str:
+    return f"""\
+# Written by edgefleet at each start. For a mosquitto of your own, copy this folder, and adapt the paths.
+per_listener_settings true
+{_user_line()}
+# The server publishes all that was retained again when it connects, so nothing needs to be kept on disk.
+persistence false
+
+listener {settings.port} {settings.host}
+cafile {settings.authority}
+certfile {settings.listener.certificate}
+keyfile {settings.listener.key}
+tls_version tlsv1.2
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+allow_anonymous false
+acl_file {settings.folder / "acl"}
+
+max_queued_messages {QUEUED_MESSAGES}
+max_queued_bytes {QUEUED_BYTES}
+max_inflight_messages {INFLIGHT_MESSAGES}
+message_size_limit {MESSAGE_BYTES}
+set_tcp_nodelay true
+persistent_client_expiration 30d
+
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+connection_messages false
+"""
+
+
+def _user_line() -> str:
+    """Mosquitto started by root would become another user, who cannot read the keys."""
+    return f"user {pwd.getpwuid(os.geteuid()).pw_name}" if os.geteuid() == 0 else ""

@@ -1,0 +1,1 @@
+"""The operator's nouns of the ``edgefleet`` command, one module each."""

@@ -1,0 +1,138 @@
+"""``edgefleet device``: claim tokens, devices and their tags."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from edgefleet_contract import trust
+from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
+from edgefleet_server.cli import output
+from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
+from edgefleet_server.client import Client
+from edgefleet_server.publisher import Publisher, home
+
+app = group()
+app.info.help = "Devices: claim tokens, list, tags."
+
+
+@app.command()
+def token(
+    expires: Annotated[str, typer.Option(help="How long it may be used: 30m, 24h, 7d.")] = "24h",
+    tag: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE for the device that uses it; may be repeated.")
+    ] = None,
+    server: Server = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a claim token: one device enrolls with it, once. It names the fleet's authority and your trust root."""
+    request = {"life_ms": milliseconds("--expires", expires), "tags": pairs("--tag", tag or [])}
+    publisher = Publisher(home())
+    with Client(server, data) as client:
+        parts = client.get("/root")  # an unreachable server must not leave fresh keys behind
+        if publisher.ensure():
+            output.note(f"Made signing keys in {home()}. Keep a copy: without them this fleet takes no new release.")
+        root = publisher.root_envelope()
+        client.send("PUT", "/root", root)
+        parts = client.post("/tokens", request)
+    word = encode_token(ClaimToken(VERSION, parts["id"], parts["secret"], parts["authority"], trust.root_digest(root)))
+    command = f"edgefleet agent enroll --server {parts['devices_url']} --token {word} --data DIR"
+    if as_json:
+        output.print_json(
+            {"token": word, "id": parts["id"], "server": parts["devices_url"], "expires_at": parts["expires_at"]}
+        )
+    else:
+        output.out().print(output.text(word), soft_wrap=True)
+        output.note(f"One device, once, within {expires}. On the device:\n  {command}")
+
+
+@app.command("list")
+def list_devices(
+    group_name: Annotated[str, typer.Option("--group", help="all, KEY=VALUE, or the name of a group.")] = "all",
+    server: Server = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List devices and what they run."""
+    with Client(server, data) as client:
+        devices = _all_pages(client, group_name)
+    if as_json:
+        output.print_json(devices)
+        return
+    if not devices:
+        output.note("No device yet. Next: edgefleet device token")
+        return
+    rows = output.table("DEVICE", "HARDWARE", "STATE", "RUNS", "SEEN", "TAGS")
+    for device in devices:
+        rows.add_row(
+            output.text(device["id"]),
+            output.text(device["hardware"]),
+            output.state(device["state"]),
+            output.text(device["release"]) if device["release"] else output.short(device["running"]),
+            output.ago(device["last_seen"]),
+            output.text(output.tags(device["tags"])),
+        )
+    output.out().print(rows)
+
+
+@app.command()
+def show(device_id: str, server: Server = None, data: Data = None, as_json: Json = False) -> None:
+    """Show one device: its twin, assignment and newest telemetry."""
+    with Client(server, data) as client:
+        device = client.get(f"/devices/{device_id}")
+        newest = client.get(f"/devices/{device_id}/telemetry", limit=1)
+    if as_json:
+        output.print_json({**device, "telemetry": newest[0] if newest else None})
+        return
+    _print_device(device, newest[0] if newest else None)
+
+
+@app.command()
+def tag(
+    device_id: str,
+    put: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+    *,
+    remove: Annotated[list[str] | None, typer.Option(help="KEY to remove; may be repeated.")] = None,
+    server: Server = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Set or remove tags. The tag group=NAME makes the device a member of the group NAME."""
+    with Client(server, data) as client:
+        device = client.patch(
+            f"/devices/{device_id}/tags", {"put": pairs("the tag", put or []), "remove": remove or []}
+        )  # fmt: skip
+    if as_json:
+        output.print_json(device)
+    else:
+        output.out().print(output.text(f"{device['id']}  {output.tags(device['tags'])}"))
+
+
+def _all_pages(client: Client, group_name: str) -> list[dict[str, Any]]:
+    devices: list[dict[str, Any]] = []
+    while page := client.get("/devices", group=group_name, after=devices[-1]["id"] if devices else ""):
+        devices += page
+    return devices
+
+
+def _print_device(device: dict[str, Any], telemetry: dict[str, Any] | None) -> None:
+    rows = output.table("", "")
+    rows.add_row("device", output.text(device["id"]))
+    rows.add_row("hardware", output.text(device["hardware"]))
+    rows.add_row("state", output.state(device["state"]))
+    rows.add_row("runs", output.text(f"{device['release'] or '-'}  {(device['running'] or '')[:12]}"))
+    rows.add_row("assigned", output.short(device["desired"]))
+    rows.add_row("sequence", output.text(f"{device['sequence']} (reports {device['reported_sequence']})"))
+    rows.add_row("agent", output.text(device["agent"]))
+    rows.add_row("runtimes", output.text(output.tags(device["runtimes"])))
+    rows.add_row("tags", output.text(output.tags(device["tags"])))
+    rows.add_row("seen", output.ago(device["last_seen"]))
+    if device["error"]:
+        rows.add_row("error", output.text(f"[{device['error']['code']}] {device['error']['text']}", "red"))
+    if telemetry:
+        latency = telemetry["latency_p95"]
+        served = f"{telemetry['inferences']} inferences, {telemetry['errors']} errors"
+        rows.add_row("newest window", output.text(served + (f", p95 {latency:.2f} ms" if latency is not None else "")))
+    output.out().print(rows)

@@ -1,0 +1,138 @@
+"""How rollouts look in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from edgefleet_server.cli import output
+
+_ORDER = (
+    "succeeded", "probation", "trial", "verifying", "downloading", "assigned", "waiting", "failed", "rolling_back",
+    "rolled_back", "withdrawn", "stranded", "superseded", "skipped",
+)  # fmt: skip
+_BAR = {
+    "succeeded": "green", "probation": "cyan", "trial": "blue", "verifying": "blue", "downloading": "blue",
+    "assigned": "blue", "failed": "red", "stranded": "red", "rolling_back": "yellow", "rolled_back": "yellow",
+}  # fmt: skip
+_WIDTH = 24
+_DEVICES_SHOWN = 50
+
+
+def print_list(rollouts: list[dict[str, Any]]) -> None:
+    """All rollouts, one a line."""
+    rows = output.table("ROLLOUT", "RELEASE", "TO", "STATE", "CREATED", "DEVICES")
+    for rollout in rollouts:
+        rows.add_row(
+            output.text(rollout["id"]),
+            output.text(rollout["release"]),
+            output.text(rollout["to"]),
+            output.state(rollout["state"]),
+            output.ago(rollout["created_at"]),
+            output.states(rollout["counts"], _ORDER),
+        )
+    output.out().print(rows)
+
+
+def print_rollout(rollout: dict[str, Any]) -> None:
+    """One rollout, its stages and its devices."""
+    output.out().print(render(rollout))
+
+
+def render(rollout: dict[str, Any]) -> Group:
+    """A rollout as lines."""
+    heading = Text.assemble((f"{rollout['id']}  {rollout['release']}", "bold"), f" to {rollout['to']}  ")
+    heading.append_text(output.state(rollout["state"]))
+    if rollout["state"] in ("halted", "aborted"):
+        heading.append("  gone back" if rollout["undone_at"] else "  going back", style="yellow")
+    lines = [heading]
+    if rollout["reason"]:
+        lines.append(output.text(rollout["reason"], "red" if rollout["state"] == "halted" else "yellow"))
+    judged = rollout["vectors"]["origin"] if rollout["vectors"] else "health checks only, no rollout vectors"
+    lines.append(
+        output.text(
+            f"success at least {rollout['success']:.0%}, errors at most {rollout['error']:.0%}, "
+            f"probation {output.duration(rollout['probation_ms'])}; judged by {judged}",
+            "dim",
+        )
+    )
+    stages = output.table("STAGE", ">SHARE", ">DEVICES", "", "")
+    for number, stage in enumerate(rollout["stages"], start=1):
+        started = "" if stage["started_at"] else "dim"
+        stages.add_row(
+            output.text(number, started),
+            output.text(f"{stage['percent']:g}%", started),
+            output.text(stage["devices"], started),
+            _bar(stage["counts"], stage["devices"]),
+            output.states(stage["counts"], _ORDER),
+        )
+    return Group(*lines, stages, _devices(rollout["deployments"]))
+
+
+def watch(look: Callable[[], dict[str, Any]], step: float, *, quiet: bool) -> dict[str, Any]:
+    """Show a rollout again and again until nothing moves any more; returns how it stood then.
+
+    Args:
+        look: Asks the server.
+        step: Seconds between two looks.
+        quiet: Whether to show nothing.
+    """
+    rollout = look()
+    if quiet or not sys.stdout.isatty():
+        while not has_ended(rollout):
+            time.sleep(step)
+            rollout = look()
+        if not quiet:
+            print_rollout(rollout)
+        return rollout
+    with Live(render(rollout), console=output.out(), auto_refresh=False) as live:
+        while not has_ended(rollout):
+            time.sleep(step)
+            rollout = look()
+            live.update(render(rollout), refresh=True)
+    return rollout
+
+
+def has_ended(rollout: dict[str, Any]) -> bool:
+    """Whether nothing is left to wait for: finished, or gone back as far as it can."""
+    gone_back = rollout["state"] in ("halted", "aborted") and rollout["undone_at"] is not None
+    return rollout["state"] == "finished" or gone_back
+
+
+def _bar(counts: dict[str, int], total: int) -> Text:
+    bar, filled = Text(), 0
+    for state in _ORDER:
+        if state in _BAR and counts.get(state):
+            width = max(1, round(_WIDTH * counts[state] / max(1, total)))
+            width = min(width, _WIDTH - filled)
+            bar.append("━" * width, style=_BAR[state])
+            filled += width
+    return bar.append("━" * (_WIDTH - filled), style="bright_black")
+
+
+def _devices(deployments: list[dict[str, Any]]) -> Group | Text:
+    if not deployments:
+        return Text()
+    rows = output.table("DEVICE", "HARDWARE", ">STAGE", "STATE", "WHY")
+    for deployment in deployments[:_DEVICES_SHOWN]:
+        rows.add_row(
+            output.text(deployment["device"]),
+            output.text(deployment["hardware"]),
+            output.text(deployment["stage"]),
+            output.state(deployment["state"]),
+            output.text(_why(deployment), "dim"),
+        )
+    left = len(deployments) - _DEVICES_SHOWN
+    return Group(Text(), rows, *([output.text(f"and {left} more; --json shows all", "dim")] if left > 0 else []))
+
+
+def _why(deployment: dict[str, Any]) -> str:
+    if deployment["error"]:
+        return str(deployment["error"]["text"])
+    return str(deployment["verdict"]["text"]) if deployment["verdict"] else ""

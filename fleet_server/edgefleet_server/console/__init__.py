@@ -1,0 +1,1 @@
+"""The web console: one page, served whole from here."""

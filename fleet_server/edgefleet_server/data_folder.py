@@ -1,0 +1,133 @@
+"""The server's data folder: its layout, its lock, and durable writes into it.
+
+::
+
+    edgefleet.db  ca/  keys/  blobs/sha256/  broker/  admin.token  addresses.json  lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+from edgefleet_contract.errors import DataFolderInUse, DataFolderMalformed
+
+_LOCK = "lock"
+
+
+class DataFolder:
+    """An opened and locked data folder. One process at a time.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open, make where it is missing, and lock.
+
+        Raises:
+            DataFolderMalformed: It is a file, cannot be written, or holds what is not ours.
+            DataFolderInUse: Another process has it.
+        """
+        self.path = path
+        _check_ours(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (path / _LOCK).open("a")
+        except OSError as cause:
+            raise DataFolderMalformed(f"The data folder {str(path)!r} cannot be used: {cause.strerror}") from cause
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as cause:
+            self._lock.close()
+            raise DataFolderInUse(
+                f"Another process has the data folder {str(path)!r}",
+                remedy="Stop the other server, or name another folder with --data.",
+            ) from cause
+        for part in (self.authority, self.keys, self.blobs, self.broker):
+            part.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.close()
+
+    @property
+    def authority(self) -> Path:
+        """The fleet's certificate authority and the certificates of this server."""
+        return self.path / "ca"
+
+    @property
+    def keys(self) -> Path:
+        """The online signing key."""
+        return self.path / "keys"
+
+    @property
+    def blobs(self) -> Path:
+        """Files by their content."""
+        return self.path / "blobs" / "sha256"
+
+    @property
+    def broker(self) -> Path:
+        """Configuration and log of the broker child."""
+        return self.path / "broker"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the SQLite database."""
+        return f"sqlite:///{self.path / 'edgefleet.db'}"
+
+    def admin_token(self) -> str:
+        """The operators' token, made at the first start."""
+        path = admin_token_path(self.path)
+        if not path.exists():
+            write_durable(path, secrets.token_urlsafe(32).encode() + b"\n")
+        return path.read_text().strip()
+
+
+def admin_token_path(data: Path) -> Path:
+    """Where the token of a server lies, for commands on the same machine."""
+    return data / "admin.token"
+
+
+def addresses_path(data: Path) -> Path:
+    """Where a server writes where it can be reached."""
+    return data / "addresses.json"
+
+
+def write_durable(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace ``path`` so that after a crash it has the old content or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_ours(path: Path) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise DataFolderMalformed(f"The data folder {str(path)!r} is a file", expected="a folder, or a path to make")
+    if not (path / _LOCK).exists() and any(path.iterdir()):
+        raise DataFolderMalformed(
+            f"The folder {str(path)!r} holds files, and not those of a fleet server",
+            expected="an empty folder, or one that `edgefleet server run` made",
+        )

@@ -1,0 +1,163 @@
+"""What devices get: their desired twins, retained, and the blocks that they ask for.
+
+The database is the outbox: an assignment that is not yet published is published, however often the broker or this
+process dies. Blocks flow only at a device's request (its credit), one request at a time, so that what waits for a slow
+broker is bounded by one window.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+
+import msgspec
+from sqlalchemy import select, update
+
+from edgefleet_contract import blocks, messages, topics
+from edgefleet_contract.blocks import Block
+from edgefleet_contract.messages import Desired, Need
+from edgefleet_server.clock import Clock
+from edgefleet_server.db import Database
+from edgefleet_server.devices.models import Device
+from edgefleet_server.metrics import Metrics
+from edgefleet_server.mqtt import Connection
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.models import Blob, Release
+from edgefleet_server.rollouts import assignments
+from edgefleet_server.rollouts.models import Assignment
+
+_log = logging.getLogger(__name__)
+_PUBLISH_PAGE = 200  # desired twins under way to the broker at a time
+_PUBACK_TIMEOUT = 20.0  # seconds
+_WRITE_TIMEOUT = 30.0  # seconds until a window of blocks must have left this process
+_NULL = msgspec.Raw(b"null")
+
+
+class DesiredPublisher:
+    """Publishes the desired twin of each device that has an assignment.
+
+    After a (re)connection all of them are published again: the broker may have forgotten what it retained.
+    """
+
+    def __init__(self, database: Database, clock: Clock, connection: Connection) -> None:
+        self._database = database
+        self._clock = clock
+        self._connection = connection
+        self._republish = threading.Event()
+
+    def republish_all(self) -> None:
+        """The broker may have forgotten everything."""
+        self._republish.set()
+
+    def publish_due(self) -> None:
+        """Publish what the broker has not taken yet."""
+        if not self._connection.is_connected:
+            return
+        if self._republish.is_set():
+            self._republish.clear()
+            self._publish_all(unpublished_only=False)
+        self._publish_all(unpublished_only=True)
+
+    def _publish_all(self, *, unpublished_only: bool) -> None:
+        after = ""
+        while page := self._page(after, unpublished_only=unpublished_only):
+            after = page[-1][0].device_id
+            sent = [
+                (assignment, self._connection.publish(
+                    topics.of(topics.DESIRED, assignment.device_id),
+                    messages.encode(_desired(assignment, release)),
+                    topics.DESIRED.qos,
+                    retain=topics.DESIRED.retain,
+                ))
+                for assignment, release in page
+            ]  # fmt: skip
+            for assignment, info in sent:
+                info.wait_for_publish(_PUBACK_TIMEOUT)
+                if not info.is_published():
+                    _log.warning("device=%s the broker has not taken its desired twin yet", assignment.device_id)
+                    return
+            self._mark_published([assignment for assignment, _ in sent if assignment.published_at is None])
+
+    def _page(self, after: str, *, unpublished_only: bool) -> list[tuple[Assignment, Release | None]]:
+        query = (
+            select(Assignment, Release)
+            .join(Device, (Device.id == Assignment.device_id) & (Device.sequence == Assignment.sequence))
+            .outerjoin(Release, Release.id == Assignment.release_id)
+            .where(Assignment.device_id > after)
+            .order_by(Assignment.device_id)
+            .limit(_PUBLISH_PAGE)
+        )
+        if unpublished_only:
+            query = query.where(Assignment.published_at.is_(None))
+        with self._database.read() as session:
+            return [(assignment, release) for assignment, release in session.execute(query)]
+
+    def _mark_published(self, published: list[Assignment]) -> None:
+        if not published:
+            return
+        now = self._clock()
+        with self._database.write() as session:
+            for assignment in published:
+                session.execute(
+                    update(Assignment)
+                    .where(Assignment.device_id == assignment.device_id, Assignment.sequence == assignment.sequence)
+                    .values(published_at=now)
+                )
+
+
+def _desired(assignment: Assignment, release: Release | None) -> Desired:
+    proof = msgspec.Raw(release.statement) if release is not None else _NULL
+    return Desired(messages.VERSION, msgspec.Raw(assignment.envelope), proof)
+
+
+class BlockServer:
+    """Answers requests for blocks, one at a time; a newer request of a device for a file replaces its older one."""
+
+    def __init__(self, database: Database, blobs: BlobStore, connection: Connection, metrics: Metrics) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._connection = connection
+        self._metrics = metrics
+        self._waiting: OrderedDict[tuple[str, str], Need] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def ask(self, need: Need) -> None:
+        """Queue a request. Called by the ingest thread, so it does nothing else."""
+        with self._lock:
+            self._waiting[need.device, need.sha256] = need
+
+    def serve_waiting(self) -> None:
+        """Answer everything that is queued."""
+        while (need := self._next()) is not None:
+            self._serve(need)
+
+    def _next(self) -> Need | None:
+        with self._lock:
+            return self._waiting.popitem(last=False)[1] if self._waiting else None
+
+    def _serve(self, need: Need) -> None:
+        total = self._size_if_allowed(need)
+        if total is None:
+            _log.warning("device=%s asked for a file that is not assigned to it: %.64s", need.device, need.sha256)
+            return
+        wanted = [index for index in need.blocks[: blocks.WINDOW] if 0 <= index < blocks.block_count(total)]
+        topic, last = topics.of(topics.BLOCK, need.device), None
+        for index in wanted:
+            length = blocks.block_length(total, index)
+            data = self._blobs.read_range(need.sha256, index * blocks.BLOCK_BYTES, length)
+            payload = blocks.encode(Block(need.sha256, index, total, data))
+            last = self._connection.publish(topic, payload, topics.BLOCK.qos)
+            self._metrics.count_block(length)
+        if last is not None and self._connection.is_connected:
+            last.wait_for_publish(_WRITE_TIMEOUT)
+
+    def _size_if_allowed(self, need: Need) -> int | None:
+        """The file's size, if the device's assignment in force names it."""
+        with self._database.read() as session:
+            device = session.get(Device, need.device)
+            assignment = assignments.in_force(session, device) if device is not None else None
+            if assignment is None or need.sha256 not in (assignment.bundle_sha256, assignment.vectors_sha256):
+                return None
+            blob = session.get(Blob, need.sha256)
+            return blob.size if blob is not None else None

@@ -1,0 +1,1 @@
+"""Devices: claim tokens, enrolment, tags, and the twin that each device reports."""

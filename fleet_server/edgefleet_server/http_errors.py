@@ -1,0 +1,75 @@
+"""Errors over HTTP: ``{"error": {code, seen, expected, remedy, facts}}``, with a status for each branch of the tree."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from edgefleet_contract.errors import (
+    Conflict,
+    EdgefleetError,
+    GateError,
+    InputError,
+    NotFound,
+    Unauthorized,
+    UnreachableError,
+    UsageMalformed,
+    VerificationError,
+)
+
+_log = logging.getLogger(__name__)
+
+# The first class that fits decides.
+_STATUS: tuple[tuple[type[EdgefleetError], int], ...] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (InputError, 400),
+    (Unauthorized, 401),
+    (VerificationError, 403),
+    (GateError, 422),
+    (UnreachableError, 503),
+    (EdgefleetError, 500),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error in our form."""
+    app.add_exception_handler(EdgefleetError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def response(error: EdgefleetError, status: int | None = None) -> JSONResponse:
+    """``error`` as an answer."""
+    if status is None:
+        status = next(number for kind, number in _STATUS if isinstance(error, kind))
+    return JSONResponse({"error": json.loads(json.dumps(error.as_json(), default=str))}, status)
+
+
+async def _known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EdgefleetError)
+    return response(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return response(UsageMalformed(f"The request's {place} is not valid: {first['msg']}", remedy="See /api/v1/docs."))
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = NotFound if error.status_code == 404 else UsageMalformed
+    return response(kind(f"The request was refused: {error.detail}"), error.status_code)
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    return response(EdgefleetError("The server failed at this request", remedy="Its log says why."))

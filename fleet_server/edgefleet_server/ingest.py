@@ -1,0 +1,248 @@
+"""What devices send, into the database: one thread, several messages a transaction, acknowledged after the commit.
+
+Devices lie, repeat themselves and break off. A message that cannot be used is counted, logged and acknowledged to the
+broker, so that it is not sent for ever; it never touches another device, nor another message of its batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from edgefleet_contract import dsse, identifiers, keys, messages, topics
+from edgefleet_contract.errors import EdgefleetError, MessageMalformed
+from edgefleet_contract.messages import Ack, Need, Reported, Stream, Telemetry, TelemetryRecord
+from edgefleet_server.audit.change import Change
+from edgefleet_server.clock import DAY, SECOND, Clock
+from edgefleet_server.db import Database
+from edgefleet_server.devices import service as devices
+from edgefleet_server.metrics import Metrics
+from edgefleet_server.mqtt import Connection, Incoming
+from edgefleet_server.rollouts import progress
+from edgefleet_server.telemetry import service as telemetry
+from edgefleet_server.telemetry.references import References
+
+_log = logging.getLogger(__name__)
+BATCH = 200  # messages a transaction
+_RETRY_AFTER = 1.0  # seconds, when the database fails
+_NUMBER_LIMIT = 1 << 53
+_SLOTS_LIMIT = 16
+_SEQUENCE_AHEAD = 3650 * DAY // SECOND  # sequences grow from Unix seconds; none is further ahead
+
+
+@dataclass
+class Outcome:
+    """What a committed batch leaves to do.
+
+    Attributes:
+        acks: Highest number committed, by device, stream and boot.
+        reported: Whether a twin changed, so that the policy should look.
+        drifting: Devices and digests whose sketches changed.
+    """
+
+    acks: dict[tuple[str, Stream, str], int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    reported: bool = False
+    drifting: set[tuple[str, str]] = field(default_factory=set)
+
+    def acknowledge(self, device: str, stream: Stream, boot: str, n: int) -> None:
+        """Everything of ``stream`` up to ``n`` is stored."""
+        key = (device, stream, boot)
+        self.acks[key] = max(self.acks.get(key, 0), n)
+
+
+class Ingest:
+    """The ingest thread.
+
+    Args:
+        on_need: Called with each request for blocks; not stored.
+        on_stored: Called after a commit that changed a twin or a sketch.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        references: References,
+        metrics: Metrics,
+        *,
+        on_need: Callable[[Need], None],
+        on_stored: Callable[[Outcome], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._references = references
+        self._metrics = metrics
+        self._on_need = on_need
+        self._on_stored = on_stored
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, connection: Connection) -> None:
+        """Begin to take what ``connection`` receives."""
+        self._thread = threading.Thread(target=self._run, args=(connection,), name="ingest", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, then end."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, connection: Connection) -> None:
+        while not self._stopping.is_set():
+            batch = _next_batch(connection.incoming)
+            if batch:
+                self._settle(connection, batch)
+
+    def _settle(self, connection: Connection, batch: list[Incoming]) -> None:
+        """Store a batch, however often that takes; only then acknowledge it."""
+        while not self._stopping.is_set():
+            try:
+                outcome = self.store(batch)
+            except OperationalError:
+                _log.exception("the database failed; nothing of %d messages is acknowledged yet", len(batch))
+                self._stopping.wait(_RETRY_AFTER)
+                continue
+            for (device, stream, boot), through in outcome.acks.items():
+                ack = Ack(messages.VERSION, stream, boot, through)
+                connection.publish(topics.of(topics.ACK, device), messages.encode(ack), topics.ACK.qos)
+            for message in batch:
+                connection.acknowledge(message)
+            if outcome.reported or outcome.drifting:
+                self._on_stored(outcome)
+            return
+
+    def store(self, batch: list[Incoming]) -> Outcome:
+        """Commit a batch in one transaction; if one message spoils it, each in a transaction of its own.
+
+        Raises:
+            OperationalError: The database itself fails.
+        """
+        try:
+            return self._store_together(batch)
+        except OperationalError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a message brings about, it must not stop the others
+            if len(batch) == 1:
+                _log.exception("topic=%s a message was dropped: storing it failed", batch[0].topic)
+                self._metrics.count_message(_kind(batch[0]), "failed")
+                return Outcome()
+        whole = Outcome()
+        for message in batch:
+            part = self.store([message])
+            whole.acks.update(part.acks)
+            whole.reported |= part.reported
+            whole.drifting |= part.drifting
+        return whole
+
+    def _store_together(self, batch: list[Incoming]) -> Outcome:
+        outcome = Outcome()
+        results: list[tuple[str, str]] = []
+        with self._database.write() as session:
+            for message in batch:
+                try:
+                    self._take(session, message, outcome)
+                    results.append((_kind(message), "stored"))
+                except EdgefleetError as error:
+                    _log.warning("topic=%s refused: [%s] %s", message.topic, error.code, error.text())
+                    results.append((_kind(message), "refused"))
+            if outcome.seen:
+                devices.mark_seen(session, self._clock(), outcome.seen)
+        for kind, result in results:
+            self._metrics.count_message(kind, result)
+        return outcome
+
+    def _take(self, session: Session, message: Incoming, outcome: Outcome) -> None:
+        parsed = topics.parse_up(message.topic)
+        if parsed is None:
+            raise MessageMalformed(f"A message came on the topic {message.topic!r}")
+        topic, device = parsed
+        if topic is topics.REPORTED:
+            self._take_report(session, device, message.payload, outcome)
+        elif topic is topics.TELEMETRY:
+            self._take_telemetry(session, device, message.payload, outcome)
+        else:
+            need = messages.decode(message.payload, Need)
+            _check_sender(need.device, device)
+            self._on_need(need)
+        outcome.seen.add(device)
+
+    def _take_report(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
+        device = devices.device(session, device_id)
+        key = keys.public_from_text(device.public_key)
+        reported = messages.decode(dsse.verify(payload, dsse.REPORTED, {keys.key_id(key): key}), Reported)
+        _check_sender(reported.device, device_id)
+        now = self._clock()
+        _check_report(reported, now)
+        if devices.take_report(session, now, device, reported):
+            progress.record(Change(session, now, device_id), device, reported)
+            outcome.reported = True
+        outcome.acknowledge(device_id, "reported", reported.boot, reported.n)
+
+    def _take_telemetry(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
+        batch = messages.decode(payload, Telemetry)
+        _check_sender(batch.device, device_id)
+        devices.device(session, device_id)
+        for record in batch.records:
+            _check_record(record)
+        refused = telemetry.store(session, self._clock(), device_id, batch.records, self._references)
+        if refused:
+            _log.warning("device=%s %d sketches do not fit their reference", device_id, refused)
+            self._metrics.count_sketches_refused(refused)
+        outcome.drifting |= {(device_id, record.digest) for record in batch.records if record.sketch is not None}
+        for record in batch.records:
+            outcome.acknowledge(device_id, "telemetry", record.boot, record.n)
+
+
+def _next_batch(incoming: queue.SimpleQueue[Incoming]) -> list[Incoming]:
+    """Wait a little for the first message, then take what is there."""
+    batch: list[Incoming] = []
+    try:
+        batch.append(incoming.get(timeout=0.2))
+        while len(batch) < BATCH:
+            batch.append(incoming.get_nowait())
+    except queue.Empty:
+        pass
+    return batch
+
+
+def _kind(message: Incoming) -> str:
+    parsed = topics.parse_up(message.topic)
+    return parsed[0].name if parsed else "other"
+
+
+def _check_sender(claimed: str, device: str) -> None:
+    if claimed != device:
+        raise MessageMalformed(f"A message of {device!r} says that it is of {claimed!r}")
+
+
+def _check_report(reported: Reported, now: int) -> None:
+    digests = [*reported.confirmed, *filter(None, (reported.running, reported.trial))]
+    numbers_fit = 0 < reported.n < _NUMBER_LIMIT and 0 <= reported.sequence < now // SECOND + _SEQUENCE_AHEAD
+    if not numbers_fit or not _is_boot(reported.boot) or len(reported.confirmed) > _SLOTS_LIMIT:
+        raise MessageMalformed("A report has impossible numbers, or too many slots", expected="what an agent counts")
+    if not all(identifiers.is_digest(digest) for digest in digests):
+        raise MessageMalformed("A report names a digest that is none")
+
+
+def _check_record(record: TelemetryRecord) -> None:
+    latency = record.latency
+    numbers: Iterable[float] = (
+        record.n, record.inferences, record.errors, record.dropped, record.start, record.end,
+        *((latency.p50, latency.p95, latency.p99, latency.max) if latency else ()),
+        *((record.sketch.n,) if record.sketch else ()),
+    )  # fmt: skip
+    numbers_fit = record.n > 0 and all(0 <= number < _NUMBER_LIMIT for number in numbers)
+    if not numbers_fit or not _is_boot(record.boot) or not identifiers.is_digest(record.digest):
+        raise MessageMalformed("A telemetry record has impossible numbers or names", expected="what an agent counts")
+
+
+def _is_boot(text: str) -> bool:
+    return 0 < len(text) <= 64 and text.isascii() and text.isprintable()

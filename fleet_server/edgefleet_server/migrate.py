@@ -1,0 +1,72 @@
+"""The database's schema: brought up to date by Alembic, refused when it is newer than this program."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from edgefleet_contract.errors import DataFolderMalformed
+from edgefleet_server.db import Database
+
+
+def prepare(database: Database) -> None:
+    """Make the schema of a new database; accept the one of today.
+
+    Raises:
+        DataFolderMalformed: The schema is older (the operator decides when to upgrade), or newer.
+    """
+    present = _revision(database)
+    if present is None:
+        upgrade(database)
+        return
+    newest = _scripts().get_current_head()
+    if present != newest:
+        _check_known(present)
+        raise DataFolderMalformed(
+            f"The database has the schema {present}, of an older edgefleet",
+            expected=str(newest),
+            remedy="Copy the data folder, then run `edgefleet server upgrade`.",
+        )
+
+
+def upgrade(database: Database) -> str:
+    """Bring the schema up to date, in one transaction; returns its revision.
+
+    Raises:
+        DataFolderMalformed: The schema is newer.
+    """
+    present = _revision(database)
+    if present is not None:
+        _check_known(present)
+    with database.engine.connect() as connection, connection.begin():
+        command.upgrade(configuration(connection), "head")
+    return str(_revision(database))
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, made here so that there is no file to find."""
+    config = Config()
+    config.set_main_option("script_location", "edgefleet_server:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _revision(database: Database) -> str | None:
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(configuration())
+
+
+def _check_known(revision: str) -> None:
+    if revision not in {script.revision for script in _scripts().walk_revisions()}:
+        raise DataFolderMalformed(
+            f"The database has the schema {revision}, which this version does not know",
+            remedy="A newer edgefleet has used it: update this one.",
+        )

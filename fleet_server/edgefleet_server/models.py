@@ -1,0 +1,33 @@
+"""All tables: importing this module completes ``Base.metadata``, which migrations compare the database with."""
+
+from __future__ import annotations
+
+from edgefleet_server.alerts.models import Alert
+from edgefleet_server.audit.models import AuditEntry
+from edgefleet_server.db import Base
+from edgefleet_server.devices.models import Boot, ClaimToken, Device, Tag, Twin
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle, TrustRoot
+from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout, Stage
+from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
+
+__all__ = [
+    "Alert",
+    "Assignment",
+    "AuditEntry",
+    "Base",
+    "Blob",
+    "Boot",
+    "ClaimToken",
+    "Deployment",
+    "Device",
+    "DriftVerdict",
+    "Release",
+    "ReleasedBundle",
+    "Rollout",
+    "SketchHour",
+    "Stage",
+    "Tag",
+    "TelemetryRecord",
+    "TrustRoot",
+    "Twin",
+]

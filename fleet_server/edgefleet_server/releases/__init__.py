@@ -1,0 +1,1 @@
+"""Releases: the trust root, bundles by their content, and signed release statements."""

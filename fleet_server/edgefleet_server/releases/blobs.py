@@ -1,0 +1,100 @@
+"""Files by their content: written whole and durable under their SHA-256, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+
+from edgefleet_contract.errors import HashMismatch, InputError
+from edgefleet_server.data_folder import sync_folder
+
+CHUNK = 1 << 20  # bytes read at a time
+
+
+class BlobStore:
+    """The blob folder of a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for abandoned in folder.glob(".*.part"):
+            abandoned.unlink()
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob lies, if it is there."""
+        return self._folder / sha256
+
+    def receive(self, sha256: str, limit: int) -> BlobWriter:
+        """A writer for a blob of at most ``limit`` bytes."""
+        return BlobWriter(self._folder, sha256, limit)
+
+    def store(self, sha256: str, content: bytes) -> None:
+        """Keep ``content``, whose hash must be ``sha256``."""
+        with self.receive(sha256, len(content)) as writer:
+            writer.write(content)
+            writer.finish()
+
+    def read_range(self, sha256: str, offset: int, length: int) -> bytes:
+        """A part of a blob.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
+        descriptor = os.open(self.path(sha256), os.O_RDONLY)
+        try:
+            return os.pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
+
+
+class BlobWriter:
+    """Takes the bytes of one blob. Leaving the ``with`` block without :meth:`finish` leaves nothing behind."""
+
+    def __init__(self, folder: Path, sha256: str, limit: int) -> None:
+        self._folder = folder
+        self._sha256 = sha256
+        self._limit = limit
+        self._temporary = folder / f".{secrets.token_hex(8)}.part"
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def __enter__(self) -> BlobWriter:
+        self._file = self._temporary.open("xb")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            InputError: They are more than the limit.
+        """
+        self.size += len(chunk)
+        if self.size > self._limit:
+            raise InputError(f"The upload has more than {self._limit} bytes", expected=f"at most {self._limit}")
+        self._hasher.update(chunk)
+        self._file.write(chunk)
+
+    def finish(self) -> None:
+        """Make the blob durable under its name.
+
+        Raises:
+            HashMismatch: The bytes are not those that the name promises.
+        """
+        if self._hasher.hexdigest() != self._sha256:
+            raise HashMismatch(
+                f"The upload of {self.size} bytes has the SHA-256 {self._hasher.hexdigest()}",
+                expected=self._sha256,
+                remedy="Send the file again.",
+            )
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._temporary.replace(self._folder / self._sha256)
+        sync_folder(self._folder)

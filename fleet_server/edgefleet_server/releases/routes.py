@@ -1,0 +1,80 @@
+"""Operators' routes of the trust root, blobs and releases."""
+
+from __future__ import annotations
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+
+from edgefleet_contract import identifiers
+from edgefleet_contract.bundle import BUNDLE_LIMIT
+from edgefleet_contract.errors import NotFound, UsageMalformed
+from edgefleet_server.auth import Operator
+from edgefleet_server.bodies import SmallBody, stream_to
+from edgefleet_server.fleet import Fleet, FleetHere
+from edgefleet_server.releases import service
+from edgefleet_server.releases.models import Blob
+from edgefleet_server.releases.schemas import BlobSchema, ReleaseSchema, RootSchema, release_schema
+
+router = APIRouter(prefix="/api/v1", tags=["releases"])
+
+
+@router.get("/root")
+def show_root(fleet: FleetHere, _operator: Operator) -> RootSchema:
+    """The trust root that this fleet was begun with."""
+    with fleet.database.read() as session:
+        root = service.trust_root(session)
+        return RootSchema(digest=root.digest if root else None)
+
+
+@router.put("/root")
+def put_root(fleet: FleetHere, operator: Operator, envelope: SmallBody) -> RootSchema:
+    """Take the publisher's trust root; only the first one, or the same again."""
+    with fleet.change(operator) as change:
+        return RootSchema(digest=service.put_root(change, envelope).digest)
+
+
+@router.get("/blobs/{sha256}")
+def show_blob(fleet: FleetHere, _operator: Operator, sha256: str) -> BlobSchema:
+    """Whether a file has been uploaded."""
+    with fleet.database.read() as session:
+        blob = session.get(Blob, sha256)
+        if blob is None:
+            raise NotFound(f"There is no blob {sha256!r}")
+        return BlobSchema(sha256=blob.sha256, bytes=blob.size)
+
+
+@router.put("/blobs/{sha256}", status_code=201)
+async def put_blob(fleet: FleetHere, _operator: Operator, request: Request, sha256: str) -> BlobSchema:
+    """Upload a file under the SHA-256 of its contents."""
+    if not identifiers.is_digest(sha256):
+        raise UsageMalformed(f"The blob's name is {sha256!r}", expected="a SHA-256 in lower-case hexadecimal")
+    with fleet.blobs.receive(sha256, BUNDLE_LIMIT) as writer:
+        await stream_to(request, writer)
+    await to_thread.run_sync(_remember, fleet, sha256, writer.size)
+    return BlobSchema(sha256=sha256, bytes=writer.size)
+
+
+@router.post("/releases", status_code=201)
+def push_release(fleet: FleetHere, operator: Operator, statement: SmallBody) -> ReleaseSchema:
+    """Take a signed release statement whose bundles have been uploaded."""
+    with fleet.change(operator) as change:
+        return release_schema(service.push(change, statement, fleet.blobs))
+
+
+@router.get("/releases")
+def list_releases(fleet: FleetHere, _operator: Operator) -> list[ReleaseSchema]:
+    """All releases, the newest first."""
+    with fleet.database.read() as session:
+        return [release_schema(release) for release in service.releases(session)]
+
+
+@router.get("/releases/{label}")
+def show_release(fleet: FleetHere, _operator: Operator, label: str) -> ReleaseSchema:
+    """The release NAME@VERSION."""
+    with fleet.database.read() as session:
+        return release_schema(service.release(session, label))
+
+
+def _remember(fleet: Fleet, sha256: str, size: int) -> None:
+    with fleet.database.write() as session:
+        service.add_blob(session, fleet.clock(), sha256, size)

@@ -1,0 +1,168 @@
+"""Releases: what the publisher signed, checked with the same code that devices check it with."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from edgefleet_contract import canonical, trust
+from edgefleet_contract.bundle import Bundle
+from edgefleet_contract.errors import Conflict, HashMismatch, NotFound, SignatureInvalid, UsageMalformed, WrongTarget
+from edgefleet_contract.manifest import Manifest
+from edgefleet_server.audit.change import Change
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle, TrustRoot
+
+
+def trust_root(session: Session) -> TrustRoot | None:
+    """The publisher's root; None before the first upload."""
+    return session.scalars(select(TrustRoot)).one_or_none()
+
+
+def put_root(change: Change, envelope: bytes) -> TrustRoot:
+    """Take the publisher's root. It stays: devices pin it.
+
+    Raises:
+        Conflict: This server has another one.
+        VerificationError: It is no root, or not signed by the key it names.
+    """
+    trust.open_root(envelope)
+    digest = trust.root_digest(envelope)
+    present = trust_root(change.session)
+    if present is not None and present.digest != digest:
+        raise Conflict(
+            f"This server's trust root is {present.digest[:16]}, and yours is {digest[:16]}",
+            remedy="Use the keys that this fleet was begun with: copy the EDGEFLEET_HOME that has them.",
+            present=present.digest,
+            given=digest,
+        )
+    if present is None:
+        present = TrustRoot(digest=digest, envelope=envelope, uploaded_at=change.now)
+        change.session.add(present)
+        change.record("root.uploaded", digest=digest)
+    return present
+
+
+def add_blob(session: Session, now: int, sha256: str, size: int) -> None:
+    """Remember that a blob is there."""
+    if session.get(Blob, sha256) is None:
+        session.add(Blob(sha256=sha256, size=size, stored_at=now))
+        session.flush()
+
+
+def release(session: Session, label: str) -> Release:
+    """The release that people call NAME@VERSION.
+
+    Raises:
+        UsageMalformed: That is no such label.
+        NotFound: There is no such release.
+    """
+    name, at, version = label.rpartition("@")
+    if not at:
+        raise UsageMalformed(f"The release is {label!r}", expected="NAME@VERSION, such as digits@1.0.0")
+    found = session.scalars(select(Release).where(Release.name == name, Release.version == version)).first()
+    if found is None:
+        raise NotFound(f"There is no release {label!r}", remedy="`edgefleet release list` shows them.")
+    return found
+
+
+def releases(session: Session) -> list[Release]:
+    """All releases, the newest first."""
+    return list(session.scalars(select(Release).order_by(Release.id.desc())))
+
+
+def labels(session: Session, digests: set[str]) -> dict[str, str]:
+    """NAME@VERSION by digest, for those of ``digests`` that are released."""
+    bundles = session.scalars(select(ReleasedBundle).where(ReleasedBundle.digest.in_(digests)))
+    return {bundle.digest: bundle.release.label for bundle in bundles}
+
+
+def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
+    """Take a signed release whose bundles have been uploaded.
+
+    A release that is there already is not touched: the same statement again is no error.
+
+    Raises:
+        Conflict: There is no trust root, or this name and version stands for other bundles.
+        NotFound: A bundle has not been uploaded.
+        VerificationError: The statement is not signed by the publisher, or a bundle is not what it says.
+    """
+    session = change.session
+    root = trust_root(session)
+    if root is None:
+        raise Conflict("This server has no trust root yet", remedy="Push with `edgefleet release push`.")
+    statement = trust.open_release(envelope, trust.open_root(root.envelope))
+    same = session.scalars(
+        select(Release).where(Release.name == statement.name, Release.version == statement.version)
+    ).first()
+    if same is not None:
+        if {bundle.digest for bundle in same.bundles} == {bundle.digest for bundle in statement.bundles}:
+            return same
+        raise Conflict(
+            f"The release {same.label} is there already, with other bundles",
+            remedy="A version never changes: give the new bundles a new one.",
+        )
+    if not statement.bundles:
+        raise UsageMalformed(f"The release {statement.name} {statement.version} has no bundles")
+    added = Release(
+        name=statement.name,
+        version=statement.version,
+        issued=statement.issued,
+        security_floor=statement.security_floor,
+        statement=envelope,
+        pushed_at=change.now,
+        bundles=[_take_bundle(change, statement, bundle, blobs) for bundle in statement.bundles],
+    )
+    session.add(added)
+    session.flush()
+    change.record("release.pushed", release=added.label, bundles=[bundle.digest for bundle in added.bundles])
+    return added
+
+
+def _take_bundle(
+    change: Change, statement: trust.Release, stated: trust.ReleasedBundle, blobs: BlobStore
+) -> ReleasedBundle:
+    """Check an uploaded bundle against its statement, and copy out of it what the server needs: no model is opened."""
+    if change.session.get(Blob, stated.sha256) is None:
+        raise NotFound(
+            f"The bundle {stated.sha256} has not been uploaded", remedy="Push it with `edgefleet release push`."
+        )
+    with Bundle(blobs.path(stated.sha256)) as bundle:
+        bundle.verify()
+        _check_statement(statement, stated, bundle.digest, bundle.manifest)
+        return ReleasedBundle(
+            digest=stated.digest,
+            target=stated.target,
+            hardware=stated.hardware,
+            sha256=stated.sha256,
+            size=stated.bytes,
+            reference_sha256=_copy_out(change, bundle, bundle.manifest.reference, blobs),
+            vectors_sha256=_copy_out(change, bundle, bundle.manifest.vectors, blobs),
+            manifest=bundle.manifest_bytes,
+        )
+
+
+def _check_statement(statement: trust.Release, stated: trust.ReleasedBundle, digest: str, manifest: Manifest) -> None:
+    if digest != stated.digest:
+        raise HashMismatch(f"The bundle's digest is {digest}", expected=f"{stated.digest}, as the statement says")
+    said = (statement.name, statement.version, statement.security_floor)
+    if (manifest.name, manifest.version, manifest.security_floor) != said:
+        raise SignatureInvalid(
+            f"The bundle is of {manifest.name} {manifest.version} with security floor {manifest.security_floor}",
+            expected=f"{said[0]} {said[1]} with security floor {said[2]}, as the statement says",
+        )
+    if manifest.target != stated.target or manifest.hardware != stated.hardware:
+        raise WrongTarget(
+            f"The bundle is for {manifest.target} ({', '.join(manifest.hardware)})",
+            expected=f"{stated.target} ({', '.join(stated.hardware)}), as the statement says",
+        )
+
+
+def _copy_out(change: Change, bundle: Bundle, path: str | None, blobs: BlobStore) -> str | None:
+    if path is None:
+        return None
+    content = bundle.read(path)
+    sha256 = canonical.sha256(content)
+    blobs.store(sha256, content)
+    add_blob(change.session, change.now, sha256, len(content))
+    return sha256

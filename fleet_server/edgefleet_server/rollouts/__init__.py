@@ -1,0 +1,1 @@
+"""Rollouts: plans in stages, the policy that moves them, and the assignments that devices obey."""

@@ -1,0 +1,133 @@
+"""Assignments: the signed word that a device obeys. Each one has a higher sequence than all before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from edgefleet_contract import trust
+from edgefleet_server.assignment_key import AssignmentKey
+from edgefleet_server.clock import DAY, Clock
+from edgefleet_server.devices.models import Device, Twin
+from edgefleet_server.releases.models import Blob, ReleasedBundle
+from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
+from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END
+
+ASSIGNMENT_LIFE = 30 * DAY  # after that a device no longer activates it
+RENEW_BEFORE = 10 * DAY
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be assigned."""
+
+    purpose: str
+    rollout: Rollout
+    bundle: ReleasedBundle | None = None
+    vectors: Blob | None = None
+
+
+class Assigner:
+    """Makes assignments, in the transaction of whoever decided on them."""
+
+    def __init__(self, key: AssignmentKey, clock: Clock) -> None:
+        self._key = key
+        self._clock = clock
+
+    def deploy(self, session: Session, rollout: Rollout, deployment: Deployment, bundle: ReleasedBundle) -> None:
+        """Assign the rollout's bundle, with its probation and its vectors."""
+        _supersede_older(session, rollout, deployment.device_id)
+        vectors = session.get(Blob, rollout.vectors_sha256) if rollout.vectors_sha256 else None
+        self._assign(session, deployment, _Order("deploy", rollout, bundle, vectors))
+
+    def withdraw(self, session: Session, rollout: Rollout, deployment: Deployment) -> None:
+        """Take back what the device has not confirmed."""
+        self._assign(session, deployment, _Order("withdraw", rollout))
+
+    def roll_back(self, session: Session, rollout: Rollout, deployment: Deployment, previous: ReleasedBundle) -> None:
+        """Assign what the device confirmed before."""
+        self._assign(session, deployment, _Order("rollback", rollout, previous))
+
+    def renew(self, session: Session) -> int:
+        """Issue again, under new sequences, what devices still need and would refuse; returns how many.
+
+        These are assignments that expire soon, and those below a sequence that the device reports: a server restored
+        from a copy has forgotten what it assigned since.
+        """
+        stale = (
+            select(Assignment, Deployment)
+            .join(Device, Device.id == Assignment.device_id)
+            .join(Twin, Twin.device_id == Device.id)
+            .join(
+                Deployment,
+                (Deployment.rollout_id == Assignment.rollout_id) & (Deployment.device_id == Assignment.device_id),
+            )
+            .where(
+                Assignment.sequence == Device.sequence,
+                Deployment.sequence == Assignment.sequence,
+                Deployment.state.in_((*IN_PROGRESS, "rolling_back")),
+                (Assignment.expires < self._clock() + RENEW_BEFORE) | (Twin.sequence > Device.sequence),
+            )
+        )
+        found = session.execute(stale).all()
+        for assignment, deployment in found:
+            rollout = session.get_one(Rollout, assignment.rollout_id)
+            bundle = session.get_one(ReleasedBundle, assignment.digest)
+            vectors = session.get(Blob, assignment.vectors_sha256) if assignment.vectors_sha256 else None
+            self._assign(session, deployment, _Order(assignment.purpose, rollout, bundle, vectors))
+        return len(found)
+
+    def _assign(self, session: Session, deployment: Deployment, order: _Order) -> None:
+        device, now = deployment.device, self._clock()
+        device.sequence = next_sequence(device, now)
+        deployment.sequence = device.sequence
+        statement = trust.Assignment(
+            v=trust.VERSION,
+            device=device.id,
+            hardware=device.hardware,
+            digest=order.bundle.digest if order.bundle else None,
+            sequence=device.sequence,
+            expires=now + ASSIGNMENT_LIFE,
+            rollout=order.rollout.label,
+            probation_ms=order.rollout.probation_ms if order.purpose == "deploy" else 0,
+            vectors=trust.FileReference(order.vectors.sha256, order.vectors.size) if order.vectors else None,
+        )
+        session.add(
+            Assignment(
+                device_id=device.id,
+                sequence=device.sequence,
+                rollout_id=order.rollout.id,
+                purpose=order.purpose,
+                digest=statement.digest,
+                release_id=order.bundle.release_id if order.bundle else None,
+                bundle_sha256=order.bundle.sha256 if order.bundle else None,
+                vectors_sha256=order.vectors.sha256 if order.vectors else None,
+                envelope=self._key.sign(statement),
+                issued_at=now,
+                expires=statement.expires,
+            )
+        )
+
+
+def next_sequence(device: Device, now: int) -> int:
+    """Above everything assigned before, everything the device speaks of, and (after a loss of both) the clock."""
+    return max(device.sequence + 1, device.twin.sequence + 1, now // 1000)
+
+
+def in_force(session: Session, device: Device) -> Assignment | None:
+    """The device's assignment with the highest sequence; None before the first."""
+    return session.get(Assignment, (device.id, device.sequence)) if device.sequence else None
+
+
+def _supersede_older(session: Session, rollout: Rollout, device: str) -> None:
+    session.execute(
+        update(Deployment)
+        .where(
+            Deployment.device_id == device,
+            Deployment.rollout_id != rollout.id,
+            Deployment.state.in_(UNDER_WAY_AFTER_THE_END),
+        )
+        .values(state="superseded")
+    )

@@ -1,0 +1,49 @@
+"""The states of a rollout and of a deployment, in one place.
+
+A deployment's way::
+
+    waiting -> assigned -> downloading -> verifying -> trial -> probation -> succeeded
+                   any of these, when the device or the evidence says no -> failed
+    halt or abort:  waiting, assigned, downloading, verifying -> withdrawn
+                    probation, succeeded, failed yet running  -> rolling_back -> rolled_back | stranded
+    skipped: the release has no bundle for this device's hardware; it never takes part
+    superseded: a newer rollout has given this device another assignment before this one had ended
+
+*Confirmed* is the device's word, *succeeded* is ours: confirmed, reported, through probation. A trial is never cut
+short: it ends, and then the deployment goes back like any other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RolloutState = Literal["ready", "running", "paused", "halted", "aborted", "finished"]
+Undo = Literal["everything", "unsettled"]
+DeploymentState = Literal[
+    "waiting",
+    "assigned",
+    "downloading",
+    "verifying",
+    "trial",
+    "probation",
+    "succeeded",
+    "failed",
+    "withdrawn",
+    "rolling_back",
+    "rolled_back",
+    "stranded",
+    "skipped",
+    "superseded",
+]
+
+ACTIVE_ROLLOUTS = ("running", "paused")
+UNDOABLE_ROLLOUTS = ("halted", "aborted")
+# Assigned, and not yet on trial: nothing of it runs, so a withdrawal undoes it.
+UNACTIVATED = ("assigned", "downloading", "verifying")
+IN_PROGRESS = (*UNACTIVATED, "trial")
+EXECUTED = ("succeeded", "failed")
+# Of a rollout that has ended, and still waiting for the device; a newer rollout may have it.
+UNDER_WAY_AFTER_THE_END = ("trial", "rolling_back")
+# What a device says of its assignment, where that is a deployment's state too.
+PROGRESS_OF_DEVICE_STATE = {"downloading": "downloading", "verifying": "verifying", "trial": "trial"}
+REFUSALS = ("reverted", "failed", "rejected")

@@ -1,0 +1,154 @@
+"""One server process: puts the parts together, starts them in order, and stops them in the reverse order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from dataclasses import replace
+
+from edgefleet_server import addresses, migrate
+from edgefleet_server.addresses import Addresses, Ports
+from edgefleet_server.app import device_app, operator_app
+from edgefleet_server.assignment_key import AssignmentKey
+from edgefleet_server.auth import Gate
+from edgefleet_server.authority import Authority, Credentials
+from edgefleet_server.broker.choice import command_for
+from edgefleet_server.broker.settings import BrokerSettings
+from edgefleet_server.broker.supervisor import Supervisor
+from edgefleet_server.clock import Clock, system_clock
+from edgefleet_server.config import ServerConfig
+from edgefleet_server.core import Core
+from edgefleet_server.data_folder import DataFolder
+from edgefleet_server.db import Database
+from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.fleet import Fleet
+from edgefleet_server.listeners import Listener, bind
+from edgefleet_server.metrics import Metrics
+from edgefleet_server.mqtt import Connection
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.rollouts.assignments import Assigner
+from edgefleet_server.telemetry.references import References
+from edgefleet_server.workers import Workers
+
+_log = logging.getLogger(__name__)
+_BROKER_TIMEOUT = 20.0  # seconds
+
+
+class FleetServer:
+    """A fleet server in this process.
+
+    Args:
+        config: What the operator set.
+        clock: UTC milliseconds.
+
+    Attributes:
+        addresses: Where it can be reached, once started.
+    """
+
+    addresses: Addresses
+
+    def __init__(self, config: ServerConfig, clock: Clock = system_clock) -> None:
+        self._config = config.checked()
+        self._clock = clock
+        self._metrics = Metrics()
+        self._running = contextlib.ExitStack()  # undoes what was started, the last first
+
+    def start(self) -> None:
+        """Start everything; after an error nothing is left running.
+
+        Raises:
+            EdgefleetError: The data folder, an address or the broker cannot be used.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything."""
+        self._running.close()
+
+    def _start(self) -> None:
+        config = self._config
+        folder = DataFolder(config.data)
+        self._running.callback(folder.close)
+        database = Database(config.database or folder.database_url)
+        self._running.callback(database.close)
+        migrate.prepare(database)
+        authority = Authority(folder.authority, self._clock)
+        credentials = authority.issue_listener([config.public_host, config.host])
+
+        ports = addresses.choose_ports(config)
+        console_socket = self._bind(config.console_host, ports.console, "--port")
+        devices_socket = self._bind(config.host, ports.devices, "--device-port")
+        ports = replace(ports, console=_port_of(console_socket), devices=_port_of(devices_socket))
+        self.addresses = addresses.describe(config, ports)
+        child = self._start_broker(folder, authority, credentials, ports)
+        fleet = self._start_fleet(folder, database, authority, child)
+        self._serve(
+            Listener(operator_app(fleet), console_socket, certificate=config.certificate, key=config.certificate_key)
+        )
+        self._serve(
+            Listener(device_app(fleet), devices_socket, certificate=credentials.certificate, key=credentials.key)
+        )
+        addresses.remember(config, self.addresses, ports)
+        _log.info("console=%s devices=%s", self.addresses.console, self.addresses.devices)
+
+    def _bind(self, host: str, port: int, option: str) -> socket.socket:
+        bound = bind(host, port, option)
+        self._running.callback(bound.close)
+        return bound
+
+    def _start_broker(
+        self, folder: DataFolder, authority: Authority, credentials: Credentials, ports: Ports
+    ) -> Supervisor | None:
+        """Start the broker child; None where somebody else runs the broker."""
+        if self._config.external_broker is not None:
+            return None
+        host = self._config.host
+        settings = BrokerSettings(folder.broker, host, ports.broker, authority.certificate_path, credentials)
+        child = Supervisor(
+            command_for(self._config.broker, settings), folder.broker / "broker.log", self._metrics.count_broker_restart
+        )
+        child.start(host, ports.broker, _BROKER_TIMEOUT)
+        self._running.callback(child.stop)
+        return child
+
+    def _start_fleet(
+        self, folder: DataFolder, database: Database, authority: Authority, child: Supervisor | None
+    ) -> Fleet:
+        """Connect to the broker and start the workers; returns what the routes need."""
+        blobs = BlobStore(folder.blobs)
+        core = Core(self._clock, database, blobs, References(blobs), self._metrics)
+        assignment_key = AssignmentKey(folder.keys)
+        broker_host = self._config.host if child else self.addresses.broker.host
+        connection = Connection(
+            broker_host, self.addresses.broker.port, authority.certificate_path, authority.issue_server()
+        )
+        workers = Workers(core, connection, Assigner(assignment_key, self._clock))
+        self._running.callback(workers.stop)
+        workers.start()
+        connection.wait_connected(_BROKER_TIMEOUT, alive=child.is_alive if child else lambda: True)
+        return Fleet(
+            clock=core.clock,
+            database=core.database,
+            blobs=core.blobs,
+            references=core.references,
+            metrics=core.metrics,
+            authority=authority,
+            enroller=Enroller(authority, assignment_key.public, self.addresses.broker),
+            gate=Gate(folder.admin_token(), self._clock),
+            wake=workers.wake,
+            broker_connected=lambda: connection.is_connected,
+            devices_url=self.addresses.devices,
+        )
+
+    def _serve(self, listener: Listener) -> None:
+        listener.start()
+        self._running.callback(listener.stop)
+
+
+def _port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])

@@ -1,0 +1,1 @@
+"""Telemetry: what devices measured, kept once, and the drift of what they see."""

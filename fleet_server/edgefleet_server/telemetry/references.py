@@ -1,0 +1,28 @@
+"""The reference sketches of released bundles, decoded once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from edgefleet_contract import sketches
+from edgefleet_contract.sketches import Reference
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.models import ReleasedBundle
+
+_CACHED = 64
+
+
+class References:
+    """Finds the reference of a bundle."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._decoded = lru_cache(_CACHED)(lambda sha256: sketches.decode_reference(blobs.path(sha256).read_bytes()))
+
+    def of(self, session: Session, digest: str) -> tuple[str, Reference] | None:
+        """SHA-256 and contents of the bundle's reference; None when the bundle is unknown or has none."""
+        bundle = session.get(ReleasedBundle, digest)
+        if bundle is None or bundle.reference_sha256 is None:
+            return None
+        return bundle.reference_sha256, self._decoded(bundle.reference_sha256)
