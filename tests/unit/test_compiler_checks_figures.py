@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.exactness import require_same
+from edgefleet_compiler.checks.exactness import require_close, require_equal
 from edgefleet_compiler.checks.intervals import newcombe_paired, paired_bootstrap, wilson
 from edgefleet_compiler.checks.metrics import Metric, Quality, choose_metric
 from edgefleet_compiler.checks.parity import ParityMeter, argmax_agrees
@@ -200,13 +200,26 @@ def shifted(by: float) -> Any:
     return lambda sample: [sample["x"] + by]
 
 
-def test_forms_that_differ_by_rounding_pass_and_others_are_refused() -> None:
-    cases = [{"x": np.linspace(-1, 1, 8)}]
-    require_same(shifted(0), shifted(1e-5), cases, exact=True, what="both")
-    require_same(shifted(0), shifted(1e-2), cases, exact=False, what="both")
+CASES = [{"x": np.linspace(-1, 1, 8)}]
+
+
+def test_float_forms_may_differ_by_the_rounding_of_floats_only() -> None:
+    require_equal(shifted(0), shifted(1e-5), CASES, what="both")
     with pytest.raises(ParityLost, match="largest"):
-        require_same(shifted(0), shifted(1e-3), cases, exact=True, what="both")
-    with pytest.raises(ParityLost, match="root mean square"):
-        require_same(shifted(0), shifted(0.1), cases, exact=False, what="both")
+        require_equal(shifted(0), shifted(1e-3), CASES, what="both")
     with pytest.raises(ParityLost):
-        require_same(shifted(0), shifted(np.nan), cases, exact=True, what="both")
+        require_equal(shifted(0), shifted(np.nan), CASES, what="both")
+
+
+def test_rounded_forms_may_differ_by_little_on_the_whole() -> None:
+    require_close(shifted(0), shifted(1e-2), CASES, what="both")
+    with pytest.raises(ParityLost, match="root mean square"):
+        require_close(shifted(0), shifted(0.1), CASES, what="both")
+    with pytest.raises(ParityLost):
+        require_close(shifted(0), shifted(np.nan), CASES, what="both")
+
+
+def test_coarsely_rounded_forms_may_differ_by_as_much_as_the_rounding_itself() -> None:
+    require_close(shifted(0), shifted(0.1), CASES, what="both", rounded_from=shifted(-0.2))
+    with pytest.raises(ParityLost):
+        require_close(shifted(0), shifted(0.3), CASES, what="both", rounded_from=shifted(-0.2))

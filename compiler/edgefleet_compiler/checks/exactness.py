@@ -13,6 +13,7 @@ from edgefleet_contract.errors import ParityLost
 
 Outputs = Sequence[NDArray[np.generic]]
 Model = Callable[[Sample], Outputs]
+Values = NDArray[np.float64]
 
 # Largest difference over the reference's largest magnitude. Float kernels differ in the order of their sums, by 1e-6.
 FLOAT_TOLERANCE = 1e-4
@@ -22,37 +23,77 @@ ROUNDING_TOLERANCE = 0.05
 _TINY = 1e-30  # outputs that are all zero have no magnitude to compare with
 
 
-def require_same(reference: Model, model: Model, samples: Sequence[Sample], *, exact: bool, what: str) -> None:
-    """Run two forms of a model on the same cases, and refuse what is not rounding.
+def require_equal(reference: Model, model: Model, samples: Sequence[Sample], *, what: str) -> None:
+    """Run two float forms of a model on the same cases, and refuse more than the rounding of floats.
 
     Args:
         reference: The form that is believed.
         model: The form that is judged.
         samples: At least one case.
-        exact: Whether both compute in float; otherwise one of them rounds to integers on its way.
         what: Both forms, for the error: "the imported hub and the source".
 
     Raises:
-        ParityLost: They differ by more than rounding explains, or one gives what is no number.
+        ParityLost: They differ by more, or one gives what is no number.
     """
-    pairs = [(reference(sample), model(sample)) for sample in samples]
-    for index in range(len(pairs[0][0])):
-        expected = np.stack([_flat(case[index]) for case, _ in pairs])
-        seen = np.stack([_flat(case[index]) for _, case in pairs])
-        span = float(np.abs(expected).max(initial=0.0))
-        noise = np.abs(expected - seen)
-        error = float(noise.max(initial=0.0)) if exact else float(np.sqrt(np.square(noise).mean()))
-        allowed = (FLOAT_TOLERANCE if exact else ROUNDING_TOLERANCE) * span
-        if math.isnan(error) or error > max(allowed, _TINY):
-            raise ParityLost(
-                f"Output {index} of {what} differs by {error:.3g} ({'largest' if exact else 'root mean square'} "
-                f"over {len(pairs)} cases), where outputs reach {span:.3g}",
-                expected=f"at most {allowed:.3g}",
-                remedy="This is a defect of edgefleet, or of the source model's own runtime: please report it.",
-                error=error,
-                allowed=allowed,
-            )
+    for index, (expected, seen) in enumerate(_outputs(reference, model, samples)):
+        span = _span(expected)
+        error = float(np.abs(expected - seen).max(initial=0.0))
+        _judge(f"Output {index} of {what}", "largest difference", error, FLOAT_TOLERANCE * span, span)
 
 
-def _flat(values: NDArray[np.generic]) -> NDArray[np.float64]:
+def require_close(
+    reference: Model, model: Model, samples: Sequence[Sample], *, what: str, rounded_from: Model | None = None
+) -> None:
+    """Run two forms of a model that round to integers on their way, and refuse more than that explains.
+
+    Args:
+        reference: The form that is believed.
+        model: The form that is judged.
+        samples: At least one case.
+        what: Both forms, for the error.
+        rounded_from: The float form that both come from. Where its rounding is so coarse that the reference itself is
+            further from it than the tolerance, single steps weigh as much, and the model may differ by that too.
+
+    Raises:
+        ParityLost: They differ by more, or one gives what is no number.
+    """
+    coarse = [0.0] * len(reference(samples[0]))
+    if rounded_from is not None:
+        coarse = [_root_mean_square(*pair) for pair in _outputs(rounded_from, reference, samples)]
+    for index, (expected, seen) in enumerate(_outputs(reference, model, samples)):
+        span = _span(expected)
+        allowed = max(ROUNDING_TOLERANCE * span, coarse[index])
+        error = _root_mean_square(expected, seen)
+        _judge(f"Output {index} of {what}", "root mean square", error, allowed, span)
+
+
+def _judge(subject: str, measure: str, error: float, allowed: float, span: float) -> None:
+    if math.isnan(error) or error > max(allowed, _TINY):
+        raise ParityLost(
+            f"{subject} differs by {error:.3g} ({measure}), where outputs reach {span:.3g}",
+            expected=f"at most {allowed:.3g}",
+            remedy="This is a defect of edgefleet, or of the source model's own runtime: please report it.",
+            error=error,
+            allowed=allowed,
+        )
+
+
+def _outputs(first: Model, second: Model, samples: Sequence[Sample]) -> list[tuple[Values, Values]]:
+    """For each output, what both models give: all cases in one array each."""
+    pairs = [(first(sample), second(sample)) for sample in samples]
+    return [
+        (np.stack([_flat(one[index]) for one, _ in pairs]), np.stack([_flat(other[index]) for _, other in pairs]))
+        for index in range(len(pairs[0][0]))
+    ]
+
+
+def _root_mean_square(expected: Values, seen: Values) -> float:
+    return float(np.sqrt(np.square(expected - seen).mean()))
+
+
+def _span(values: Values) -> float:
+    return float(np.abs(values).max(initial=0.0))
+
+
+def _flat(values: NDArray[np.generic]) -> Values:
     return values.reshape(-1).astype(np.float64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
 from edgefleet_compiler.checks.alignment import AlignedRunner
-from edgefleet_compiler.checks.exactness import Model, require_same
+from edgefleet_compiler.checks.exactness import Model, require_close, require_equal
 from edgefleet_compiler.checks.metrics import Metric, choose_metric
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import Execution, open_runner
@@ -70,8 +70,8 @@ class Examiner:
         Raises:
             ParityLost: It does not.
         """
-        what = "the imported hub and the source model"
-        require_same(self.source_runner.run, self._hub, self.cases, exact=not self.source.hybrid, what=what)
+        require = require_close if self.source.hybrid else require_equal
+        require(self.source_runner.run, self._hub, self.cases, what="the imported hub and the source model")
 
     def open(self, artifact: Artifact, execution: Execution) -> AlignedRunner:
         """An artifact, ready to be run on cases in the source's axes."""
@@ -84,9 +84,12 @@ class Examiner:
         Raises:
             ParityLost: It does not.
         """
-        reference, exact = hub_model(Session(artifact.hub)), artifact.recipe.scheme != "int8"
-        runner = self.open(artifact, execution)
-        require_same(reference, runner.run, self.cases, exact=exact, what="the artifact and the hub it was made from")
+        reference, runner = hub_model(Session(artifact.hub)), self.open(artifact, execution)
+        what = "the artifact and the hub that it was made from"
+        if artifact.recipe.scheme == "int8":
+            require_close(reference, runner.run, self.cases, what=what, rounded_from=self._hub)
+        else:
+            require_equal(reference, runner.run, self.cases, what=what)
 
     def measure(self, artifact: Artifact, execution: Execution) -> Measurement:
         """Run source, hub and artifact over the cases.
