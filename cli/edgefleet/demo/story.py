@@ -89,6 +89,7 @@ def tell(plan: Plan, folder: Path, console: Console) -> Result:
             teller, "1.1.0", "--stage", "30%", "--stage", "100%", "--vectors", str(teller.digits.validation)
         )
         expect(second, "finished" if plan.second_release_good else "halted")
+        tell_verdicts(teller, second)
         alerts = watch_for_drift(teller)
         teller.commands.check_alive()
         result = Result(
@@ -222,6 +223,13 @@ def in_one_line(rollout: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in rollout["counts"].items() if count)
     reason = f" - {rollout['reason']}" if rollout.get("reason") else ""
     return f"{rollout['state']}: {counts}{reason}"
+
+
+def tell_verdicts(teller: Teller, rollout: dict[str, Any]) -> None:
+    """What the rollout vectors said of the canary."""
+    for deployment in rollout["deployments"]:
+        if deployment["verdict"]:
+            teller.note(f"{deployment['device']}: {deployment['verdict']['text']}")
 
 
 def expect(rollout: dict[str, Any], state: str) -> None:
