@@ -6,6 +6,7 @@ import numpy as np
 
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.site import Site
+from edgefleet_compiler.lower.weights import constant_operands
 from edgefleet_compiler.lower.window import finish_image, image_input, padded, window_of
 from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
@@ -32,18 +33,6 @@ def lower_conv(site: Site) -> None:
     image = padded(site, image_input(site), window)
     operands: list[str | None] = [image, site.add_operand(filters), site.add_operand(bias or _no_bias(site, weight))]
     finish_image(site, "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", operands, attributes)
-
-
-def constant_operands(site: Site) -> tuple[Constant, Constant | None]:
-    """The weights and the biases of a Conv or Gemm.
-
-    Raises:
-        Unsupported: They are no constants.
-    """
-    weight, bias = site.constant(1), site.constant(2)
-    if weight is None or (bias is None and site.value(2) is not None):
-        site.refuse("its weights or biases are computed at run time")
-    return weight, bias
 
 
 def _no_bias(site: Site, weight: Constant) -> Constant:

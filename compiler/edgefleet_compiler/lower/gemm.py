@@ -7,9 +7,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.lower.constants import Constant
-from edgefleet_compiler.lower.conv import constant_operands
 from edgefleet_compiler.lower.layout import Demand, Layout, Need
 from edgefleet_compiler.lower.site import Site
+from edgefleet_compiler.lower.weights import constant_operands
 
 
 def gemm_demand(_: ir.Node) -> Demand:

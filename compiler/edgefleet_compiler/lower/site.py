@@ -10,10 +10,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.hub.graph import shape_of
+from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Demand, Layout, Shape
-from edgefleet_compiler.lower.lowering import FLOAT32, INT8, Lowering, Stored
+from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
 from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
@@ -206,7 +206,7 @@ class Site:
         """Append the operator whose output is the node's."""
         value = self.node.outputs[0]
         shape = self.output_layout.shape(self.output_shape)
-        output = self._lowering.add_tensor(str(value.name), shape, self._output_type(), self.output_quantisation)
+        output = self._lowering.add_tensor(name_of(value), shape, self._output_type(), self.output_quantisation)
         self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
         self._lowering.bind(value, output, self.output_layout)
 
@@ -219,9 +219,7 @@ class Site:
         return self._lowering.graph.tensors[tensor].shape
 
     def _output_type(self) -> np.dtype[np.generic]:
-        dtype = self.node.outputs[0].dtype
-        assert dtype is not None
-        return INT8 if self.integer else np.dtype(dtype.numpy()) if dtype != ir.DataType.FLOAT else FLOAT32
+        return INT8 if self.integer else dtype_of(self.node.outputs[0]).numpy()
 
     def _is_quantised(self) -> bool:
         """Whether the output and all operands have parameters, and such as the operator can take."""

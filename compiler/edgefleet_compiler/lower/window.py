@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgefleet_compiler.lower.layout import Shape
 from edgefleet_compiler.lower.site import Site
 from edgefleet_compiler.lowered.graph import AttributeValue
-from edgefleet_compiler.lowered.padding import is_same, needed_after, reach, valid_outputs
+from edgefleet_compiler.lowered.padding import is_same, needed_after, reach
 
 Pair = tuple[int, int]
 
@@ -53,14 +53,6 @@ class Window:
         """Whether TFLite's SAME places the windows so."""
         return all(
             is_same(self.extent[axis], self.span[axis], self.strides[axis], self.before[axis], self.outputs[axis])
-            for axis in (0, 1)
-        )
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether TFLite's VALID places the windows so."""
-        return self.before == (0, 0) and all(
-            valid_outputs(self.extent[axis], self.span[axis], self.strides[axis]) == self.outputs[axis]
             for axis in (0, 1)
         )
 

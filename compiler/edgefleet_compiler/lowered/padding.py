@@ -12,11 +12,6 @@ def reach(kernel: int, dilation: int) -> int:
     return (kernel - 1) * dilation + 1
 
 
-def valid_outputs(extent: int, window: int, stride: int) -> int:
-    """How many windows of ``window`` elements fit into ``extent`` without padding."""
-    return (extent - window) // stride + 1
-
-
 def needed_after(extent: int, window: int, stride: int, before: int, outputs: int) -> int:
     """How many elements must follow ``extent``, with ``before`` in front, so that the last window is whole."""
     return max((outputs - 1) * stride + window - extent - before, 0)
