@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MODEL_LIMIT = 2**31 - 1  # bytes: the limit of protobuf and of flatbuffers alike
 _TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
-_FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive (a .keras file?)"}
+_FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive, as Keras .keras files are"}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
 
     Raises:
         ModelMalformed: The file is no ONNX model, is truncated or contradicts itself.
-        InputError: An input has dimensions left open, or ``input_shapes`` names what is not there.
+        UsageMalformed: An input has dimensions left open, or ``input_shapes`` names what is not there.
         OperatorUnsupported: Operators, element types or opsets that the compiler does not take; all nodes are named.
     """
     proto = _parse(data)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape, shape_of
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
-from edgefleet_contract.errors import InputError, ModelMalformed, OperatorUnsupported
+from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported, UsageMalformed
 
 MOST_BYTES = 2**30
 """A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
@@ -23,13 +23,13 @@ def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[in
     """Write the given shapes into the inputs; an open first dimension, the batch, becomes 1.
 
     Raises:
-        InputError: A dimension stays open, or a given shape has no input or does not fit it.
+        UsageMalformed: A dimension stays open, or a given shape has no input or does not fit it.
         ModelMalformed: An input is no tensor.
     """
     names = [value.name for value in graph.input]
     unknown = sorted(set(input_shapes) - set(names))
     if unknown:
-        raise InputError(
+        raise UsageMalformed(
             f"The model has no input {unknown[0]!r}", expected=f"one of {', '.join(map(repr, names))}", input=unknown[0]
         )
     for value in graph.input:
@@ -87,21 +87,21 @@ def _fixed(name: str, known: list[int | None] | None, given: tuple[int, ...] | N
             len(given) == len(known) and all(old in (None, new) for old, new in zip(known, given, strict=True))
         )
         if not fits or any(size < 1 for size in given):
-            raise InputError(
+            raise UsageMalformed(
                 f"The input {name!r} was given the shape {_text(given)}",
                 expected="positive sizes" if known is None else f"a shape that fits {_text(known)}",
                 input=name,
             )
         return given
     if known is None:
-        raise InputError(
+        raise UsageMalformed(
             f"The model does not tell the shape of its input {name!r}",
             remedy=f"Give it, for example: --input-shape {name}=1,3,224,224",
             input=name,
         )
     shape = [1 if axis == 0 and size is None else size for axis, size in enumerate(known)]
     if None in shape:
-        raise InputError(
+        raise UsageMalformed(
             f"The input {name!r} has the shape {_text(known)}, with dimensions left open",
             expected="static shapes",
             remedy=f"Give it with a number for each '?': --input-shape {name}={_text(shape)}",
