@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import dtype_of, integers, name_of, shape_of
-from edgefleet_compiler.importers import import_model
+from edgefleet_compiler.importers import ModelFile, import_model, read_model
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.tensors import TensorInfo, guess_axes
@@ -24,9 +23,7 @@ class Source:
     """What a compilation starts from.
 
     Attributes:
-        path: The model file.
-        format: Of the file.
-        data: Its bytes.
+        file: The model file.
         sha256: Of the file.
         hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
         hub: The float hub in its normal form.
@@ -35,9 +32,7 @@ class Source:
         outputs: In the order of the source.
     """
 
-    path: Path
-    format: Literal["onnx", "tflite"]
-    data: bytes
+    file: ModelFile
     sha256: str
     hybrid: bool
     hub: ir.Model
@@ -54,19 +49,18 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
         ModelMalformed: No model, or a truncated or contradictory one.
         OperatorUnsupported: Operators that the hub does not take.
     """
-    imported = import_model(path, input_shapes=input_shapes)
+    file = read_model(path)
+    imported = import_model(file, input_shapes=input_shapes)
     records = simplify(imported.model)
     graph = imported.model.graph
     return Source(
-        path=path,
-        format=imported.format,
-        data=imported.data,
-        sha256=hashlib.sha256(imported.data).hexdigest(),
+        file=file,
+        sha256=hashlib.sha256(file.data).hexdigest(),
         hybrid=imported.hybrid,
         hub=imported.model,
         passes=tuple(records),
-        inputs=tuple(_describe(value, _input_axes(value, imported.format)) for value in graph.inputs),
-        outputs=tuple(_describe(value, _output_axes(value, imported.format)) for value in graph.outputs),
+        inputs=tuple(_describe(value, _input_axes(value, file.format)) for value in graph.inputs),
+        outputs=tuple(_describe(value, _output_axes(value, file.format)) for value in graph.outputs),
     )
 
 

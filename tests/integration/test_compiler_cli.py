@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -146,6 +147,15 @@ def test_a_folder_of_images_calibrates_and_its_normalisation_travels(run: Run, t
         assert (image.preprocessing.mean, image.preprocessing.std) == ([127.5], [64.0])
         assert bundle.manifest.labels == ["a", "b", "c", "d"]
     assert "only 8 cases" in ended.err
+
+
+def test_a_model_with_external_data_beside_it_compiles(run: Run, tmp_path: Path, model: Path) -> None:
+    split = tmp_path / "split" / "model.onnx"
+    split.parent.mkdir()
+    onnx.save(onnx.load(model), split, save_as_external_data=True, location="weights.bin", size_threshold=64)
+    ended = run("model", "compile", split, "--target", "rpi4", "--out", tmp_path / "out", "--recipe", "float", "--json")
+    assert ended.status == 0, ended.err
+    assert ended.document["targets"][0]["parity"][0]["max_abs"] < 1e-5
 
 
 def test_inspect_says_what_a_model_takes_gives_and_costs(run: Run, model: Path) -> None:

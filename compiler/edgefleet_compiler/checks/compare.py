@@ -50,8 +50,8 @@ def compare_files(first: Path, second: Path, data: Path, progress: Progress) -> 
 
 
 def _open(path: Path) -> Runner:
-    model_format, data = read_model(path)
-    return open_runner(data, model_format)
+    file = read_model(path)
+    return open_runner(file.runnable, file.format)
 
 
 def _as_real(inputs: Sequence[TensorInfo]) -> tuple[TensorInfo, ...]:

@@ -61,7 +61,9 @@ class Examiner:
         self._new_metric()  # refuses a metric that does not fit before anything is built
         self._measured: dict[tuple[bytes, Execution], Measurement] = {}
         self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
-        self.source_runner = AlignedRunner(open_runner(source.data, source.format), source.inputs, source.outputs)
+        self.source_runner = AlignedRunner(
+            open_runner(source.file.runnable, source.file.format), source.inputs, source.outputs
+        )
         self._hub = hub_model(Session(source.hub))
 
     def check_import(self) -> None:

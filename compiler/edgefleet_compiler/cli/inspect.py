@@ -59,8 +59,8 @@ def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     graph = source.hub.graph
     return {
         "path": str(path),
-        "format": source.format,
-        "bytes": len(source.data),
+        "format": source.file.format,
+        "bytes": len(source.file.data),
         "sha256": source.sha256,
         "inputs": [_tensor(tensor) for tensor in source.inputs],
         "outputs": [_tensor(tensor) for tensor in source.outputs],

@@ -18,44 +18,37 @@ _FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive, as Ke
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A model file and the raw hub that came of it.
+class ModelFile:
+    """A model file that has been read, and not yet understood.
 
     Attributes:
+        path: Where it lies.
         format: By its contents, not by its name.
-        data: The bytes of the file.
+        data: Its bytes.
+        runnable: The bytes that its runtime loads: the file itself, or the file with its external data inside.
+    """
+
+    path: Path
+    format: Literal["onnx", "tflite"]
+    data: bytes
+    runnable: bytes
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The raw hub that came of a model file.
+
+    Attributes:
         model: The raw hub.
         hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
     """
 
-    format: Literal["onnx", "tflite"]
-    data: bytes
     model: ir.Model
     hybrid: bool = False
 
 
-def import_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
+def read_model(path: Path) -> ModelFile:
     """Read a model file.
-
-    Args:
-        path: An ``.onnx`` or ``.tflite`` file; the contents decide, not the name.
-        input_shapes: Shapes for inputs that an ONNX model leaves open, by name.
-
-    Raises:
-        ModelNotFound: There is no file at ``path``.
-        ModelMalformed: No model, or a truncated or contradictory one.
-        OperatorUnsupported: Operators that the hub does not take.
-    """
-    model_format, data = read_model(path)
-    if model_format == "tflite":
-        return _import_tflite(data)
-    from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
-
-    return Imported("onnx", data, import_onnx(data, folder=path.parent, input_shapes=input_shapes))
-
-
-def read_model(path: Path) -> tuple[Literal["onnx", "tflite"], bytes]:
-    """The format and the bytes of a model file.
 
     Raises:
         ModelNotFound: There is no file at ``path``.
@@ -64,7 +57,7 @@ def read_model(path: Path) -> tuple[Literal["onnx", "tflite"], bytes]:
     data = _read(path)
     where, identifier = _TFLITE_IDENTIFIER
     if data[where] == identifier or path.suffix == ".tflite":
-        return "tflite", data
+        return ModelFile(path, "tflite", data, data)
     for magic, description in _FOREIGN.items():
         if data.startswith(magic):
             raise ModelMalformed(
@@ -73,7 +66,28 @@ def read_model(path: Path) -> tuple[Literal["onnx", "tflite"], bytes]:
                 remedy="Export it to ONNX first.",
                 path=str(path),
             )
-    return "onnx", data
+    from edgefleet_compiler.importers.onnx_external import self_contained  # noqa: PLC0415 - loads the onnx package
+
+    return ModelFile(path, "onnx", data, self_contained(data, path.parent))
+
+
+def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
+    """Make the raw hub of a model file.
+
+    Args:
+        file: The model.
+        input_shapes: Shapes for inputs that an ONNX model leaves open, by name.
+
+    Raises:
+        ModelMalformed: No model, or a truncated or contradictory one.
+        OperatorUnsupported: Operators that the hub does not take.
+        UsageMalformed: ``input_shapes`` names what is not there, or an input stays open.
+    """
+    if file.format == "tflite":
+        return _import_tflite(file.data)
+    from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
+
+    return Imported(import_onnx(file.data, folder=file.path.parent, input_shapes=input_shapes))
 
 
 def _import_tflite(data: bytes) -> Imported:
@@ -82,7 +96,7 @@ def _import_tflite(data: bytes) -> Imported:
 
     model = import_tflite(data)
     hybrid = any(constant.quantisation is not None for constant in read_tflite(data).constants())
-    return Imported("tflite", data, model, hybrid)
+    return Imported(model, hybrid)
 
 
 def _read(path: Path) -> bytes:

@@ -85,7 +85,7 @@ def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> 
 
 
 def _source_file(source: Source) -> SourceFile:
-    return SourceFile(str(source.path), source.sha256, source.format, len(source.data))
+    return SourceFile(str(source.file.path), source.sha256, source.file.format, len(source.file.data))
 
 
 def _bundle_file(bundle: Packed, place: Path) -> BundleFile:
