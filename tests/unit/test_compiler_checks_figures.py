@@ -223,3 +223,10 @@ def test_coarsely_rounded_forms_may_differ_by_as_much_as_the_rounding_itself() -
     require_close(shifted(0), shifted(0.1), CASES, what="both", rounded_from=shifted(-0.2))
     with pytest.raises(ParityLost):
         require_close(shifted(0), shifted(0.3), CASES, what="both", rounded_from=shifted(-0.2))
+
+
+def test_what_is_no_number_in_both_forms_is_the_same() -> None:
+    odd = [{"x": np.array([np.nan, np.inf, -np.inf, 1.0])}]
+    require_equal(shifted(0), shifted(0), odd, what="both")
+    with pytest.raises(ParityLost):
+        require_equal(shifted(0), lambda sample: [np.nan_to_num(sample["x"])], odd, what="both")

@@ -15,8 +15,10 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.output import replaced_folder
 from edgefleet_compiler.pipeline import Outcome, compile_model
 from edgefleet_compiler.progress import Silent
+from edgefleet_contract.bundle import Bundle
 from edgefleet_contract.errors import DataMalformed, OutputUnwritable, UsageMalformed
-from support.model_files import write_calibration, write_classifier, write_validation
+from support.model_files import classifier, write_calibration, write_classifier, write_validation
+from support.onnx_graphs import OnnxGraph
 
 
 class Case:
@@ -225,3 +227,44 @@ def test_reports_of_equal_requests_differ_in_times_and_places_only(case: Case) -
 
     first, second = (case.compile("rpi4", recipe="int8", max_drop=1.0)["rpi4"] for _ in range(2))
     assert facts(first) == facts(second)
+
+
+def two_armed() -> OnnxGraph:
+    """Two inputs and two outputs, the second of each used the other way round."""
+    graph = OnnxGraph(5)
+    left, right = graph.input("left", 1, 4), graph.input("right", 1, 6)
+    joined = graph.node("Concat", graph.gemm(right, 6, 4), graph.gemm(left, 4, 4), axis=1)
+    graph.node("Relu", joined, name="all")
+    graph.node("Softmax", graph.gemm(joined, 8, 3), axis=1, name="choice")
+    return graph
+
+
+@pytest.mark.parametrize("recipe", ["float", "int8"])
+def test_several_inputs_and_outputs_keep_their_order(tmp_path: Path, recipe: str) -> None:
+    model = tmp_path / "two.onnx"
+    model.write_bytes(two_armed().proto("choice", "all").SerializeToString())
+    generator = np.random.default_rng(0)
+    cases = {"right": generator.normal(size=(60, 6)), "left": generator.normal(size=(60, 4))}
+    np.savez(tmp_path / "c.npz", **{name: array.astype(np.float32) for name, array in cases.items()})  # type: ignore[arg-type]
+    options = CompileOptions(
+        model, ("rpi4", "x86-64"), tmp_path / "out", calibration=tmp_path / "c.npz", recipe=recipe, max_drop=1.0
+    )
+    for outcome in compile_model(options, Silent()):
+        assert outcome.report.parity[0].sqnr_db is None or outcome.report.parity[0].sqnr_db > 20
+        assert outcome.report.bundle is not None
+        with Bundle(Path(outcome.report.bundle.path)) as bundle:
+            assert [tensor.name for tensor in bundle.manifest.inputs] == ["left", "right"]
+            assert [tensor.name for tensor in bundle.manifest.outputs] == ["choice", "all"]
+
+
+def test_an_open_batch_becomes_one(tmp_path: Path) -> None:
+    proto = classifier().proto("probabilities")
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    del proto.graph.value_info[:]
+    proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    model = tmp_path / "open.onnx"
+    model.write_bytes(proto.SerializeToString())
+    calibration = write_calibration(tmp_path / "c.npz")
+    (outcome,) = compile_model(CompileOptions(model, ("rpi4",), tmp_path / "out", calibration=calibration), Silent())
+    assert outcome.report.verdict == "accepted"
+    assert outcome.report.parity[0].n == 60

@@ -37,7 +37,7 @@ def require_equal(reference: Model, model: Model, samples: Sequence[Sample], *, 
     """
     for index, (expected, seen) in enumerate(_outputs(reference, model, samples)):
         span = _span(expected)
-        error = float(np.abs(expected - seen).max(initial=0.0))
+        error = float(_difference(expected, seen).max(initial=0.0))
         _judge(f"Output {index} of {what}", "largest difference", error, FLOAT_TOLERANCE * span, span)
 
 
@@ -88,11 +88,18 @@ def _outputs(first: Model, second: Model, samples: Sequence[Sample]) -> list[tup
 
 
 def _root_mean_square(expected: Values, seen: Values) -> float:
-    return float(np.sqrt(np.square(expected - seen).mean()))
+    return float(np.sqrt(np.square(_difference(expected, seen)).mean()))
+
+
+def _difference(expected: Values, seen: Values) -> Values:
+    """Absolute differences; none where both are the same infinity, or neither is a number."""
+    same = (expected == seen) | (np.isnan(expected) & np.isnan(seen))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.abs(expected - seen))
 
 
 def _span(values: Values) -> float:
-    return float(np.abs(values).max(initial=0.0))
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _flat(values: NDArray[np.generic]) -> Values:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich import box
 from rich.markup import escape
@@ -30,7 +29,7 @@ def show_bundle(bundle: File, json: Json = False) -> None:
         manifest, digest = opened.manifest, opened.digest
     sha256, size = transfer_digest(bundle)
     if json:
-        print_json({"digest": digest, "sha256": sha256, "bytes": size, "manifest": msgspec.to_builtins(manifest)})
+        print_json({"digest": digest, "sha256": sha256, "bytes": size, "manifest": manifest})
         return
     console = stdout()
     console.print(f"[bold]{escape(manifest.name)} {manifest.version}[/bold] for {manifest.target}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """All reports; beside them, as in every command, the first error if there is one."""
-    document: dict[str, object] = {"targets": [msgspec.to_builtins(outcome.report) for outcome in outcomes]}
+    document: dict[str, object] = {"targets": [outcome.report for outcome in outcomes]}
     refusals = [refusal for outcome in outcomes for refusal in outcome.refusals]
     if refusals:
         document["error"] = refusals[0].as_json()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -27,8 +27,8 @@ def stderr() -> Console:
 
 
 def print_json(document: object) -> None:
-    """The one JSON document of a command with ``--json``."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    """The one JSON document of a command with ``--json``; a number that is not finite becomes null."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import resources
 from typing import Annotated
 
-import msgspec
 import typer
 from rich import box
 from rich.table import Table
@@ -21,7 +20,7 @@ def list_targets(json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] =
     """List the target profiles that ship with edgefleet."""
     profiles = [load_profile(name) for name in target_names()]
     if json:
-        print_json({"targets": [msgspec.to_builtins(profile) for profile in profiles]})
+        print_json({"targets": profiles})
         return
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("target", "what it is", "core", "RAM", "flash", "formats"):
@@ -47,7 +46,7 @@ def show_target(
     """Show one target: every figure, and where it comes from."""
     profile = load_profile(name)
     if json:
-        print_json(msgspec.to_builtins(profile))
+        print_json(profile)
         return
     if toml and name in target_names():
         typer.echo((resources.files("edgefleet_hardware") / "targets" / f"{name}.toml").read_text(), nl=False)
