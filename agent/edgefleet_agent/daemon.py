@@ -118,8 +118,8 @@ class Agent:
         """Act on what came."""
         match item:
             case Connected():
-                self._reporter.send()
-                self._uplink.send()
+                self._reporter.connected()
+                self._uplink.connected()
                 self._deployment.connected()
             case Received(topic, payload):
                 try:

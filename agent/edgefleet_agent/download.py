@@ -45,18 +45,22 @@ class Downloads:
         Raises:
             DiskFailed: The folder cannot be made.
         """
-        self._disk.make_folder(self._folder)
+        if not self._folder.is_dir():
+            self._disk.make_folder(self._folder)
         return Download(self._folder, self._disk, reference)
 
     def keep_only(self, references: list[FileReference]) -> None:
-        """Remove whatever belongs to other files.
+        """Remove whatever belongs to other files, and what a power cut left beside finished ones.
 
         Raises:
             DiskFailed: Something cannot be removed.
         """
-        kept = {reference.sha256 for reference in references}
+        kept: set[str] = set()
+        for reference in references:
+            name = reference.sha256
+            kept |= {name} if self.finished(reference) else {f"{name}.part", f"{name}.map"}
         for path in sorted(self._folder.glob("*")):
-            if path.name.partition(".")[0] not in kept:
+            if path.name not in kept:
                 self._disk.remove(path)
 
 

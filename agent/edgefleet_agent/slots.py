@@ -65,7 +65,8 @@ class Slots:
         with Bundle(bundle_file) as bundle:
             for entry in bundle.manifest.files:
                 target = path / entry.path
-                self._disk.make_folder(target.parent)
+                if not target.parent.is_dir():
+                    self._disk.make_folder(target.parent)
                 self._disk.write_new(target, bundle.chunks(entry.path))
             self._disk.write_new(path / _MANIFEST, [bundle.manifest_bytes])
 

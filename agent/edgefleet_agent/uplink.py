@@ -57,6 +57,11 @@ class TelemetryUplink:
         self._publish(topics.TELEMETRY, messages.encode(batch))
         self._due = self._clock.monotonic() + self._backoff.next()
 
+    def connected(self) -> None:
+        """The broker is there: what was on its way is lost."""
+        self._backoff.reset()
+        self.send()
+
     def wake(self) -> None:
         """There is something new: send it, unless a batch is on its way."""
         if self._due is None:
@@ -136,6 +141,11 @@ class Reporter:
         if self._n:
             self._publish(topics.REPORTED, self._envelope)
             self._due = self._clock.monotonic() + self._backoff.next()
+
+    def connected(self) -> None:
+        """The broker is there: tell the server how this device is."""
+        self._backoff.reset()
+        self.send()
 
     def acknowledged(self, ack: Ack) -> None:
         """The server has all reports up to this one."""
