@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from hypothesis import HealthCheck, given, settings
+
 from edgefleet_compiler.hub.graph import activations, constant, has_static_shape, integers
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
-from hypothesis import HealthCheck, given, settings
 from support.networks import networks
 
 pytestmark = pytest.mark.property

@@ -35,10 +35,9 @@ class Image:
 class Network:
     """Adds randomly drawn layers to a graph."""
 
-    def __init__(self, draw: Draw, *, quantisable: bool) -> None:
+    def __init__(self, draw: Draw) -> None:
         self.draw = draw
         self.graph = OnnxGraph(seed=self.integer(0, 2**16))
-        self.quantisable = quantisable
 
     def integer(self, low: int, high: int) -> int:
         value = self.draw(st.integers(low, high))
@@ -135,9 +134,7 @@ class Network:
         if self.chance():
             inputs.append(self.graph.constant(float(self.integer(0, 1))))
         name = self.graph.node("Pad", *inputs)
-        return Image(
-            name, image.channels, image.height + sum(rows), image.width + sum(columns), image.channels_last
-        )
+        return Image(name, image.channels, image.height + sum(rows), image.width + sum(columns), image.channels_last)
 
     def crop(self, image: Image) -> Image:
         if image.height < 2:
@@ -218,9 +215,9 @@ LAYERS = (
 
 
 @st.composite
-def networks(draw: Draw, *, quantisable: bool = False) -> onnx.ModelProto:
+def networks(draw: Draw) -> onnx.ModelProto:
     """Networks of one image input, in either axis order, and one or two outputs, of which one may be an image."""
-    network = Network(draw, quantisable=quantisable)
+    network = Network(draw)
     image = Image("", network.integer(1, 4), network.integer(3, 9), network.integer(3, 9), network.chance())
     image.name = network.graph.input("image", *image.shape)
     image = network.conv(image)

@@ -6,16 +6,16 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes
+from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes, stored_axes
+from edgefleet_compiler.exporters.onnx_steps.clips import clip_integers
 from edgefleet_compiler.exporters.onnx_steps.file import write_file
 from edgefleet_compiler.exporters.onnx_steps.integers import move_integers, shift_to_unsigned
 from edgefleet_compiler.exporters.onnx_steps.opsets import lower_opset
-from edgefleet_compiler.exporters.onnx_steps.redundancy import (
-    drop_default_attributes,
-    drop_saturated_clips,
-    share_constants,
-)
+from edgefleet_compiler.exporters.onnx_steps.pads import nudge_zeros_before_pools
+from edgefleet_compiler.exporters.onnx_steps.redundancy import drop_default_attributes, share_constants
 from edgefleet_compiler.passes.dead_code import remove_dead_code
+
+__all__ = ["export_onnx", "stored_axes"]
 
 Io = Literal["float", "int8"]
 IoLayout = Literal["source", "native"]
@@ -42,9 +42,10 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
     """
     copy = model.clone()
     shift_to_unsigned(copy.graph)
+    clip_integers(copy.graph)
     move_integers(copy.graph)
-    drop_saturated_clips(copy.graph)
     remove_dead_code(copy)  # pairs that nothing reads any more would hide what stands at the border
+    nudge_zeros_before_pools(copy.graph)
     if io == "int8":
         cut_pairs(copy.graph)
     if io_layout == "native":

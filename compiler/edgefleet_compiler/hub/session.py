@@ -42,8 +42,11 @@ class Session:
         options.enable_cpu_mem_arena = False  # the arena keeps the largest peak for good
         levels = module.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+        # Pad_Fusion makes zeros in front of a MaxPool padding of the MaxPool, which is not zero: a wrong result.
         serialised = model if isinstance(model, bytes) else serialise(model)
-        self._session: Any = module.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
+        self._session: Any = module.InferenceSession(
+            serialised, options, providers=["CPUExecutionProvider"], disabled_optimizers=["Pad_Fusion"]
+        )
         self.inputs: list[str] = [entry.name for entry in self._session.get_inputs()]
         self.outputs: list[str] = [entry.name for entry in self._session.get_outputs()]
 

@@ -87,10 +87,17 @@ def _check_opset(proto: onnx.ModelProto) -> None:
 
 
 def _check(proto: onnx.ModelProto) -> None:
+    # The checker wants a shape for every input and output, which exporters leave out where they know none.
+    types = [value.type.tensor_type for value in (*proto.graph.input, *proto.graph.output)]
+    shapeless = [tensor_type for tensor_type in types if not tensor_type.HasField("shape")]
+    for tensor_type in shapeless:
+        tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as cause:
         raise ModelMalformed(f"The model is no valid ONNX: {_first_line(cause)}") from cause
+    for tensor_type in shapeless:
+        tensor_type.ClearField("shape")
 
 
 def _drop_default_inputs(graph: onnx.GraphProto) -> None:

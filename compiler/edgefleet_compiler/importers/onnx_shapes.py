@@ -70,7 +70,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
         proto = ir.to_proto(model)
     told = "; ".join(f"{node.name or node.outputs[0].name!r} ({node.op_type})" for node in open_nodes)
     raise OperatorUnsupported(
-        f"The shapes of {len(open_nodes)} nodes depend on the data: {told}",
+        f"Shapes depend on the data: {told}",
         expected="shapes that follow from the shapes of the inputs",
         operators=[{"node": node.name or "", "operator": node.op_type} for node in open_nodes],
     )

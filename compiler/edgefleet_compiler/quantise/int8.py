@@ -115,7 +115,7 @@ class _Quantiser:
     ) -> ir.Value:
         name, shape, producer = name_of(value), shape_of(value), value.producer()
         keeps_name = producer is not None and not rescaled
-        is_output = value.is_graph_output() and not rescaled
+        is_output = value.is_graph_output() and keeps_name
         if keeps_name:
             value.name = self._editor.value_name(f"{name}/raw")
         suffix = "rescaled" if rescaled else "dequantised"

@@ -33,12 +33,14 @@ def cut_pairs(graph: ir.Graph) -> None:
             continue
         producer = value.producer()
         stored = producer.inputs[0] if producer is not None and producer.op_type == "DequantizeLinear" else None
-        if stored is None or stored.is_graph_input() or stored.is_graph_output():
+        if producer is None or stored is None or stored.is_graph_input() or stored.is_graph_output():
             raise _left_in_float("output", value)
         name = name_of(value)
         graph.outputs[index] = stored
         value.name = f"{name}/real"
         stored.name = name
+        if not value.uses():
+            graph.remove(producer, safe=True)
 
 
 def drop_border_transposes(graph: ir.Graph) -> None:

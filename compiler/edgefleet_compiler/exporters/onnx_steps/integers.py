@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from edgefleet_compiler.exporters.onnx_steps.pads import outgrows_pool
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, dtype_of, name_of, sole_consumer
 from edgefleet_compiler.quantise.operators import MOVING, WEIGHTED
@@ -52,7 +53,7 @@ def move_integers(graph: ir.Graph) -> None:
         if node.op_type not in _MOVING or quantise is None or quantise.op_type != "QuantizeLinear":
             continue
         stored = _stored_inputs(node, quantise)
-        if stored is None:
+        if stored is None or outgrows_pool(node, _reader(quantise)):
             continue
         for index, value in enumerate(stored):
             node.replace_input_with(index, value)
@@ -104,6 +105,12 @@ def _stored_inputs(node: ir.Node, quantise: ir.Node) -> list[ir.Value] | None:
             return None
         stored.append(dequantise.inputs[0])
     return stored
+
+
+def _reader(quantise: ir.Node) -> ir.Node | None:
+    """The one node behind a pair."""
+    dequantise = sole_consumer(quantise.outputs[0])
+    return None if dequantise is None else sole_consumer(dequantise.outputs[0])
 
 
 def _quantise_filling(pad: ir.Node, quantise: ir.Node, editor: Editor) -> None:

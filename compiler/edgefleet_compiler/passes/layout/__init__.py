@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import shape_of
-from edgefleet_compiler.passes.layout.analysis import assign_layouts
+from edgefleet_compiler.hub.graph import shape_of, sole_consumer
+from edgefleet_compiler.passes.layout.analysis import Assignment, assign_layouts
+from edgefleet_compiler.passes.layout.permutation import identity
 from edgefleet_compiler.passes.layout.rewrite import LayoutRewriter
 from edgefleet_compiler.passes.record import Effects
 
@@ -20,8 +21,11 @@ def choose_layouts(model: ir.Model) -> Effects:
     before = _transposes(graph)
     if not before:
         return Effects()
+    assignment = assign_layouts(graph)
+    if _is_settled(assignment):
+        return Effects()
     signature = _signature(graph)
-    LayoutRewriter(graph, assign_layouts(graph)).run()
+    LayoutRewriter(graph, assignment).run()
     removed = before - _transposes(graph)
     if removed > 0:
         return Effects({"removed {} Transpose": removed})
@@ -30,6 +34,20 @@ def choose_layouts(model: ir.Model) -> Effects:
 
 def _transposes(graph: ir.Graph) -> int:
     return sum(node.op_type == "Transpose" for node in graph)
+
+
+def _is_settled(assignment: Assignment) -> bool:
+    """Whether only inputs and outputs should lie otherwise than they do, and have their one Transpose already."""
+    return all(
+        layout == identity(len(layout)) or _has_transpose_at_border(value, assignment)
+        for value, layout in assignment.layouts.items()
+    )
+
+
+def _has_transpose_at_border(value: ir.Value, assignment: Assignment) -> bool:
+    if value.is_graph_input():
+        return sole_consumer(value) in assignment.absorbed
+    return value.is_graph_output() and not value.uses() and value.producer() in assignment.absorbed
 
 
 def _signature(graph: ir.Graph) -> list[tuple[str, tuple[int, ...]]]:
