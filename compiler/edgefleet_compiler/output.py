@@ -11,6 +11,8 @@ from pathlib import Path
 
 from edgefleet_contract.errors import OutputUnwritable
 
+MARK = "report.json"  # every folder of ours has one
+
 
 def check_output(out: Path, targets: list[str]) -> None:
     """Refuse early what cannot be written to; makes the folder if it is not there.
@@ -20,11 +22,19 @@ def check_output(out: Path, targets: list[str]) -> None:
         targets: Names of the folders that will be written in it.
 
     Raises:
-        OutputUnwritable: A file stands where a folder must be, or the folder cannot be made or written.
+        OutputUnwritable: A file stands where a folder must be, a folder with other files where one would be replaced,
+            or the folder cannot be made or written.
     """
     for folder in (out, *(out / target for target in targets)):
         if folder.exists() and not folder.is_dir():
             raise OutputUnwritable(f"{str(folder)!r} is a file", expected="a folder, or nothing yet", path=str(folder))
+    for folder in (out / target for target in targets):
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
+            raise OutputUnwritable(
+                f"{str(folder)!r} holds files that no compilation wrote, and would be replaced",
+                expected="an empty folder, one of an earlier compilation, or nothing yet",
+                path=str(folder),
+            )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as cause:

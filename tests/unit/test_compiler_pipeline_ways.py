@@ -196,6 +196,14 @@ def test_a_second_compilation_takes_the_place_of_the_first(case: Case) -> None:
     assert 'scheme = "fp16"' in (case.out / "rpi4" / "recipe.toml").read_text()
 
 
+def test_a_folder_with_other_peoples_files_is_not_replaced(case: Case) -> None:
+    (case.out / "rpi4").mkdir(parents=True)
+    (case.out / "rpi4" / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(OutputUnwritable, match="no compilation wrote"):
+        case.compile("rpi4", recipe="float")
+    assert case.files("rpi4") == {"thesis.txt"}
+
+
 def test_a_failure_while_writing_leaves_the_former_folder(tmp_path: Path) -> None:
     folder = tmp_path / "rpi4"
     folder.mkdir()
