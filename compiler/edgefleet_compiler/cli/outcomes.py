@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgefleet_compiler.cli.show import stderr, stdout
-from edgefleet_compiler.report.record import Report
 from edgefleet_hardware.units import format_bytes
 
 if TYPE_CHECKING:
     from edgefleet_compiler.pipeline import Outcome
+    from edgefleet_compiler.report.record import Report
 
 
 def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
