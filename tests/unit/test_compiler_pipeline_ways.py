@@ -139,11 +139,23 @@ def test_a_scheme_is_quantised_once_for_all_targets_that_share_it(case: Case, mo
     assert len({outcomes[target].report.artifact.sha256 for target in ("rpi3", "rpi4", "rpi5")}) == 1  # type: ignore[union-attr]
 
 
-def test_integer_inputs_and_native_axes_reach_artifact_and_manifest(case: Case) -> None:
-    outcome = case.compile("rpi4", recipe="int8", io="int8", io_layout="native", max_drop=1.0)["rpi4"]
+@pytest.mark.parametrize(
+    ("target", "shape", "dtype", "axes"),
+    [("rpi4", (1, 8, 8, 1), np.int8, "NHWC"), ("x86-64", (1, 1, 8, 8), np.uint8, "NCHW")],
+)
+def test_integer_inputs_and_native_axes_reach_artifact_and_manifest(
+    case: Case, target: str, shape: tuple[int, ...], dtype: type[np.generic], axes: str
+) -> None:
+    outcome = case.compile(target, recipe="int8", io="int8", io_layout="native", max_drop=1.0)[target]
+    assert outcome.report.artifact is not None
     assert outcome.report.bundle is not None
-    runner = open_runner((outcome.folder / "model.tflite").read_bytes(), "tflite")
-    assert (runner.inputs[0].shape, runner.inputs[0].dtype) == ((1, 8, 8, 1), np.int8)
+    artifact = Path(outcome.report.artifact.path)
+    runner = open_runner(artifact.read_bytes(), outcome.report.artifact.format)
+    assert (runner.inputs[0].shape, runner.inputs[0].dtype) == (shape, dtype)
+    with Bundle(Path(outcome.report.bundle.path)) as bundle:
+        (image,) = bundle.manifest.inputs
+        assert (tuple(image.shape), image.dtype, image.axes) == (shape, np.dtype(dtype).name, axes)
+        assert image.quantisation == runner.inputs[0].quantisation is not None
     assert outcome.report.parity[0].sqnr_db is not None
     assert outcome.report.parity[0].sqnr_db > 15
 
