@@ -10,6 +10,7 @@ from edgefleet_server.alerts import routes as alerts
 from edgefleet_server.alerts import service as alert_service
 from edgefleet_server.audit import routes as audit
 from edgefleet_server.console import routes as console
+from edgefleet_server.console.headers import SecurityHeaders
 from edgefleet_server.devices import device_routes
 from edgefleet_server.devices import routes as devices
 from edgefleet_server.devices import service as device_service
@@ -31,7 +32,7 @@ def operator_app(fleet: Fleet) -> FastAPI:
     app.mount("/static", console.static_files())
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.add_api_route("/healthz", health, include_in_schema=False)
-    app.middleware("http")(console.add_security_headers)
+    app.add_middleware(SecurityHeaders)
     return app
 
 

@@ -18,3 +18,8 @@ def entries(
     if rollout is not None:
         query = query.where(AuditEntry.rollout_id == rollout)
     return list(session.scalars(query))
+
+
+def newest(session: Session, limit: int) -> list[AuditEntry]:
+    """The newest entries, the newest first."""
+    return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)))

@@ -59,7 +59,7 @@ acl_file {settings.folder / "acl"}
 max_queued_messages {QUEUED_MESSAGES}
 max_queued_bytes {QUEUED_BYTES}
 max_inflight_messages {INFLIGHT_MESSAGES}
-message_size_limit {MESSAGE_BYTES}
+max_packet_size {MESSAGE_BYTES}
 set_tcp_nodelay true
 persistent_client_expiration 30d
 

@@ -154,6 +154,10 @@ class Engine:
 
 
 def _halt(change: Change, rollout: Rollout, stage: int, reason: str) -> None:
+    """Stop. The reason names one of the failures, for whoever reads it first."""
+    failure = facts.first_failure(change.session, rollout)
+    if failure is not None:
+        reason = f"{reason}. {failure.device_id}: {failure.error_text}"
     rollout.state, rollout.reason, rollout.undo, rollout.ended_at = "halted", reason, "everything", change.now
     change.record("rollout.halted", rollout=rollout.id, stage=stage + 1, reason=reason)
     alerts.raise_alert(

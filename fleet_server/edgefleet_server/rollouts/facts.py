@@ -85,6 +85,12 @@ def states_of(session: Session, rollout: Rollout) -> dict[str, int]:
     return dict(session.execute(grouped.group_by(Deployment.state).order_by(Deployment.state)).all())
 
 
+def first_failure(session: Session, rollout: Rollout) -> Deployment | None:
+    """One of the deployments that failed; None when none did."""
+    failed = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state == "failed")
+    return session.scalars(failed.order_by(Deployment.updated_at).limit(1)).first()
+
+
 def previous_of(session: Session, deployment: Deployment) -> str | None:
     """What the device can go back to: the newest bundle that it has confirmed, if we hold a release of it."""
     twin = deployment.device.twin

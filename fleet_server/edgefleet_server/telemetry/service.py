@@ -6,7 +6,7 @@ The server's clock decides in which hour a sketch counts: a device's clock is sh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
@@ -66,13 +66,17 @@ def latest(session: Session, device: str, limit: int) -> list[models.TelemetryRe
     return list(session.scalars(query.limit(limit)))
 
 
-def totals(session: Session) -> dict[str, tuple[int, int]]:
-    """Inferences and errors by device, over all that is kept."""
-    query = select(
-        models.TelemetryRecord.device_id,
-        func.sum(models.TelemetryRecord.inferences),
-        func.sum(models.TelemetryRecord.errors),
-    ).group_by(models.TelemetryRecord.device_id)
+def totals(session: Session, devices: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Inferences and errors of each of ``devices``, over all that is kept."""
+    query = (
+        select(
+            models.TelemetryRecord.device_id,
+            func.sum(models.TelemetryRecord.inferences),
+            func.sum(models.TelemetryRecord.errors),
+        )
+        .where(models.TelemetryRecord.device_id.in_(devices))
+        .group_by(models.TelemetryRecord.device_id)
+    )
     return {device: (inferences, errors) for device, inferences, errors in session.execute(query)}
 
 

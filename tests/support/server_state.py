@@ -1,0 +1,297 @@
+"""A fleet server's inside without its network: database, policy and ingest under a clock that the test turns."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, messages, sketches, topics, trust
+from edgefleet_contract.bundle import write_bundle
+from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest
+from edgefleet_contract.manifest import (
+    FileEntry,
+    Lineage,
+    Manifest,
+    Measured,
+    RuntimeNeed,
+    TensorSpec,
+)
+from edgefleet_contract.messages import ErrorReport, Evidence, Reported, Telemetry, TelemetryRecord, VectorsResult
+from edgefleet_contract.sketches import FeatureReference, Reference
+from edgefleet_server import migrate
+from edgefleet_server.assignment_key import AssignmentKey
+from edgefleet_server.audit.service import entries
+from edgefleet_server.auth import Gate
+from edgefleet_server.authority import Authority
+from edgefleet_server.clock import DAY
+from edgefleet_server.data_folder import DataFolder
+from edgefleet_server.db import Database
+from edgefleet_server.devices import tokens
+from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.fleet import Fleet
+from edgefleet_server.ingest import Ingest, Outcome
+from edgefleet_server.metrics import Metrics
+from edgefleet_server.mqtt import Incoming
+from edgefleet_server.publisher import Publisher
+from edgefleet_server.releases import service as releases
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.rollouts import service as rollouts
+from edgefleet_server.rollouts.assignments import Assigner
+from edgefleet_server.rollouts.engine import Engine
+from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
+from edgefleet_server.rollouts.service import RolloutRequest
+from edgefleet_server.telemetry.references import References
+from support.server_device import make_csr
+
+NOON = 1_800_000_000_000  # UTC milliseconds
+CASES = 200
+REFERENCE = Reference(
+    v=1,
+    n=1000,
+    extractions=[sketches.Extraction("x", "elements", [2])],
+    features=[FeatureReference(name, [0.0, 1.0, 2.0], [250, 250, 250, 250]) for name in ("x[0]", "x[1]")],
+)
+
+
+class TurnableClock:
+    """A clock that stands until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def turn(self, milliseconds: int) -> None:
+        self.now += milliseconds
+
+
+def tiny_bundle(
+    folder: Path, version: str = "1.0.0", hardware: Sequence[str] = ("x86-64",), target: str = "x86-64", *,
+    name: str = "digits", labelled: bool = True, compiled: float = 0.95,
+) -> Path:  # fmt: skip
+    """A bundle whose model is a few bytes: a server never opens it."""
+    contents = {
+        "model.onnx": f"model {version} {target}".encode(),
+        "vectors.npz": f"vectors of {version}".encode(),
+        "reference.json": canonical.encode(REFERENCE),
+    }
+    manifest = Manifest(
+        v=1, name=name, version=version, security_floor=0, target=target, hardware=list(hardware), format="onnx",
+        runtime=RuntimeNeed("onnxruntime", "1.18", []), artifact="model.onnx",
+        inputs=[TensorSpec("x", "float32", [1, 2])], outputs=[TensorSpec("y", "float32", [1, 2])],
+        files=[FileEntry(path, canonical.sha256(data), len(data)) for path, data in contents.items()], golden=[],
+        lineage=Lineage("0" * 64, "1" * 64), vectors="vectors.npz" if labelled else None, reference="reference.json",
+        baseline=Measured("top1", compiled, CASES), compiled=Measured("top1", compiled, CASES),
+    )  # fmt: skip
+    path = folder / f"{name}-{version}-{target}.efb"
+    with path.open("wb") as file:
+        write_bundle(file, manifest, contents)
+    return path
+
+
+class StandIn:
+    """A device as the server sees it: its key, and what it says."""
+
+    def __init__(self, inside: Inside, device: str, key: Any, hardware: str) -> None:
+        self._inside = inside
+        self.id = device
+        self.key = key
+        self.hardware = hardware
+        self.boot = identifiers.new_boot_id()
+        self.n = 0
+        self.running: str | None = None
+        self.confirmed: list[str] = []
+
+    def assignment(self) -> trust.Assignment:
+        """What it is assigned now, as signed."""
+        with self._inside.database.read() as session:
+            found = session.get(rollouts.Device, self.id)
+            assert found is not None
+            envelope = session.get_one(Assignment, (self.id, found.sequence)).envelope
+        key = keys.public_from_text(self._inside.assignment_key.public)
+        payload = dsse.verify(envelope, dsse.ASSIGNMENT, {keys.key_id(key): key})
+        return canonical.decode(payload, trust.Assignment, what="assignment", limit=len(payload))
+
+    def message(self, state: str, **changed: Any) -> Incoming:
+        """A signed report of ``state`` under the assignment in force, or with other fields ``changed``."""
+        self.n += 1
+        fields: dict[str, Any] = {
+            "v": 1, "device": self.id, "ts": 0, "boot": self.boot, "n": self.n, "state": state,
+            "running": self.running, "confirmed": self.confirmed, "trial": None, "hardware": self.hardware,
+            "agent": "test", "runtimes": {}, **changed,
+        }  # fmt: skip
+        if "sequence" not in fields:
+            fields["sequence"] = self.assignment().sequence
+        envelope = dsse.sign(messages.encode(Reported(**fields)), dsse.REPORTED, [self.key])
+        return Incoming(topics.of(topics.REPORTED, self.id), envelope, self.n, 1)
+
+    def says(self, state: str, **changed: Any) -> Outcome:
+        """Report ``state``, and let the policy act."""
+        outcome = self._inside.ingest.store([self.message(state, **changed)])
+        self._inside.engine.run_until_quiet()
+        return outcome
+
+    def confirms(self, lost: int = 0, phases: Sequence[str] = ("trial",), **changed: Any) -> Outcome:
+        """Confirm what is assigned, with paired evidence in which the incumbent has ``lost`` cases more right."""
+        assignment = self.assignment()
+        assert assignment.digest is not None
+        before = self.running if self.running != assignment.digest else None
+        self.running = assignment.digest
+        self.confirmed = [assignment.digest, *(digest for digest in self.confirmed if digest != assignment.digest)]
+        evidence = [self.evidence(phase, before, lost) for phase in phases if assignment.vectors]
+        return self.says("confirmed", evidence=evidence, **changed)
+
+    def evidence(self, phase: str, before: str | None, lost: int = 0) -> Evidence:
+        """Evidence of ``CASES`` cases, of which the incumbent has 190 right."""
+        assignment = self.assignment()
+        assert assignment.vectors is not None
+        assert assignment.digest is not None
+        return Evidence(
+            sequence=assignment.sequence, phase=phase, vectors=assignment.vectors.sha256, n=CASES,  # type: ignore[arg-type]
+            candidate=VectorsResult(assignment.digest, "0" * 64, 190 - lost),
+            incumbent=VectorsResult(before, "1" * 64, 190) if before else None,
+            only_incumbent_correct=lost if before else 0,
+        )  # fmt: skip
+
+    def fails(self, state: str = "reverted", code: str = "agent.health_check_failed") -> Outcome:
+        return self.says(state, error=ErrorReport(code, "golden vectors do not come out"))
+
+    def telemetry(self, records: Sequence[TelemetryRecord], device: str | None = None) -> Incoming:
+        payload = messages.encode(Telemetry(1, device or self.id, 0, list(records)))
+        return Incoming(topics.of(topics.TELEMETRY, self.id), payload, 1, 1)
+
+
+class Inside:
+    """Database, policy and ingest of a server in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = TurnableClock()
+        self.data = DataFolder(folder / "data")
+        self.database = Database(self.data.database_url)
+        migrate.prepare(self.database)
+        self.authority = Authority(self.data.authority, self.clock)
+        self.assignment_key = AssignmentKey(self.data.keys)
+        self.blobs = BlobStore(self.data.blobs)
+        self.references = References(self.blobs)
+        self.metrics = Metrics()
+        self.publisher = Publisher(folder / "home")
+        self.publisher.ensure()
+        self.enroller = Enroller(self.authority, self.assignment_key.public, BrokerAddress("127.0.0.1", 1))
+        self.fleet = Fleet(
+            clock=self.clock, database=self.database, blobs=self.blobs, references=self.references,
+            metrics=self.metrics, authority=self.authority, enroller=self.enroller,
+            gate=Gate(self.data.admin_token(), self.clock), wake=lambda: None, broker_connected=lambda: True,
+            devices_url="https://127.0.0.1:1",
+        )  # fmt: skip
+        self.needs: list[messages.Need] = []
+        self.ingest = Ingest(
+            self.database, self.clock, self.references, self.metrics, on_need=self.needs.append,
+            on_stored=lambda outcome: None,
+        )  # fmt: skip
+        self.engine = Engine(self.database, Assigner(self.assignment_key, self.clock), self.clock)
+        with self.fleet.change("admin") as change:
+            releases.put_root(change, self.publisher.root_envelope())
+
+    def close(self) -> None:
+        self.database.close()
+        self.data.close()
+
+    def token(self, life: int = DAY, **tags: str) -> ClaimToken:
+        with self.fleet.change("admin") as change:
+            made, secret = tokens.create(change, life, tags)
+            root = trust.root_digest(self.publisher.root_envelope())
+            return ClaimToken(1, made.id, secret, self.authority.digest, root)
+
+    def request(self, token: ClaimToken, key: Any, hardware: str = "x86-64") -> EnrollRequest:
+        return EnrollRequest(1, token.id, token.secret, make_csr(key), hardware, {"onnxruntime": "1.31"}, "test")
+
+    def enroll(self, request: EnrollRequest) -> enrolment.EnrollResponse:
+        with self.database.write() as session:
+            return self.enroller.enroll(session, self.clock(), request)
+
+    def device(self, hardware: str = "x86-64", **tags: str) -> StandIn:
+        key = keys.generate_device_key()
+        response = self.enroll(self.request(self.token(**tags), key, hardware))
+        assert base64.b64decode(response.root) == self.publisher.root_envelope()
+        return StandIn(self, response.device, key, hardware)
+
+    def push(self, *paths: Path) -> str:
+        """Push bundles as one release; its label."""
+        signed = self.publisher.sign_release(paths or [tiny_bundle(self.folder)], self.clock())
+        for bundle, path in signed.files:
+            self.blobs.store(bundle.sha256, path.read_bytes())
+            with self.database.write() as session:
+                releases.add_blob(session, self.clock(), bundle.sha256, bundle.bytes)
+        with self.fleet.change("admin") as change:
+            return releases.push(change, signed.statement, self.blobs).label
+
+    def roll_out(self, release: str, **changed: Any) -> str:
+        """Create and start a rollout to all; its label."""
+        request = {
+            "release": release, "to": "all", "stages": (100.0,), "success": 0.9, "error": 0.1,
+            "probation_ms": 60_000, "vectors_sha256": None, **changed,
+        }  # fmt: skip
+        with self.fleet.change("admin") as change:
+            rollout = rollouts.create(change, RolloutRequest(**request))
+            rollouts.start(change, rollout)
+            label = rollout.label
+        self.engine.run_until_quiet()
+        return label
+
+    def act(self, verb: str, label: str) -> None:
+        with self.fleet.change("admin") as change:
+            rollouts.VERBS[verb](change, rollouts.rollout(change.session, label))
+        self.engine.run_until_quiet()
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Turn the clock, and let the policy see it."""
+        self.clock.turn(milliseconds)
+        self.engine.run_until_quiet()
+
+    def settle(self, label: str, *devices: StandIn) -> None:
+        """Let ``devices`` confirm what they are assigned and live through probation."""
+        for device in devices:
+            device.confirms()
+        self.pass_time(60_000)
+        assert self.rollout(label).state == "finished"
+
+    def rollout(self, label: str) -> Rollout:
+        with self.database.read() as session:
+            return rollouts.rollout(session, label)
+
+    def deployment(self, label: str, device: StandIn) -> Deployment:
+        with self.database.read() as session:
+            return session.get_one(Deployment, (self.rollout(label).id, device.id))
+
+    def states(self, label: str) -> dict[str, int]:
+        """Deployments by state."""
+        counted: dict[str, int] = {}
+        with self.database.read() as session:
+            for deployment in rollouts.deployments(session, rollouts.rollout(session, label)):
+                counted[deployment.state] = counted.get(deployment.state, 0) + 1
+        return counted
+
+    def acts(self, label: str | None = None) -> list[str]:
+        """What the audit log says was done, in order."""
+        with self.database.read() as session:
+            number = self.rollout(label).id if label else None
+            return [entry.act for entry in entries(session, after=0, limit=10_000, rollout=number)]
+
+
+class SiteOfThree:
+    """Three devices that run 1.0.0."""
+
+    def __init__(self, inside: Inside) -> None:
+        self.inside = inside
+        self.devices = [inside.device() for _ in range(3)]
+        self.first = inside.roll_out(inside.push())
+        inside.settle(self.first, *self.devices)
+        self.digest = self.devices[0].running
+
+    def in_stage(self, label: str, stage: int) -> list[StandIn]:
+        """The devices of a stage, from 0."""
+        return [device for device in self.devices if self.inside.deployment(label, device).stage == stage]
