@@ -105,6 +105,9 @@ def _evaluate(graph: ir.Graph, nodes: list[ir.Node], editor: Editor) -> None:
 def _program(graph: ir.Graph, nodes: list[ir.Node], feeds: set[ir.Value], wanted: list[ir.Value]) -> bytes:
     initializers = [ir.to_proto(value.const_value) for value in sorted(feeds, key=name_of) if value.const_value]
     outputs = [ir.to_proto(value) for value in wanted]
-    proto = onnx.helper.make_graph([ir.to_proto(node) for node in nodes], "constants", [], outputs, initializers)
+    protos = [ir.to_proto(node) for node in nodes]
+    for proto in protos:
+        proto.ClearField("name")  # sources may repeat names, which onnxruntime does not take
+    program = onnx.helper.make_graph(protos, "constants", [], outputs, initializers)
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opset_imports.items()]
-    return bytes(onnx.helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString())
+    return bytes(onnx.helper.make_model(program, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString())
