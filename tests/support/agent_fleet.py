@@ -175,6 +175,11 @@ class FleetSide:
         self.telemetry: dict[tuple[str, int], TelemetryRecord] = {}
         self.asked: list[tuple[str, int]] = []
         self.acknowledging = True
+        self.withhold = False  # whether blocks get lost
+
+    def offer(self, data: bytes) -> None:
+        """Serve one more file."""
+        self._files[canonical.sha256(data)] = data
 
     def answer(self, topic: Topic, payload: bytes) -> list[tuple[Topic, bytes]]:
         """What the server sends in answer to a message of the device."""
@@ -195,6 +200,8 @@ class FleetSide:
 
     def _blocks(self, need: Need) -> list[bytes]:
         assert len(need.blocks) <= blocks.WINDOW
+        if self.withhold:
+            return []
         data = self._files[need.sha256]
         self.asked += [(need.sha256, index) for index in need.blocks]
         size = blocks.BLOCK_BYTES

@@ -42,6 +42,7 @@ class AgentRun:
     def __init__(
         self, folder: DataFolder, side: FleetSide, *, disk: Disk | None = None, config: Config | None = None
     ) -> None:
+        self.folder = folder
         self.side = side
         self.clock = TurnedClock()
         self.inbox = Inbox()

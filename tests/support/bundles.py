@@ -1,15 +1,18 @@
-"""Real bundles without the compiler: the float digits network of the examples, packed as it is, or damaged."""
+"""Real bundles without the compiler: the digits network of the examples, packed as it is, or damaged.
+
+``digits-int8.tflite`` beside this file is what ``edgefleet model compile`` made of it for ``rpi4`` with the recipe
+int8. onnx and onnxruntime are imported where they are needed: where the agent alone is installed, they are not there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import onnx
-import onnxruntime
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
 
@@ -31,16 +34,21 @@ Array = NDArray[np.generic]
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 GOLDEN_CASES = 8
+RuntimeName = Literal["litert", "onnxruntime"]
 ISSUED = 1_700_000_000_000  # UTC milliseconds
 
 
-def digits_model() -> bytes:
-    """The float network of the example."""
+def digits_model(runtime: RuntimeName = "onnxruntime") -> bytes:
+    """The float network of the example, or its int8 form for LiteRT."""
+    if runtime == "litert":
+        return Path(__file__).with_name("digits-int8.tflite").read_bytes()
     return (DIGITS / "digits.onnx").read_bytes()
 
 
 def worse_model() -> bytes:
     """The digits network with its classes rotated by one: it runs, agrees with itself and is wrong nearly always."""
+    import onnx
+
     graph = onnx.load_model_from_string(digits_model())
     softmax = next(node for node in graph.graph.node if node.op_type == "Softmax")
     last = next(node for node in graph.graph.node if softmax.input[0] in node.output)
@@ -75,9 +83,11 @@ def make_bundle(
     model: bytes | None = None,
     security_floor: int = 0,
     golden_offset: float = 0.0,
+    cut_artifact: int | None = None,
     padding: int = 0,
     sampling: SamplingPolicy | None = None,
-    runtime: RuntimeNeed | None = None,
+    runtime: RuntimeName = "onnxruntime",
+    min_version: str = "1",
 ) -> Path:
     """Pack the digits network into a bundle.
 
@@ -87,20 +97,22 @@ def make_bundle(
         version: Of the model.
         target: Target profile.
         hardware: Hardware names; the target's own by default.
-        model: Another ONNX file with the same inputs and outputs.
+        model: Another artifact with the same inputs and outputs.
         security_floor: As the publisher sets it.
         golden_offset: Added to the expected outputs, so that the health check fails.
+        cut_artifact: Bytes of the artifact that are packed, for one that does not load.
         padding: Bytes of noise to add, so that the file has several blocks.
         sampling: Policy; none is kept by default.
-        runtime: What the device needs; onnxruntime by default.
+        runtime: Which of the two artifacts, and who runs it.
+        min_version: The oldest runtime that will do.
     """
-    model = model or digits_model()
+    model = model or digits_model(runtime)
+    artifact = "model.tflite" if runtime == "litert" else "model.onnx"
     x, y = validation_cases()
-    golden = npz(
-        **{"in/image": x[:GOLDEN_CASES], "out/probabilities": run_onnx(model, x[:GOLDEN_CASES]) + golden_offset}
-    )
+    outputs = run_model(model, x[:100], runtime)
+    golden = npz(**{"in/image": x[:GOLDEN_CASES], "out/probabilities": outputs[:GOLDEN_CASES] + golden_offset})
     contents = {
-        "model.onnx": model,
+        artifact: model[:cut_artifact],
         "golden/artifact.npz": golden,
         "golden/baseline.npz": golden,
         "vectors.npz": npz(x=x[:100], y=y[:100]),
@@ -108,7 +120,6 @@ def make_bundle(
     }
     if padding:
         contents["padding.bin"] = np.random.default_rng(padding).bytes(padding)
-    outputs = run_onnx(model, x[:100])
     correct = Measured("top1", float((outputs.argmax(1) == y[:100]).mean()), 100)
     manifest = Manifest(
         v=1,
@@ -117,9 +128,9 @@ def make_bundle(
         security_floor=security_floor,
         target=target,
         hardware=list(hardware or [target]),
-        format="onnx",
-        runtime=runtime or RuntimeNeed("onnxruntime", "1.18", ["Conv", "Gemm"]),
-        artifact="model.onnx",
+        format="tflite" if runtime == "litert" else "onnx",
+        runtime=RuntimeNeed(runtime, min_version, ["Conv", "Gemm"]),
+        artifact=artifact,
         inputs=[TensorSpec("image", "float32", [1, 8, 8, 1], "NHWC")],
         outputs=[TensorSpec("probabilities", "float32", [1, 10])],
         files=[FileEntry(path, canonical.sha256(data), len(data)) for path, data in sorted(contents.items())],
@@ -159,12 +170,29 @@ def sign_release(
     return dsse.sign(canonical.encode(release_of(bundle_files, issued=issued)), dsse.RELEASE, list(signers))
 
 
-def run_onnx(model: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_model(model: bytes, images: NDArray[np.float32], runtime: RuntimeName = "onnxruntime") -> NDArray[np.float32]:
     """The network's outputs, case by case."""
-    onnxruntime.disable_telemetry_events()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    run: Callable[[Array], list[Array]] = lambda image: session.run(None, {"image": image[np.newaxis]})  # noqa: E731
-    return np.concatenate([run(image)[0] for image in images]).astype(np.float32)
+    if runtime == "litert":
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter.allocate_tensors()
+        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+        def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+            interpreter.set_tensor(taken["index"], image[np.newaxis])
+            interpreter.invoke()
+            return interpreter.get_tensor(given["index"])
+    else:
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+        def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+            return session.run(None, {"image": image[np.newaxis]})[0]
+
+    return np.concatenate([run(image) for image in images]).astype(np.float32)
 
 
 def reference_of(images: NDArray[np.float32]) -> Reference:

@@ -1,0 +1,175 @@
+"""Messages of an attacker with the broker in hand: each is refused, told, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgefleet_agent.record import Record, load_record
+from edgefleet_agent.trust_store import load_floor
+from edgefleet_contract import blocks, identifiers, messages, topics
+from edgefleet_contract.blocks import Block
+from edgefleet_contract.messages import Ack, Desired, Reported
+from edgefleet_contract.trust import Floor
+from support.agent_fleet import FleetSide, Operator
+from support.agent_runs import AgentRun
+from support.bundles import ISSUED, make_bundle, release_of
+
+pytestmark = pytest.mark.attack
+
+
+@dataclass
+class Scene:
+    """A device that has confirmed 1.1.0 under sequence 5, while an attacker holds the broker."""
+
+    operator: Operator
+    device: str
+    run: AgentRun
+    older: Path
+    running: Path
+    newer: Path
+
+    def state(self) -> tuple[Record, Floor]:
+        folder = self.run.folder
+        return load_record(folder), load_floor(folder)
+
+    def send(self, desired: bytes) -> Reported:
+        self.run.network.send(topics.DESIRED, desired)
+        return self.run.settle()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    operator = Operator()
+    folder, device = operator.enrolled_folder(tmp_path / "data")
+    older, running, newer = (
+        make_bundle(tmp_path, version=version, runtime="litert", padding=padding)
+        for version, padding in (("1.0.0", 10), ("1.1.0", 20), ("1.2.0", 30))
+    )
+    side = FleetSide(folder, device, [path.read_bytes() for path in (older, running, newer)])
+    side.desired = operator.assign(device, [running], 5, issued=ISSUED + 10)
+    with AgentRun(folder, side) as run:
+        assert run.settle().state == "confirmed"
+        yield Scene(operator, device, run, older, running, newer)
+
+
+def check_refused(scene: Scene, desired: bytes, code: str) -> None:
+    """The message is refused with this code; record, floor and downloads stay as they were."""
+    before, asked = scene.state(), len(scene.run.side.asked)
+    report = scene.send(desired)
+    assert report.error is not None
+    assert report.error.code == code
+    assert (report.state, report.sequence) == ("confirmed", 5)
+    assert scene.state() == before
+    assert len(scene.run.side.asked) == asked
+
+
+def test_an_assignment_for_another_device_is_refused(scene: Scene) -> None:
+    other = scene.operator.assign(identifiers.new_device_id(), [scene.newer], 6)
+    check_refused(scene, other, "trust.wrong_device")
+
+
+def test_a_replayed_assignment_is_refused(scene: Scene) -> None:
+    check_refused(scene, scene.operator.assign(scene.device, [scene.older], 4), "trust.replayed")
+
+
+def test_another_content_under_the_same_sequence_is_refused(scene: Scene) -> None:
+    check_refused(scene, scene.operator.assign(scene.device, [scene.newer], 5), "trust.replayed")
+
+
+def test_an_assignment_by_a_strange_key_is_refused(scene: Scene) -> None:
+    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=Operator().assignment_key)
+    check_refused(scene, forged, "trust.signature_invalid")
+
+
+def test_an_unsigned_assignment_is_refused(scene: Scene) -> None:
+    desired = messages.decode(scene.operator.assign(scene.device, [scene.newer], 6), Desired)
+    envelope = msgspec.json.decode(desired.assignment)
+    envelope["signatures"] = []
+    unsigned = messages.encode(Desired(1, msgspec.Raw(msgspec.json.encode(envelope)), desired.proof))
+    check_refused(scene, unsigned, "trust.signature_invalid")
+
+
+def test_bytes_that_are_no_message_are_refused(scene: Scene) -> None:
+    check_refused(scene, b"{not json", "message.malformed")
+
+
+def test_the_known_assignment_come_again_is_no_news(scene: Scene) -> None:
+    before, reports = scene.state(), len(scene.run.side.reports)
+    assert scene.run.side.desired is not None
+    scene.send(scene.run.side.desired)
+    assert scene.state() == before
+    assert len(scene.run.side.reports) == reports
+
+
+def test_a_refused_message_repeated_costs_one_report(scene: Scene) -> None:
+    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=Operator().assignment_key)
+    scene.send(forged)
+    reports = len(scene.run.side.reports)
+    for _ in range(20):
+        scene.send(forged)
+    assert len(scene.run.side.reports) == reports
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"expires": 1}, "trust.expired"),
+        ({"issued": ISSUED - 1}, "trust.downgrade"),
+    ],
+)
+def test_the_servers_own_assignment_that_trust_refuses_is_rejected_under_its_sequence(
+    scene: Scene, changes: dict[str, int], code: str
+) -> None:
+    _, floor = scene.state()
+    report = scene.send(scene.operator.assign(scene.device, [scene.newer], 6, **changes))
+    assert (report.state, report.sequence) == ("rejected", 6)
+    assert report.error is not None
+    assert report.error.code == code
+    assert report.running == release_of([scene.running]).bundles[0].digest
+    assert scene.run.agent.served.is_ready
+    assert scene.state()[1] == floor
+
+
+def test_a_release_by_a_strange_key_is_rejected(scene: Scene) -> None:
+    thief = Operator(assignment_key=scene.operator.assignment_key)
+    report = scene.send(thief.assign(scene.device, [scene.newer], 6))
+    assert (report.state, report.running) == ("rejected", release_of([scene.running]).bundles[0].digest)
+    assert report.error is not None
+    assert report.error.code == "trust.signature_invalid"
+
+
+def test_a_floor_survives_the_loss_of_everything_else(scene: Scene) -> None:
+    folder = scene.run.folder
+    scene.run.agent.stop()
+    folder.record.unlink()
+    side = scene.run.side
+    side.desired = scene.operator.assign(scene.device, [scene.older], 4)
+    with AgentRun(folder, side) as run:
+        report = run.settle()
+    assert (report.state, report.running) == ("idle", None)
+    assert report.error is not None
+    assert report.error.code == "trust.replayed"
+
+
+def test_blocks_nobody_asked_for_change_nothing(scene: Scene) -> None:
+    before = scene.state()
+    data = scene.newer.read_bytes()
+    sha256 = release_of([scene.newer]).bundles[0].sha256
+    for payload in (blocks.encode(Block(sha256, 0, len(data), data[: blocks.BLOCK_BYTES])), b"", b"EFBK" * 100):
+        scene.run.network.send(topics.BLOCK, payload)
+        scene.run.settle()
+    assert scene.state() == before
+    assert list(scene.run.folder.download.iterdir()) == []
+
+
+def test_acknowledgements_of_what_was_not_sent_forget_nothing(scene: Scene) -> None:
+    scene.run.side.acknowledging = False
+    scene.run.agent.served.close_window()
+    scene.run.network.send(topics.ACK, messages.encode(Ack(1, "telemetry", "another boot", 10**9)))
+    scene.run.settle()
+    assert scene.run.agent.status()["spool"]["records"] == 1
