@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from edgefleet_compiler.passes import simplify
+from edgefleet_compiler.quantise.calibrate import calibrate
+from edgefleet_contract.errors import DataMalformed
+from support.exports import run_hub
+from support.onnx_graphs import OnnxGraph
+
+
+def network():
+    graph = OnnxGraph(5)
+    value = graph.node("Relu", graph.conv(graph.input("x", 1, 3, 6, 6), (3, 4), (3, 3)), name="features")
+    model = graph.model(graph.gemm(graph.reshape(value, 1, 64), 64, 5))
+    simplify(model)
+    return model
+
+
+def samples(count, seed=0):
+    random = np.random.default_rng(seed)
+    return [{"x": random.normal(size=(1, 3, 6, 6)).astype(np.float32)} for _ in range(count)]
+
+
+def ranges_of(model, cases):
+    return {name: (found.low, found.high) for name, found in calibrate(model, cases, lambda _: None).items()}
+
+
+def test_ranges_are_the_extremes_over_all_samples_and_zero():
+    model, cases = network(), samples(20)
+    found = ranges_of(model, cases)
+    inputs = np.stack([case["x"] for case in cases])
+    outputs = np.stack([run_hub(model, [case["x"]])[0] for case in cases])
+    assert found["x"] == (inputs.min(), inputs.max())
+    low, high = found[model.graph.outputs[0].name]
+    assert low == pytest.approx(min(outputs.min(), 0), rel=1e-6)
+    assert high == pytest.approx(max(outputs.max(), 0), rel=1e-6)
+    assert found["features"][0] == 0.0
+
+
+def test_the_order_of_samples_does_not_matter():
+    model, cases = network(), samples(12)
+    assert ranges_of(model, cases) == ranges_of(model, cases[::-1])
+
+
+def test_samples_stream_through():
+    model = network()
+
+    def endless():
+        for seed in range(200):
+            yield {"x": np.random.default_rng(seed).normal(size=(1, 3, 6, 6)).astype(np.float32)}
+
+    told = []
+    calibrate(model, samples(1), lambda _: None)
+    tracemalloc.start()
+    calibrate(model, endless(), told.append)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert told == list(range(1, 201))
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(DataMalformed, match="no rows"):
+        calibrate(network(), [], lambda _: None)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_input_that_is_not_finite_is_named_with_its_row(bad):
+    cases = samples(3)
+    cases[2]["x"][0, 1, 2, 3] = bad
+    with pytest.raises(DataMalformed, match="Row 2 of the input 'x'"):
+        calibrate(network(), cases, lambda _: None)
+
+
+def test_a_layer_that_overflows_is_named():
+    graph = OnnxGraph()
+    weights = graph.constant(np.full((1, 1, 1, 1), 3e38))
+    model = graph.model(graph.node("Conv", graph.input("x", 1, 1, 2, 2), weights, name="huge"))
+    simplify(model)
+    with pytest.raises(DataMalformed, match=r"layer 'node_huge' \(Conv\)"):
+        calibrate(model, [{"x": np.full((1, 1, 2, 2), 1e10, np.float32)}], lambda _: None)
+
+
+def test_the_model_is_not_changed():
+    model = network()
+    before = [value.name for value in model.graph.outputs]
+    calibrate(model, samples(1), lambda _: None)
+    assert [value.name for value in model.graph.outputs] == before
