@@ -148,7 +148,8 @@ class Ingest:
         with self._database.write() as session:
             for message in batch:
                 try:
-                    self._take(session, message, outcome)
+                    with session.begin_nested():  # what a refused message has begun is undone
+                        self._take(session, message, outcome)
                     results.append((_kind(message), "stored"))
                 except EdgefleetError as error:
                     _log.warning("topic=%s refused: [%s] %s", message.topic, error.code, error.text())

@@ -381,7 +381,7 @@ def test_assignments_are_renewed_before_they_expire(inside: Inside) -> None:
 
 
 def test_an_assignment_says_what_the_device_needs(site: SiteOfThree) -> None:
-    inside, label = site.inside, second(site.inside, probation_ms=5000)
+    label = second(site.inside, probation_ms=5000)
     [canary] = site.in_stage(label, 0)
     assignment = canary.assignment()
     assert assignment.device == canary.id

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from edgefleet_server.alerts import service
 from edgefleet_server.alerts.schemas import AlertSchema, alert_schema
 from edgefleet_server.auth import Operator
 from edgefleet_server.fleet import FleetHere
+
+AlertId = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -24,7 +28,7 @@ def list_alerts(
 
 
 @router.post("/{alert_id}/ack")
-def acknowledge(fleet: FleetHere, operator: Operator, alert_id: int) -> AlertSchema:
+def acknowledge(fleet: FleetHere, operator: Operator, alert_id: AlertId) -> AlertSchema:
     """Somebody took note; the alert does not come back until its cause has gone and returned."""
     with fleet.change(operator) as change:
         return alert_schema(service.acknowledge(change, alert_id))

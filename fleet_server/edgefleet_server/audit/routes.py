@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 def list_entries(
     fleet: FleetHere,
     _operator: Operator,
-    after: int = 0,
+    after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     device: str | None = None,
     rollout: str | None = None,

@@ -45,7 +45,7 @@ def list_alerts(
 
 @app.command()
 def ack(
-    alert_id: Annotated[int, typer.Argument(metavar="ID")],
+    alert_id: Annotated[int, typer.Argument(metavar="ID", help="As `alert list` shows it.")],
     server: Server = None,
     data: Data = None,
     as_json: Json = False,

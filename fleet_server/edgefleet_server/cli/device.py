@@ -16,6 +16,8 @@ from edgefleet_server.publisher import Publisher, home
 app = group()
 app.info.help = "Devices: claim tokens, list, tags."
 
+DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="As `device list` shows it: d-....")]
+
 
 @app.command()
 def token(
@@ -78,7 +80,7 @@ def list_devices(
 
 
 @app.command()
-def show(device_id: str, server: Server = None, data: Data = None, as_json: Json = False) -> None:
+def show(device_id: DeviceId, server: Server = None, data: Data = None, as_json: Json = False) -> None:
     """Show one device: its twin, assignment and newest telemetry."""
     with Client(server, data) as client:
         device = client.get(f"/devices/{device_id}")
@@ -91,8 +93,8 @@ def show(device_id: str, server: Server = None, data: Data = None, as_json: Json
 
 @app.command()
 def tag(
-    device_id: str,
-    put: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+    device_id: DeviceId,
+    put: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Tags to set.")] = None,
     *,
     remove: Annotated[list[str] | None, typer.Option(help="KEY to remove; may be repeated.")] = None,
     server: Server = None,

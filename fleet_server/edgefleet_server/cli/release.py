@@ -62,7 +62,7 @@ def list_releases(server: Server = None, data: Data = None, as_json: Json = Fals
 
 @app.command()
 def show(
-    label: Annotated[str, typer.Argument(metavar="NAME@VERSION")],
+    label: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="As `release list` shows it.")],
     server: Server = None,
     data: Data = None,
     as_json: Json = False,

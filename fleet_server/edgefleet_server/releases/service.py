@@ -123,9 +123,14 @@ def _take_bundle(
     change: Change, statement: trust.Release, stated: trust.ReleasedBundle, blobs: BlobStore
 ) -> ReleasedBundle:
     """Check an uploaded bundle against its statement, and copy out of it what the server needs: no model is opened."""
-    if change.session.get(Blob, stated.sha256) is None:
+    blob = change.session.get(Blob, stated.sha256)
+    if blob is None:
         raise NotFound(
             f"The bundle {stated.sha256} has not been uploaded", remedy="Push it with `edgefleet release push`."
+        )
+    if blob.size != stated.bytes:
+        raise HashMismatch(
+            f"The bundle {stated.sha256} has {blob.size} bytes", expected=f"{stated.bytes}, as the statement says"
         )
     with Bundle(blobs.path(stated.sha256)) as bundle:
         bundle.verify()

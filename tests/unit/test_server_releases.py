@@ -1,0 +1,224 @@
+"""Releases: keys on the operator's machine, statements, and what the server takes and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgefleet_contract import canonical, dsse, keys, trust
+from edgefleet_contract.errors import (
+    BundleDamaged,
+    BundleMalformed,
+    Conflict,
+    EdgefleetError,
+    HashMismatch,
+    InputError,
+    NotFound,
+    OutputUnwritable,
+    SignatureInvalid,
+    StatementMalformed,
+    UsageMalformed,
+    WrongTarget,
+)
+from edgefleet_contract.trust import Release
+from edgefleet_server.publisher import Publisher
+from edgefleet_server.releases import service
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.models import Blob, ReleasedBundle
+from support.server_state import NOON, Inside, tiny_bundle
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    made = Inside(tmp_path)
+    yield made
+    made.close()
+
+
+def upload(inside: Inside, path: Path) -> None:
+    content = path.read_bytes()
+    inside.blobs.store(canonical.sha256(content), content)
+    with inside.database.write() as session:
+        service.add_blob(session, NOON, canonical.sha256(content), len(content))
+
+
+def push(inside: Inside, envelope: bytes) -> None:
+    with inside.fleet.change("admin") as change:
+        service.push(change, envelope, inside.blobs)
+
+
+def signed(inside: Inside, release: Release) -> bytes:
+    """``release``, signed by the publisher, whatever it says."""
+    key = keys.from_pem(inside.publisher.key_path("targets").read_bytes())
+    return dsse.sign(canonical.encode(release), dsse.RELEASE, [key])
+
+
+def test_a_release_is_what_was_signed(inside: Inside) -> None:
+    label = inside.push(tiny_bundle(inside.folder), tiny_bundle(inside.folder, hardware=["rpi4"], target="rpi4"))
+    with inside.database.read() as session:
+        release = service.release(session, label)
+        assert label == "digits@1.0.0"
+        assert [bundle.target for bundle in release.bundles] == ["rpi4", "x86-64"]
+        assert trust.open_release(release.statement, inside.publisher.root()).version == "1.0.0"
+        for bundle in release.bundles:
+            assert bundle.vectors_sha256 == canonical.sha256(b"vectors of 1.0.0")
+            assert inside.blobs.path(str(bundle.reference_sha256)).exists()
+
+
+def test_pushing_again_changes_nothing(inside: Inside) -> None:
+    inside.push()
+    acts = inside.acts()
+    inside.clock.turn(1000)
+    inside.push()
+    assert inside.acts() == acts
+
+
+def test_a_version_never_changes(inside: Inside) -> None:
+    inside.push()
+    with pytest.raises(Conflict, match="with other bundles"):
+        inside.push(tiny_bundle(inside.folder, compiled=0.5))
+
+
+def test_a_statement_by_other_keys_is_refused(inside: Inside, tmp_path: Path) -> None:
+    stranger = Publisher(tmp_path / "stranger")
+    stranger.ensure()
+    path = tiny_bundle(inside.folder)
+    upload(inside, path)
+    with pytest.raises(SignatureInvalid):
+        push(inside, stranger.sign_release([path], NOON).statement)
+    with inside.fleet.change("admin") as change, pytest.raises(Conflict, match="keys that this fleet was begun with"):
+        service.put_root(change, stranger.root_envelope())
+    assert "release.pushed" not in inside.acts()
+
+
+@pytest.mark.parametrize("envelope", [b"", b"{}", b"not json", b'{"payloadType":"x","payload":"","signatures":[]}'])
+def test_what_is_no_statement_or_root_is_refused(inside: Inside, envelope: bytes) -> None:
+    with pytest.raises(StatementMalformed):
+        push(inside, envelope)
+    with inside.fleet.change("admin") as change, pytest.raises(StatementMalformed):
+        service.put_root(change, envelope)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"name": "faces"}, SignatureInvalid),
+        ({"version": "2.0.0"}, SignatureInvalid),
+        ({"security_floor": 7}, SignatureInvalid),
+        ({"bundles": []}, UsageMalformed),
+    ],
+)
+def test_a_statement_that_its_bundles_contradict_is_refused(
+    inside: Inside, changed: dict[str, object], error: type[EdgefleetError]
+) -> None:
+    path = tiny_bundle(inside.folder)
+    upload(inside, path)
+    release = msgspec.structs.replace(inside.publisher.sign_release([path], NOON).release, **changed)
+    with pytest.raises(error):
+        push(inside, signed(inside, release))
+    assert "release.pushed" not in inside.acts()
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"target": "rpi4"}, WrongTarget),
+        ({"hardware": ["x86-64", "rpi4"]}, WrongTarget),
+        ({"digest": "0" * 64}, HashMismatch),
+        ({"sha256": "0" * 64}, NotFound),
+        ({"bytes": 17}, HashMismatch),
+    ],
+)
+def test_a_bundle_that_its_statement_contradicts_is_refused(
+    inside: Inside, changed: dict[str, object], error: type[EdgefleetError]
+) -> None:
+    path = tiny_bundle(inside.folder)
+    upload(inside, path)
+    release = inside.publisher.sign_release([path], NOON).release
+    lie = msgspec.structs.replace(release.bundles[0], **changed)
+    with pytest.raises(error):
+        push(inside, signed(inside, msgspec.structs.replace(release, bundles=[lie])))
+    assert "release.pushed" not in inside.acts()
+
+
+def test_an_upload_is_whole_or_not_there(inside: Inside) -> None:
+    content = b"some bytes"
+    name = canonical.sha256(content)
+    with pytest.raises(HashMismatch):
+        inside.blobs.store(name, b"other bytes")
+    with pytest.raises(InputError, match="more than 4 bytes"), inside.blobs.receive(name, 4) as writer:
+        writer.write(content)
+    with pytest.raises(RuntimeError), inside.blobs.receive(name, 100) as writer:
+        writer.write(content[:4])
+        raise RuntimeError
+    folder = inside.folder / "data" / "blobs" / "sha256"
+    assert list(folder.iterdir()) == []
+    inside.blobs.store(name, content)
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_parts_that_a_crash_left_are_swept_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / ".deadbeef.part").write_bytes(b"half")
+    BlobStore(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "home")
+    assert publisher.ensure()
+    root = publisher.root_envelope()
+    for role in ("root", "targets"):
+        assert publisher.key_path(role).stat().st_mode & 0o777 == 0o600
+    assert not publisher.ensure()
+    assert publisher.root_envelope() == root
+    assert trust.open_root(root).threshold == 1
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputUnwritable, match="EDGEFLEET_HOME"):
+        Publisher(tmp_path / "file").ensure()
+
+
+def test_without_the_targets_key_nothing_is_signed(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "home")
+    publisher.ensure()
+    publisher.key_path("targets").unlink()
+    with pytest.raises(InputError, match="targets key"):
+        publisher.sign_release([tiny_bundle(tmp_path)], NOON)
+
+
+def test_bundles_that_do_not_belong_together_are_not_one_release(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "home")
+    publisher.ensure()
+    one, other = tiny_bundle(tmp_path), tiny_bundle(tmp_path, "1.1.0")
+    with pytest.raises(UsageMalformed, match=r"digits 1\.0\.0 \(floor 0\), digits 1\.1\.0"):
+        publisher.sign_release([one, other], NOON)
+    with pytest.raises(UsageMalformed, match="Two bundles are for one target"):
+        publisher.sign_release([one, one], NOON)
+
+
+def test_a_damaged_bundle_is_not_signed(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path / "home")
+    publisher.ensure()
+    path = tiny_bundle(tmp_path)
+    whole = path.read_bytes()
+    for spoil in range(0, len(whole), 97):
+        path.write_bytes(whole[:spoil] + bytes([whole[spoil] ^ 1]) + whole[spoil + 1 :])
+        with pytest.raises((BundleDamaged, HashMismatch, BundleMalformed)):
+            publisher.sign_release([path], NOON)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BundleDamaged):
+        publisher.sign_release([path], NOON)
+
+
+def test_blobs_of_a_release_are_known_to_the_database(inside: Inside) -> None:
+    inside.push()
+    with inside.database.read() as session:
+        [bundle] = session.query(ReleasedBundle).all()
+        for sha256 in (bundle.sha256, bundle.reference_sha256, bundle.vectors_sha256):
+            blob = session.get_one(Blob, sha256)
+            assert inside.blobs.path(blob.sha256).stat().st_size == blob.size
