@@ -96,7 +96,7 @@ def _spelled(parameter: object) -> str:
     options = [*parameter.opts, *parameter.secondary_opts]  # type: ignore[attr-defined] # as above
     if options[0].startswith("-"):
         return ", ".join(f"`{option}`" for option in options)
-    return f"`{options[0].upper()}`"
+    return f"`{getattr(parameter, 'metavar', None) or options[0].upper()}`"
 
 
 def _default(parameter: object) -> str:
@@ -110,9 +110,9 @@ def _default(parameter: object) -> str:
 
 
 def _agent_lines() -> Iterator[str]:
-    from edgefleet_agent.cli import make_parser  # noqa: PLC0415 - the only page that needs the agent
+    from edgefleet_agent.cli import _parser  # noqa: PLC0415 - the only page that needs the agent
 
-    verbs = next(action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 - argparse has no public way to list its verbs
+    verbs = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 - argparse has no public way to list its verbs
     for name, parser in verbs.choices.items():
         yield from (f"### `edgefleet agent {name}`", "", parser.description or "", "")
         yield from ("On a device: `edgefleet-agent " + name + "`.", "", "| argument or option | meaning |", "|---|---|")

@@ -66,10 +66,7 @@ class Reader:
         )  # fmt: skip
         self.background.append(process)
         assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        if verb == "server run":
-            self.environment["EDGEFLEET_SERVER"] = ready["console"]
-            self.environment["EDGEFLEET_TOKEN"] = (self.folder / "fleet" / "admin.token").read_text().strip()
+        assert json.loads(process.stdout.readline())
 
     def leave(self) -> None:
         for process in reversed(self.background):
