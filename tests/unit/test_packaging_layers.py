@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = {"numpy", "onnx", "onnx_ir", "onnxruntime", "ai_edge_litert", "tensorflow", "sqlalchemy", "fastapi", "pydantic", "typer", "rich", "httpx"}  # fmt: skip
+HEAVY = {
+    *("numpy", "onnx", "onnx_ir", "onnxruntime", "ai_edge_litert", "tensorflow"),
+    *("sqlalchemy", "fastapi", "pydantic", "typer", "rich", "httpx"),
+}
 
 
 def imported_by(statement: str) -> set[str]:
