@@ -6,6 +6,7 @@ import http.client
 import socket
 import urllib.parse
 from http import HTTPStatus
+from types import TracebackType
 
 import msgspec
 
@@ -29,6 +30,14 @@ class AgentClient:
         else:
             parts = urllib.parse.urlsplit(agent.serving)
             self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def status(self) -> dict[str, object]:
         """How it is.
@@ -58,6 +67,7 @@ class AgentClient:
             response = self._connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as cause:
+            self.close()
             raise AgentUnreachable(
                 f"The agent at {self._agent.serving!r} does not answer: {cause}",
                 remedy="Start it with `edgefleet-agent run`.",

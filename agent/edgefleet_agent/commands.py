@@ -65,24 +65,27 @@ def status(folder: DataFolder) -> dict[str, object]:
     agent = running_agent(folder)
     if agent is None:
         return {**described, "agent": None, "connected": False, "ready": False, "spool": None}
-    return {**AgentClient(agent).status(), "agent": {"pid": agent.pid, "serving": agent.serving}}
+    with AgentClient(agent) as client:
+        return {**client.status(), "agent": {"pid": agent.pid, "serving": agent.serving}}
 
 
 def infer(folder: DataFolder, source: Path) -> dict[str, object]:
     """Ask the running agent for the predictions of one file.
 
     Raises:
+        NotFound: The device has no confirmed model.
         AgentUnreachable: No agent runs on the folder.
         DataMalformed: The file is not what the model takes.
     """
+    manifest, _ = _confirmed(folder)
     agent = running_agent(folder)
     if agent is None:
         raise AgentUnreachable(
             f"No agent runs on {str(folder.root)!r}",
             remedy=f"Start it with `edgefleet-agent run --data {folder.root}`.",
         )
-    manifest, _ = _confirmed(folder)
-    return _predict(source, manifest, lambda body: AgentClient(agent).infer(manifest.name, body))
+    with AgentClient(agent) as client:
+        return _predict(source, manifest, lambda body: client.infer(manifest.name, body))
 
 
 def batch(folder: DataFolder, source: Path, out: Path) -> tuple[int, int]:
@@ -126,11 +129,8 @@ def _model(folder: DataFolder) -> Iterator[tuple[Manifest, Infer]]:
     manifest, slot = _confirmed(folder)
     agent = running_agent(folder)
     if agent is not None:
-        client = AgentClient(agent)
-        try:
+        with AgentClient(agent) as client:
             yield manifest, lambda body: client.infer(manifest.name, body)
-        finally:
-            client.close()
         return
     lock = Lock(folder)
     try:

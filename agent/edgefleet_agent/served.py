@@ -157,6 +157,8 @@ class ServedModel:
             return self.child.infer(body)  # another one took over while this request waited for its turn
 
     def _start(self, slot: SlotName) -> None:
+        if self._child is not None:
+            self._child.close()
         now = self._clock.monotonic()
         if now - self._restart_at > _LAST_RESTART_S:
             self._backoff.reset()  # the last one lived long enough to count as sound

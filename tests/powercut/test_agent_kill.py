@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import agent_cut
+from support.agent_runs import AgentRun
 from support.agent_world import World, build_world, check_bootable, check_updated, update
 
 pytestmark = pytest.mark.powercut
@@ -44,6 +45,18 @@ def test_an_update_does_as_many_operations_as_are_cut(world: World, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == expected
     check_updated(copy)
+
+
+def test_a_trial_that_takes_the_device_down_is_given_up(world: World, tmp_path: Path) -> None:
+    copy = world.copy_to(tmp_path / "copy")
+    trial_ends = TABLE_STEPS - 1  # the last step is the observation in probation
+    for number in (trial_ends, 2, 2):  # after a restart the first step is the start, the second the end of the trial
+        assert run_cut(copy, "step", number).returncode == -signal.SIGKILL
+    with AgentRun(copy.folder, copy.side()) as run:
+        report = run.settle()
+    assert (report.state, report.running) == ("reverted", copy.before)
+    assert report.error is not None
+    assert "cut off 3 times" in report.error.text
 
 
 @pytest.mark.parametrize(("kind", "count"), [("disk", DISK_OPERATIONS), ("step", TABLE_STEPS)])

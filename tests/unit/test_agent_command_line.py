@@ -1,0 +1,93 @@
+"""The command line: every error is one line, and its exit status says whose turn it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgefleet_agent import agent_version
+from edgefleet_agent.cli import main
+from edgefleet_agent.disk import Disk
+from edgefleet_agent.folder import DataFolder
+from edgefleet_contract.enrolment import encode_token
+from support.agent_fleet import Operator
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        ([], 2, "usage"),
+        (["dance"], 2, "usage"),
+        (["run"], 2, "usage"),
+        (["status", "--data", "nowhere"], 2, "agent.not_enrolled"),
+        (["run", "--data", "nowhere"], 2, "agent.not_enrolled"),
+        (["run", "--data", "nowhere", "--telemetry-interval", "soon"], 2, "usage"),
+        (["infer", "--data", "nowhere", "--input", "x.npz"], 2, "agent.not_enrolled"),
+        (["batch", "--data", "nowhere", "--in", ".", "--out", "o.jsonl"], 2, "agent.not_enrolled"),
+        (["enroll", "--data", "d", "--server", "https://localhost", "--token", "eft1.x"], 4, "token.refused"),
+        (["enroll", "--data", "d", "--server", "localhost", "--token", "eft1.x"], 2, "usage"),
+        (
+            ["enroll", "--data", "d", "--server", "https://x", "--token", "eft1.x", "--target", "rpi44"],
+            2,
+            "target.unknown",
+        ),
+    ],
+)
+def test_each_mistake_has_its_code_and_exit_status(
+    arguments: list[str],
+    status: int,
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == status
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert seen.err.startswith(f"error[{code}]: ")
+    assert seen.err.count("\n") == 1
+    assert main([*arguments, "--json"]) == status
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+
+
+def test_nothing_is_made_by_a_command_that_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["enroll", "--data", "d", "--server", "https://localhost", "--token", "eft1.x"])
+    main(["status", "--data", "d"])
+    main(["run", "--data", "d"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_enrolment_into_a_path_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    token = encode_token(Operator().token())
+    arguments = ["enroll", "--data", str(tmp_path / "file"), "--server", "https://127.0.0.1:9", "--token", token]
+    assert main([*arguments, "--target", "x86-64"]) == 2
+    assert capsys.readouterr().err.startswith("error[output.unwritable]: ")
+
+
+def test_the_state_of_a_fresh_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, device = Operator().enrolled_folder(tmp_path / "data")
+    assert main(["status", "--data", str(tmp_path / "data"), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert (state["device"], state["state"], state["running"], state["agent"]) == (device, "idle", None, None)
+    assert main(["status", "--data", str(tmp_path / "data")]) == 0
+    assert f"device    {device}\n" in capsys.readouterr().out
+
+
+def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = Operator().enrolled_folder(tmp_path / "data")
+    for damage in (b"{", b"\xff", b'{"v":99}', b'{"state":"dancing"}'):
+        Disk().write(DataFolder(folder.root).record, damage)
+        assert main(["status", "--data", str(folder.root)]) == 2
+        assert capsys.readouterr().err.startswith("error[data_folder.malformed]: ")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"edgefleet-agent {agent_version()}\n"

@@ -1,0 +1,184 @@
+"""Enrolment step by step: what is checked, what is kept, and what a retry sends."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgefleet_agent import enrolment, identity, trust_store
+from edgefleet_agent.disk import Disk
+from edgefleet_agent.enrolment import Server, parse_server
+from edgefleet_agent.folder import DataFolder
+from edgefleet_contract import keys, trust
+from edgefleet_contract.enrolment import AUTHORITY_PATH, BrokerAddress, EnrollRequest, EnrollResponse, decode_request
+from edgefleet_contract.errors import (
+    Conflict,
+    DataFolderMalformed,
+    IdentityMismatch,
+    NotEnrolled,
+    ServerUnreachable,
+    UsageMalformed,
+    VerificationError,
+)
+from support.agent_fleet import Operator
+
+DEVICE = "d-aaaaaaaaaaaaaaaa"
+SERVER = Server("https://fleet.test:8443", "fleet.test", 8443)
+
+Alter = Callable[[EnrollResponse], EnrollResponse]
+
+
+class Exchange:
+    """Stands at the place of the HTTPS exchange, which the integration tests do for real."""
+
+    def __init__(self, operator: Operator, alter: Alter = lambda response: response) -> None:
+        self.operator, self.alter = operator, alter
+        self.requests: list[EnrollRequest] = []
+        self.lost_responses = 0
+
+    def __call__(self, _server: Server, _context: object, _method: str, path: str, body: bytes | None) -> bytes:
+        if path == AUTHORITY_PATH:
+            return self.operator.authority_pem
+        assert body is not None
+        self.requests.append(decode_request(body))
+        if self.lost_responses:
+            self.lost_responses -= 1
+            raise ServerUnreachable("the line went dead")
+        response = self.operator.answer(self.requests[-1], DEVICE, BrokerAddress("fleet.test", 8883))
+        return msgspec.json.encode(self.alter(response))
+
+
+@pytest.fixture
+def operator() -> Operator:
+    return Operator()
+
+
+def enroll(monkeypatch: pytest.MonkeyPatch, exchange: Exchange, folder: DataFolder, **token: object) -> identity.Card:
+    monkeypatch.setattr(enrolment, "_exchange", exchange)
+    return enrolment.enroll(
+        folder, Disk(), server=SERVER, token=exchange.operator.token(**token), hardware="rpi4", runtimes={}
+    )
+
+
+def test_an_enrolled_device_knows_who_it_is_and_whom_it_believes(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DataFolder(tmp_path / "data")
+    card = enroll(monkeypatch, Exchange(operator), folder)
+    assert (card.device, card.hardware, card.broker.port) == (DEVICE, "rpi4", 8883)
+    assert identity.Identity(folder).card == card
+    pins = trust_store.load_pins(folder)
+    assert (pins.device, pins.hardware) == (DEVICE, "rpi4")
+    assert pins.root == trust.open_root(operator.root_envelope)
+    assert pins.assignment_keys == [keys.public_text(operator.assignment_key.public_key())]
+    assert identity.key_path(folder).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lost_response_is_asked_for_again_with_the_same_request(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, exchange = DataFolder(tmp_path / "data"), Exchange(operator)
+    exchange.lost_responses = 1
+    with pytest.raises(ServerUnreachable):
+        enroll(monkeypatch, exchange, folder)
+    with pytest.raises(NotEnrolled):
+        identity.Identity(folder)
+    enroll(monkeypatch, exchange, folder)
+    assert exchange.requests[0] == exchange.requests[1]
+
+
+def test_a_second_enrolment_is_refused(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = DataFolder(tmp_path / "data")
+    enroll(monkeypatch, Exchange(operator), folder)
+    with pytest.raises(Conflict, match=DEVICE):
+        enroll(monkeypatch, Exchange(operator), folder)
+
+
+def foreign_certificate(response: EnrollResponse) -> EnrollResponse:
+    stranger = Operator().certificate(DEVICE, keys.generate_device_key().public_key())
+    return msgspec.structs.replace(response, certificate=stranger.decode())
+
+
+def foreign_root(response: EnrollResponse) -> EnrollResponse:
+    return msgspec.structs.replace(response, root=base64.b64encode(Operator().root_envelope).decode())
+
+
+def other_name(response: EnrollResponse) -> EnrollResponse:
+    return msgspec.structs.replace(response, device="d-bbbbbbbbbbbbbbbb")
+
+
+def no_certificate(response: EnrollResponse) -> EnrollResponse:
+    return msgspec.structs.replace(response, certificate="-----BEGIN")
+
+
+def no_root(response: EnrollResponse) -> EnrollResponse:
+    return msgspec.structs.replace(response, root="?")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("alter", [foreign_certificate, foreign_root, other_name, no_certificate, no_root])
+def test_a_response_that_is_not_the_fleets_makes_no_identity(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alter: Alter
+) -> None:
+    folder = DataFolder(tmp_path / "data")
+    with pytest.raises(VerificationError):
+        enroll(monkeypatch, Exchange(operator, alter), folder)
+    assert not identity.card_path(folder).exists()
+    assert not folder.trust.exists()
+
+
+@pytest.mark.attack
+def test_a_key_that_another_certificate_is_for_makes_no_identity(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_key(response: EnrollResponse) -> EnrollResponse:
+        certificate = operator.certificate(DEVICE, keys.generate_device_key().public_key())
+        return msgspec.structs.replace(response, certificate=certificate.decode())
+
+    with pytest.raises(IdentityMismatch):
+        enroll(monkeypatch, Exchange(operator, other_key), DataFolder(tmp_path / "data"))
+
+
+@pytest.mark.attack
+def test_a_token_that_names_another_authority_sends_no_secret(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = Exchange(operator)
+    with pytest.raises(IdentityMismatch):
+        enroll(monkeypatch, exchange, DataFolder(tmp_path / "data"), authority="0" * 64)
+    assert exchange.requests == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://fleet.test", "fleet.test:8443", "https://", "https://a:b:c", "https://a/path", ""]
+)
+def test_a_server_that_is_no_https_url_is_refused(url: str) -> None:
+    with pytest.raises(UsageMalformed):
+        parse_server(url)
+
+
+def test_a_server_url_names_host_and_port() -> None:
+    assert parse_server("https://fleet.test:8443/").port == 8443
+    assert parse_server("https://[::1]").host == "::1"
+
+
+def open_all(folder: DataFolder) -> None:
+    identity.Identity(folder)
+    trust_store.DurableTrustStore(folder, Disk(), lambda _: False)
+
+
+def test_a_damaged_identity_is_told_and_never_taken_for_none(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DataFolder(tmp_path / "data")
+    enroll(monkeypatch, Exchange(operator), folder)
+    for path in (identity.key_path(folder), identity.card_path(folder), trust_store.pins_path(folder), folder.floor):
+        kept = path.read_bytes() if path.exists() else None
+        path.write_bytes(b"{")
+        with pytest.raises(DataFolderMalformed):
+            open_all(folder)
+        path.unlink() if kept is None else path.write_bytes(kept)
