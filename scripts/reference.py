@@ -55,8 +55,9 @@ def topics_page() -> str:
     ]
     head = [
         _NOTE, "# Topics", "",
-        "MQTT 3.1.1. *up*: from a device to the server; *down*: from the server to one device; *all*: to whoever listens.",
-        "Payloads but blocks are UTF-8 JSON with a version `v`; unknown fields are ignored, unknown versions refused.", "",
+        "MQTT 3.1.1. *up*: from a device to the server; *down*: from the server to one device; *all*: to whoever",
+        "listens. Payloads but blocks are UTF-8 JSON with a version `v`; unknown fields are ignored, unknown versions",
+        "refused.", "",
         "| topic | direction | QoS | retained | payload | meaning |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     return "\n".join([*head, *rows]) + "\n"
