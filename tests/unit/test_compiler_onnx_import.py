@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgefleet_compiler.hub.graph import activations, constant, has_static_shape, shape_of
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.onnx import import_onnx
+from edgefleet_compiler.passes import simplify
 from edgefleet_contract.errors import EdgefleetError, InputError, ModelMalformed, OperatorUnsupported
 
 
@@ -187,6 +189,29 @@ def test_every_truncation_is_refused_as_malformed_input() -> None:
         assert caught.value.exit_status in (2, 3), length
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_refused_by_documented_errors_or_read(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    original = classifier(17).SerializeToString()
+    for _ in range(60):
+        data = bytearray(original)
+        # Nodes stand at the front and shapes at the end; between them are weights, where nothing can go wrong.
+        position = random.integers(0, 600) if random.random() < 0.5 else len(data) - random.integers(1, 300)
+        data[position : position + random.integers(0, 3)] = random.bytes(random.integers(0, 4))
+        with contextlib.suppress(EdgefleetError):
+            simplify(import_onnx(bytes(data), folder=Path(), input_shapes={}))
+
+
+def test_constants_that_cannot_be_computed_are_refused() -> None:
+    tensors = [
+        numpy_helper.from_array(np.array([5], np.int64), "index"),
+        numpy_helper.from_array(np.zeros(3, np.float32), "w"),
+    ]
+    nodes = [helper.make_node("Gather", ["w", "index"], ["picked"]), helper.make_node("Add", ["x", "picked"], ["y"])]
+    with pytest.raises(ModelMalformed, match="constants of the model cannot be computed"):
+        load(assemble(nodes, images(1, 1), results(), tensors))
+
+
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x08\x0a", bytes(range(256)) * 8])
 def test_other_bytes_are_refused_as_malformed(data: bytes) -> None:
     with pytest.raises(ModelMalformed):
@@ -274,6 +299,19 @@ def test_weights_that_come_with_the_data_are_refused() -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], "conv")
     with pytest.raises(OperatorUnsupported, match=r"'conv' \(Conv\): its input 1 \('w'\) is no constant"):
         load(assemble([node], images(1, 3, 8, 8) + images(4, 3, 3, 3, name="w"), results()))
+
+
+def test_dropouts_in_training_are_refused() -> None:
+    tensors = [numpy_helper.from_array(np.float32(0.5), "ratio"), numpy_helper.from_array(np.array(True), "training")]
+    node = helper.make_node("Dropout", ["x", "ratio", "training"], ["y"], "drop")
+    with pytest.raises(OperatorUnsupported, match=r"'drop' \(Dropout\): it is in training mode"):
+        load(assemble([node], images(1, 4), results(), tensors))
+
+
+def test_pools_that_onnx_and_onnxruntime_size_differently_are_refused() -> None:
+    node = helper.make_node("MaxPool", ["x"], ["y"], "pool", kernel_shape=[1, 1], strides=[2, 2], ceil_mode=1)
+    with pytest.raises(OperatorUnsupported, match="window that lies in the padding"):
+        load(assemble([node], images(1, 2, 2, 2), results()))
 
 
 def test_other_element_types_are_refused() -> None:

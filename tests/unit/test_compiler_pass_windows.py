@@ -73,6 +73,15 @@ def test_transposed_convolutions_say_how_much_they_trim(attributes):
     assert len(integers(node, "pads")) == 4
 
 
+def test_a_transposed_convolution_larger_than_its_full_result_keeps_its_shape():
+    graph = OnnxGraph()
+    source = graph.input("x", 1, 3, 3, 3)
+    weights = graph.weights(3, 2, 3, 3)
+    model = graph.model(graph.node("ConvTranspose", source, weights, strides=[3, 2], output_shape=[10, 8]))
+    apply(write_out_windows, model)
+    assert node_of(model, "ConvTranspose").attributes["output_shape"].as_ints() == (10, 8)
+
+
 def test_pools_name_dilations_only_where_they_have_some():
     graph = OnnxGraph()
     source = graph.input("x", 1, 2, 9, 9)

@@ -13,6 +13,7 @@ from onnx import inliner, version_converter
 from edgefleet_compiler.hub.graph import IR_VERSION, OPSET
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.onnx_external import load_external_data
+from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, first_line
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.passes.names import name_nodes
@@ -41,9 +42,8 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     proto = _parse(data)
     _check_opset(proto)
     load_external_data(proto, folder)
-    if proto.functions:
-        proto = inliner.inline_local_functions(proto)
     _check(proto)
+    proto = _inline(proto)
     _drop_default_inputs(proto.graph)
     refuse_unsupported(proto.graph)
     proto = _convert(proto)
@@ -94,10 +94,20 @@ def _check(proto: onnx.ModelProto) -> None:
         tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as cause:
-        raise ModelMalformed(f"The model is no valid ONNX: {_first_line(cause)}") from cause
+    except ONNX_FAULTS as cause:
+        raise ModelMalformed(f"The model is no valid ONNX: {first_line(cause)}") from cause
     for tensor_type in shapeless:
         tensor_type.ClearField("shape")
+
+
+def _inline(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Put the bodies of the model's own functions in the place of their calls."""
+    if not proto.functions:
+        return proto
+    try:
+        return inliner.inline_local_functions(proto)
+    except ONNX_FAULTS as cause:
+        raise ModelMalformed(f"The model's functions cannot be inlined: {first_line(cause)}") from cause
 
 
 def _drop_default_inputs(graph: onnx.GraphProto) -> None:
@@ -115,9 +125,9 @@ def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
     if version != OPSET:
         try:
             proto = version_converter.convert_version(proto, OPSET)
-        except (RuntimeError, ValueError) as cause:
+        except ONNX_FAULTS as cause:
             raise OperatorUnsupported(
-                f"The model cannot be converted from opset {version} to {OPSET}: {_first_line(cause)}",
+                f"The model cannot be converted from opset {version} to {OPSET}: {first_line(cause)}",
                 remedy=f"Export it again with opset {OPSET}.",
                 opset=version,
             ) from cause
@@ -129,8 +139,4 @@ def _check_loads(model: ir.Model) -> None:
     try:
         Session(model, optimise=False)
     except Exception as cause:
-        raise ModelMalformed(f"onnxruntime cannot load the model: {_first_line(cause)}") from cause
-
-
-def _first_line(cause: Exception) -> str:
-    return str(cause).strip().split("\n", maxsplit=1)[0]
+        raise ModelMalformed(f"onnxruntime cannot load the model: {first_line(cause)}") from cause

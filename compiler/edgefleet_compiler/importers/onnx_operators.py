@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import onnx
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import constant
+from edgefleet_compiler.hub.graph import constant, integer, integers, shape_of
 from edgefleet_compiler.hub.operators import CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
+from edgefleet_compiler.passes.no_ops import is_training
 from edgefleet_contract.errors import OperatorUnsupported
 
 _ELEMENT_TYPES = frozenset({
@@ -56,21 +57,43 @@ def refuse_left_over(graph: ir.Graph) -> None:
     Raises:
         OperatorUnsupported: Nodes whose parameters are no constants, or that compute with other element types.
     """
-    refusals = []
+    refusals = [
+        Refusal(value.name or "", "input", f"has elements of type {value.dtype}")
+        for value in graph.inputs
+        if value.dtype not in _ELEMENT_TYPES
+    ]
     for node in graph:
-        name = node.name or ""
-        if node.op_type not in SUPPORTED:
-            refusals.append(Refusal(name, node.op_type, "too large to fold into a constant"))
-        for index in PARAMETERS.get(node.op_type, ()):
-            value = node.inputs[index] if index < len(node.inputs) else None
-            if value is not None and constant(value) is None:
-                refusals.append(Refusal(name, node.op_type, f"its input {index} ({value.name!r}) is no constant"))
-        refusals += [
-            Refusal(name, node.op_type, f"{value.name!r} has elements of type {value.dtype}")
-            for value in node.outputs
-            if value.name and value.dtype not in _ELEMENT_TYPES
-        ]
+        refusals += [Refusal(node.name or "", node.op_type, reason) for reason in _late_reasons(node)]
     _refuse(refusals)
+
+
+def _late_reasons(node: ir.Node) -> Iterator[str]:
+    if node.op_type not in SUPPORTED:
+        yield "too large to fold into a constant"
+    for index in PARAMETERS.get(node.op_type, ()):
+        value = node.inputs[index] if index < len(node.inputs) else None
+        if value is not None and constant(value) is None:
+            yield f"its input {index} ({value.name!r}) is no constant"
+    for value in node.outputs:
+        if value.name and value.dtype not in _ELEMENT_TYPES:
+            yield f"{value.name!r} has elements of type {value.dtype}"
+    if node.op_type == "Dropout" and is_training(node):
+        yield "it is in training mode"
+    if node.op_type in ("MaxPool", "AveragePool") and _has_window_in_padding(node):
+        yield "rounded up, it has a window that lies in the padding"
+
+
+def _has_window_in_padding(node: ir.Node) -> bool:
+    """Whether ONNX counts a window that onnxruntime, and the specification since opset 22, leave out."""
+    if not integer(node, "ceil_mode", 0) or node.inputs[0] is None:
+        return False
+    source, output = shape_of(node.inputs[0])[2:], shape_of(node.outputs[0])[2:]
+    strides = integers(node, "strides") or (1,) * len(source)
+    begins = integers(node, "pads") or (0,) * len(source)
+    return any(
+        (count - 1) * stride >= size + begin
+        for count, stride, size, begin in zip(output, strides, source, begins, strict=False)
+    )
 
 
 def _at_run_time(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:

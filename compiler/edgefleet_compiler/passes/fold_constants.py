@@ -16,6 +16,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import (
     IR_VERSION,
+    Constant,
     byte_size,
     constant,
     has_static_shape,
@@ -26,6 +27,7 @@ from edgefleet_compiler.hub.graph import (
 from edgefleet_compiler.hub.operators import CONTROL_FLOW, QUANTISED
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes.record import Effects
+from edgefleet_contract.errors import ModelMalformed
 
 MOST_BYTES = 64 * 2**20
 """A folded constant larger than this stays a node: a few bytes of file must not become gigabytes of memory."""
@@ -38,7 +40,11 @@ _NOT_FOLDED = (
 
 
 def fold_constants(model: ir.Model) -> Effects:
-    """Replace nodes that only depend on constants by initializers."""
+    """Replace nodes that only depend on constants by initializers.
+
+    Raises:
+        ModelMalformed: onnxruntime cannot compute them: their operands do not fit.
+    """
     graph, effects = model.graph, Effects()
     editor = Editor(graph)
     effects["folded {} shape queries"] += _fold_shapes(graph, editor)
@@ -96,10 +102,18 @@ def _evaluate(graph: ir.Graph, nodes: list[ir.Node], editor: Editor) -> None:
     inside = set(nodes)
     wanted = [value for node in nodes for value in node.outputs if any(use.node not in inside for use in value.uses())]
     feeds = {value for node in nodes for value in node.inputs if value is not None and value.is_initializer()}
-    results = Session(_program(graph, nodes, feeds, wanted), optimise=False).run({}) if wanted else {}
+    results = _run(_program(graph, nodes, feeds, wanted)) if wanted else {}
     for value in wanted:
         value.replace_all_uses_with(editor.constant(results[name_of(value)], name_of(value)))
     graph.remove(nodes, safe=True)
+
+
+def _run(program: bytes) -> dict[str, Constant]:
+    try:
+        return Session(program, optimise=False).run({})
+    except Exception as cause:  # onnxruntime has no base class for its errors
+        text = str(cause).strip().split("\n", maxsplit=1)[0]
+        raise ModelMalformed(f"The constants of the model cannot be computed: {text}") from cause
 
 
 def _program(graph: ir.Graph, nodes: list[ir.Node], feeds: set[ir.Value], wanted: list[ir.Value]) -> bytes:

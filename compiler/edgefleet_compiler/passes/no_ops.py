@@ -33,11 +33,14 @@ def _always(_: ir.Node) -> bool:
     return True
 
 
-def _drops_nothing(node: ir.Node) -> bool:
-    """Whether a Dropout is out of training, by its third input, and nobody reads its mask."""
+def is_training(node: ir.Node) -> bool:
+    """Whether a Dropout may be in training mode: by its third input, unless that is constant and false."""
     mode = node.inputs[2] if len(node.inputs) > 2 else None
-    may_train = mode is not None and not _is_everywhere(mode, 0)
-    return not may_train and not any(value.uses() for value in node.outputs[1:])
+    return mode is not None and not _is_everywhere(mode, 0)
+
+
+def _drops_nothing(node: ir.Node) -> bool:
+    return not is_training(node) and not any(value.uses() for value in node.outputs[1:])
 
 
 def _keeps_type(node: ir.Node) -> bool:

@@ -45,6 +45,8 @@ def _write_out(node: ir.Node) -> None:
     if node.op_type == "ConvTranspose":
         if auto_pad != "NOTSET" or "output_shape" in node.attributes:
             totals = _trimmed(node, source, output, strides, extents)
+            if min(totals) < 0:  # a result larger than the full one is only to be had by output_shape
+                return
             pads = _split(totals, larger_half_first=auto_pad != "SAME_UPPER")
             node.attributes.pop("output_shape", None)
     elif auto_pad.startswith("SAME"):
