@@ -11,9 +11,10 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+from typer.main import get_command
+
 from edgefleet.nouns import NOUNS
 from edgefleet_contract import errors, topics
-from typer.main import get_command
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 _NOTE = "<!-- written by scripts/reference.py; do not edit -->\n"
