@@ -62,7 +62,8 @@ class InferenceServer:
                 self.url = f"http://{host}:{server.server_address[1]}"
         except OSError as cause:
             raise UsageMalformed(
-                f"The agent cannot listen on {listen!r}: {cause.strerror}", remedy="Choose another with --listen."
+                f"The agent cannot listen on {listen!r}: {cause.strerror or cause}",
+                remedy="Choose another with --listen.",
             ) from cause
         self._thread = threading.Thread(target=self._server.serve_forever, name="serving", daemon=True)
 
