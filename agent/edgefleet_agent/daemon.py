@@ -12,7 +12,7 @@ from typing import Protocol
 from edgefleet_agent import detection, status
 from edgefleet_agent.clock import Clock, SystemClock
 from edgefleet_agent.config import Config
-from edgefleet_agent.deployment import Deployment, Parts
+from edgefleet_agent.deployment import Deployment
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.download import Downloads
 from edgefleet_agent.fetch import Fetcher
@@ -20,6 +20,7 @@ from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
 from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.parts import Parts
 from edgefleet_agent.record import load_record
 from edgefleet_agent.sampling import Sampler
 from edgefleet_agent.served import ServedModel

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgefleet_agent import detection, events, states, verify
-from edgefleet_agent.clock import Clock
-from edgefleet_agent.disk import Disk
 from edgefleet_agent.events import Event
-from edgefleet_agent.fetch import Fetcher
-from edgefleet_agent.folder import DataFolder, SlotName
+from edgefleet_agent.folder import SlotName
 from edgefleet_agent.inference import InferenceChild
+from edgefleet_agent.parts import Parts
 from edgefleet_agent.probation import Probation
 from edgefleet_agent.record import Record, save_record
-from edgefleet_agent.served import ServedModel
-from edgefleet_agent.slots import Slots
 from edgefleet_agent.states import Action
-from edgefleet_agent.trial import Trials
 from edgefleet_contract import canonical, dsse, trust
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.errors import (
@@ -30,40 +24,14 @@ from edgefleet_contract.errors import (
     EdgefleetError,
     HealthCheckFailed,
     InferenceFailed,
+    SecurityFloorViolated,
     StatementMalformed,
     VerificationError,
 )
 from edgefleet_contract.messages import ErrorReport
-from edgefleet_contract.trust import Accepted, FileReference, ReleasedBundle, TrustStore
+from edgefleet_contract.trust import Accepted, FileReference, ReleasedBundle
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a deployment works with.
-
-    Attributes:
-        folder: The agent's data folder.
-        disk: The door.
-        clock: For expiries and probation.
-        store: The device's memory of trust.
-        slots: Where bundles lie.
-        fetcher: Gets files.
-        served: The model that serves.
-        trials: Tries slots out.
-        runtimes: Inference runtimes present.
-    """
-
-    folder: DataFolder
-    disk: Disk
-    clock: Clock
-    store: TrustStore
-    slots: Slots
-    fetcher: Fetcher
-    served: ServedModel
-    trials: Trials
-    runtimes: dict[str, str]
 
 
 class Deployment:
@@ -91,9 +59,8 @@ class Deployment:
 
     def start(self) -> None:
         """Serve what is confirmed, and go on with what a stop interrupted."""
+        self._serve_what_is_whole()
         record = self._record
-        if record.running is not None:
-            self._parts.served.serve(record.running, record.slots[record.running], None)
         if record.state == "trial" and record.trials >= states.TRIALS_LIMIT:
             failure = HealthCheckFailed(f"The trial was cut off {record.trials} times", expected="that it ends")
             self._apply(events.Unhealthy(_told(failure)))
@@ -142,6 +109,27 @@ class Deployment:
             self._apply(self._attempt(self._parts.fetcher.tick))
         if self._probation is not None and self._probation.is_due:
             self._apply(self._attempt(self._observe))
+
+    def _serve_what_is_whole(self) -> None:
+        while (slot := self._record.running) is not None:
+            try:
+                self._check_slot(slot)
+            except EdgefleetError as error:
+                self._apply(events.Damaged(_told(error)))
+            else:
+                self._parts.served.serve(slot, self._record.slots[slot], None)
+                return
+
+    def _check_slot(self, slot: SlotName) -> None:
+        slots, floor = self._parts.slots, self._parts.store.floor().security_floor
+        if not slots.is_whole(slot, self._record.slots[slot]):
+            raise DataFolderMalformed(f"The bundle in slot {slot!r} is damaged", remedy="Check the device's storage.")
+        manifest = slots.manifest(slot)
+        if manifest.security_floor < floor:
+            raise SecurityFloorViolated(
+                f"{manifest.name} {manifest.version} in slot {slot!r} has security floor {manifest.security_floor}",
+                expected=f"at least {floor}, which this device has confirmed",
+            )
 
     # --- the machine -------------------------------------------------------------------------------------------------
 

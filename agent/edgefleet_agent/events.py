@@ -16,6 +16,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Damaged:
+    """The slot that serves is no longer what was confirmed: the storage lost some of it."""
+
+    error: ErrorReport
+
+
+@dataclass(frozen=True)
 class Assigned:
     """A new assignment names a bundle, and trust says yes."""
 
@@ -93,6 +100,6 @@ class Unable:
 
 
 Event: TypeAlias = (
-    Started | Assigned | Withdrawn | Refused | Fetched | Verified | Filled
+    Started | Damaged | Assigned | Withdrawn | Refused | Fetched | Verified | Filled
     | Healthy | Observed | Unhealthy | Invalid | Unable
 )  # fmt: skip

@@ -15,6 +15,7 @@ import msgspec
 
 from edgefleet_agent.events import (
     Assigned,
+    Damaged,
     Event,
     Fetched,
     Filled,
@@ -107,6 +108,13 @@ def observe(record: Record, event: Observed) -> Record:
     return msgspec.structs.replace(record, evidence=evidence, error=event.error, probation_over=event.last)
 
 
+def fall_back(record: Record, event: Damaged) -> Record:
+    """Forget the slot that serves; the other one serves if it was confirmed before."""
+    slots = {name: digest for name, digest in record.slots.items() if name != record.running}
+    running = next((name for name, digest in slots.items() if digest in record.confirmed), None)
+    return msgspec.structs.replace(record, slots=slots, running=running, trial=None, error=event.error)
+
+
 def note(record: Record, event: Unable) -> Record:
     """Say what is amiss; nothing else changes."""
     return msgspec.structs.replace(record, error=event.error)
@@ -130,6 +138,7 @@ TABLE: tuple[Row, ...] = (
     ("idle",         Withdrawn, take_on,      "idle",        Action.REST),
     ("idle",         Refused,   refuse,       "rejected",    Action.REST),
     # Silence is no event: the blocks may come when the network does. Only a newer assignment ends the waiting.
+    ("downloading",  Damaged,   fall_back,    "downloading", Action.REST),
     ("downloading",  Started,   keep,         "downloading", Action.FETCH),
     ("downloading",  Assigned,  take_on,      "downloading", Action.FETCH),
     ("downloading",  Withdrawn, take_on,      "resting",     Action.TIDY),
@@ -138,32 +147,38 @@ TABLE: tuple[Row, ...] = (
     ("downloading",  Invalid,   give_up,      "rejected",    Action.TIDY),
     ("downloading",  Unable,    give_up,      "failed",      Action.REST),
     # Verifying and trial are done in one breath: no message is read before they end.
+    ("verifying",    Damaged,   fall_back,    "verifying",   Action.REST),
     ("verifying",    Started,   keep,         "verifying",   Action.VERIFY),
     ("verifying",    Verified,  make_room,    "verifying",   Action.UNPACK),
     ("verifying",    Filled,    put_on_trial, "trial",       Action.TRY_OUT),
     ("verifying",    Invalid,   give_up,      "rejected",    Action.TIDY),
     ("verifying",    Unable,    give_up,      "failed",      Action.REST),
+    ("trial",        Damaged,   fall_back,    "failed",      Action.REST),
     ("trial",        Started,   try_again,    "trial",       Action.TRY_OUT),
     ("trial",        Healthy,   confirm,      "confirmed",   Action.SETTLE),
     ("trial",        Unhealthy, give_up,      "reverted",    Action.TIDY),
     ("trial",        Invalid,   give_up,      "rejected",    Action.TIDY),
     ("trial",        Unable,    give_up,      "failed",      Action.REST),
-    # A confirmation is final for the device; only a new assignment ends it.
+    # A confirmation is final for the device; only a new assignment ends it, or storage that fails.
+    ("confirmed",    Damaged,   fall_back,    "failed",      Action.REST),
     ("confirmed",    Started,   keep,         "confirmed",   Action.SETTLE),
     ("confirmed",    Observed,  observe,      "confirmed",   Action.REST),
     ("confirmed",    Unable,    note,         "confirmed",   Action.REST),
     ("confirmed",    Assigned,  take_on,      "downloading", Action.FETCH),
     ("confirmed",    Withdrawn, take_on,      "confirmed",   Action.REST),
     ("confirmed",    Refused,   refuse,       "rejected",    Action.REST),
+    ("reverted",     Damaged,   fall_back,    "reverted",    Action.REST),
     ("reverted",     Started,   keep,         "reverted",    Action.TIDY),
     ("reverted",     Assigned,  take_on,      "downloading", Action.FETCH),
     ("reverted",     Withdrawn, take_on,      "resting",     Action.REST),
     ("reverted",     Refused,   refuse,       "rejected",    Action.REST),
     # What was downloaded is kept: the same bundle may come again under a new sequence.
+    ("failed",       Damaged,   fall_back,    "failed",      Action.REST),
     ("failed",       Started,   keep,         "failed",      Action.REST),
     ("failed",       Assigned,  take_on,      "downloading", Action.FETCH),
     ("failed",       Withdrawn, take_on,      "resting",     Action.TIDY),
     ("failed",       Refused,   refuse,       "rejected",    Action.TIDY),
+    ("rejected",     Damaged,   fall_back,    "rejected",    Action.REST),
     ("rejected",     Started,   keep,         "rejected",    Action.TIDY),
     ("rejected",     Assigned,  take_on,      "downloading", Action.FETCH),
     ("rejected",     Withdrawn, take_on,      "resting",     Action.REST),

@@ -157,6 +157,40 @@ def test_a_slot_that_lost_a_byte_is_downloaded_again(bench: Bench) -> None:
     assert bench.side.asked[-1][0] == release_of([first]).bundles[0].sha256
 
 
+def test_a_damaged_slot_gives_way_to_the_one_confirmed_before(bench: Bench) -> None:
+    first, second = bench.bundle("1.0.0"), bench.bundle("1.1.0", padding=1000)
+    bench.confirm(first)
+    bench.confirm(second)
+    (bench.folder.slot("b") / "model.tflite").write_bytes(b"rotten")
+    with bench.run() as run:
+        report = run.settle()
+        assert (report.state, report.running) == ("failed", digest_of(first))
+        assert run.agent.served.is_ready
+    (bench.folder.slot("a") / "manifest.json").unlink()
+    with bench.run() as run:
+        report = run.settle()
+        assert (report.state, report.running) == ("failed", None)
+        assert report.error is not None
+        assert report.error.code == "data_folder.malformed"
+        bench.assign(second)
+        assert bench.side.desired is not None
+        run.network.send(topics.DESIRED, bench.side.desired)
+        assert run.settle().running == digest_of(second)
+
+
+def test_nothing_below_the_security_floor_serves_even_when_it_is_all_there_is(bench: Bench) -> None:
+    first, second = bench.bundle("1.0.0"), bench.bundle("1.1.0", security_floor=2)
+    bench.confirm(first)
+    bench.confirm(second)
+    (bench.folder.slot("b") / "model.tflite").write_bytes(b"rotten")
+    with bench.run() as run:
+        report = run.settle()
+        assert (report.state, report.running) == ("failed", None)
+        assert report.error is not None
+        assert report.error.code == "trust.security_floor"
+        assert not run.agent.served.is_ready
+
+
 def test_a_withdrawal_ends_a_download_and_keeps_what_runs(bench: Bench) -> None:
     first, second = bench.bundle("1.0.0"), bench.bundle("1.1.0", padding=1000)
     bench.confirm(first)
