@@ -29,7 +29,6 @@ _EXTRA_OF = {
     "alembic": "server",
     "amqtt": "server",
     "httpx": "server",
-    "plotly": "server",
     "multipart": "server",
     "paho": "agent",
     "tensorflow": "tensorflow",

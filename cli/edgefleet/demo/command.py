@@ -57,7 +57,7 @@ def demo(
     if as_json:
         typer.echo(json.dumps(result.as_json()))
     else:
-        show(result, Console(), kept=keep)
+        show(result, Console())
 
 
 def _work_folder(workdir: Path | None) -> Path:

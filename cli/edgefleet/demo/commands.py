@@ -128,9 +128,11 @@ class Commands:
         while self.children:
             self.children.pop().stop()
 
-    def release_all(self) -> None:
-        """Leave the children running when this process ends."""
+    def release_all(self) -> list[int]:
+        """Leave the children running when this process ends; returns their process ids, the youngest first."""
+        left = [child.process.pid for child in reversed(self.children)]
         self.children.clear()
+        return left
 
     def wait(self, what: str, seconds: float) -> Waiting:
         """A loop that ends by ``break``; see :class:`Waiting`."""

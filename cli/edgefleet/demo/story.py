@@ -103,9 +103,8 @@ def tell(plan: Plan, folder: Path, console: Console) -> Result:
             seconds=round(time.monotonic() - started, 1),
             console=teller.console_url,
             folder=str(folder),
+            running=teller.commands.release_all() if plan.keep else [],
         )
-        if plan.keep:
-            teller.commands.release_all()
     finally:
         teller.commands.stop_all()
     return result

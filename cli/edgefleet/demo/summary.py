@@ -27,6 +27,7 @@ class Result:
         seconds: The whole demo.
         console: The console's address; it answers while the server runs.
         folder: Where everything was written.
+        running: Process ids of agents and server that were left running, by ``--keep``.
     """
 
     devices: int
@@ -39,13 +40,14 @@ class Result:
     seconds: float
     console: str
     folder: str
+    running: list[int]
 
     def as_json(self) -> dict[str, Any]:
         """The document."""
         return asdict(self)
 
 
-def show(result: Result, console: Console, *, kept: bool) -> None:
+def show(result: Result, console: Console) -> None:
     """Print a summary for people."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     rows = [
@@ -61,7 +63,9 @@ def show(result: Result, console: Console, *, kept: bool) -> None:
     for what, value in rows:
         table.add_row(what, f"[bold]{value}[/bold]")
     console.print(Panel(table, title="edgefleet demo", expand=False))
-    if kept:
-        console.print(f"The console is at {result.console}; its token is in {result.folder}/server/admin.token")
+    if result.running:
+        console.print(f"The console is at {result.console}", soft_wrap=True)
+        console.print(f"Its token is in {result.folder}/server/admin.token", soft_wrap=True)
+        console.print(f"Stop everything with: kill {' '.join(map(str, result.running))}", soft_wrap=True)
     else:
         console.print("Everything is stopped. With [bold]--keep[/bold] the console stays up to look around.")
