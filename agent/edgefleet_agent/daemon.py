@@ -33,7 +33,7 @@ from edgefleet_agent.trial import Trials
 from edgefleet_agent.trust_store import DurableTrustStore
 from edgefleet_agent.uplink import Reporter, TelemetryUplink
 from edgefleet_contract import blocks, messages, topics
-from edgefleet_contract.errors import DiskFailed, EdgefleetError, MessageMalformed
+from edgefleet_contract.errors import DiskFailed, EdgefleetError, InputError, MessageMalformed, VerificationError
 from edgefleet_contract.identifiers import new_boot_id
 from edgefleet_contract.messages import Ack, Desired, ErrorReport, Need
 from edgefleet_contract.topics import Topic
@@ -175,10 +175,10 @@ class Agent:
             self._retry_backoff.reset()
         except EdgefleetError as error:
             log.warning("assignment refused code=%s: %s", error.code, error)
-            if isinstance(error, DiskFailed):
-                self._retry = (self._clock.monotonic() + self._retry_backoff.next(), payload)
-            else:
+            if isinstance(error, VerificationError | InputError):
                 self._refused = sha256
+            else:
+                self._retry = (self._clock.monotonic() + self._retry_backoff.next(), payload)
             self._reporter.report(self._deployment.record, ErrorReport(error.code, error.text()))
 
     def _take_ack(self, ack: Ack) -> None:
@@ -215,12 +215,12 @@ def run(folder: DataFolder, config: Config, ready: Callable[[str, RunningAgent],
     network = Transport(identity, inbox)
     agent = Agent(folder, config, network, identity=identity, disk=Disk(), clock=SystemClock())
     server = InferenceServer(config.listen, agent.served, agent.status)
-    agent.start()
-    server.start()
     me = RunningAgent(os.getpid(), server.url)
-    lock.announce(me)
-    ready(identity.card.device, me)
     try:
+        server.start()
+        lock.announce(me)
+        agent.start()
+        ready(identity.card.device, me)
         loop(agent, inbox)
     finally:
         server.stop()

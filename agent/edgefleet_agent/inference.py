@@ -58,14 +58,7 @@ class InferenceChild:
         self._turn = threading.Lock()
         self._channel, other = socket.socketpair()
         with other:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "edgefleet_agent.child", str(other.fileno())],
-                pass_fds=[other.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=None if os.environ.get("EDGEFLEET_DEBUG") == "1" else subprocess.DEVNULL,
-                env=_environment(),
-            )
+            self._process = _start_process(self._channel, other)
         try:
             self._ask(frames.Load(str(slot), limits.memory_bytes, limits.threads), frames.Loaded, limits.load_timeout_s)
         except BaseException:
@@ -149,6 +142,22 @@ class InferenceChild:
                 f"The inference child died with {_cause_of_death(self._process.returncode)}",
                 remedy="It is started again.",
             ) from cause
+
+
+def _start_process(channel: socket.socket, other: socket.socket) -> subprocess.Popen[bytes]:
+    """The child, which has the ``other`` end of the agent's ``channel``."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", "edgefleet_agent.child", str(other.fileno())],
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=None if os.environ.get("EDGEFLEET_DEBUG") == "1" else subprocess.DEVNULL,
+            env=_environment(),
+        )
+    except OSError as cause:
+        channel.close()
+        raise InferenceFailed(f"The inference child cannot be started: {cause}") from cause
 
 
 def _environment() -> dict[str, str]:

@@ -91,9 +91,8 @@ class ServedModel:
             InputError: The request is not what the model takes.
             InferenceFailed: The model failed, or there is none now.
         """
-        child = self.child
         try:
-            answer = self._infer(child, body)
+            answer = self._infer(self.child, body)
         except InferenceFailed:
             self._telemetry.count_error()
             raise

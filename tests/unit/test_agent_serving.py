@@ -153,7 +153,7 @@ def test_requests_are_counted_where_the_server_sees_them(served: Served) -> None
     served.run.clock.ahead_s += 3600
     served.run.settle()
     (record,) = served.run.side.telemetry.values()
-    assert record.inferences == 3
+    assert (record.inferences, record.errors) == (3, 1)
     assert record.latency is not None
     assert 0 < record.latency.p50 <= record.latency.p95 <= record.latency.p99 <= record.latency.max
     assert record.sketch is None, "it died with the child"
