@@ -108,6 +108,7 @@ class FleetServer:
         if self._config.external_broker is not None:
             return None
         host = self._config.host
+        bind(host, ports.broker, "--broker-port").close()  # a port that is taken is told here, not by the child
         settings = BrokerSettings(folder.broker, host, ports.broker, authority.certificate_path, credentials)
         child = Supervisor(
             command_for(self._config.broker, settings), folder.broker / "broker.log", self._metrics.count_broker_restart

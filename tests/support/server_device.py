@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -145,7 +145,7 @@ def reverts(device: SimulatedDevice, accepted: Accepted) -> None:
 
 def confirms_worse(device: SimulatedDevice, accepted: Accepted) -> None:
     """The health check passes, and the rollout vectors say that the model is worse."""
-    device.confirm(accepted, only_incumbent_correct=30)
+    device.confirm(accepted, lost=30)
 
 
 def stays_silent(device: SimulatedDevice, accepted: Accepted) -> None:
@@ -176,6 +176,8 @@ class SimulatedDevice:
         self.acks: list[Ack] = []
         self.files: dict[str, bytes] = {}
         self.failures: list[Exception] = []
+        self.blocks_received = 0
+        self._timer = threading.Timer(0, lambda: None)
         self._parts: dict[int, bytes] = {}
         self._arrived = threading.Condition()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self.id, clean_session=False)
@@ -186,6 +188,7 @@ class SimulatedDevice:
         self._client.loop_start()
 
     def close(self) -> None:
+        self._timer.cancel()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -205,26 +208,37 @@ class SimulatedDevice:
         self.publish(topics.REPORTED, dsse.sign(payload, dsse.REPORTED, [self.identity.key]))
         return self.n
 
-    def confirm(self, accepted: Accepted, only_incumbent_correct: int = 0) -> None:
-        """Confirm the assigned bundle, with paired evidence if the assignment names vectors."""
-        digest = accepted.assignment.digest
-        assert digest is not None
+    def confirm(self, accepted: Accepted, lost: int = 0) -> None:
+        """Confirm the assigned bundle. With vectors: paired evidence now, and again at the end of the probation."""
+        assignment = accepted.assignment
+        assert assignment.digest is not None
         assert accepted.release is not None
-        before, self.running = self.running, digest
-        self.memory.confirmed = [digest, *(old for old in self.memory.confirmed if old != digest)]
+        before, self.running = self.running, assignment.digest
+        self.memory.confirmed = [assignment.digest, *(d for d in self.memory.confirmed if d != assignment.digest)]
         trust.confirm(accepted.release, self.memory)
-        evidence = []
-        if accepted.assignment.vectors is not None:
-            evidence = [
-                Evidence(
-                    sequence=self.sequence, phase=phase, vectors=accepted.assignment.vectors.sha256, n=CASES,
-                    candidate=VectorsResult(digest, "0" * 64, 95 - only_incumbent_correct),
-                    incumbent=VectorsResult(before, "1" * 64, 95) if before else None,
-                    only_incumbent_correct=only_incumbent_correct if before else 0,
-                )
-                for phase in ("trial", "probation")
-            ]  # fmt: skip
-        self.report("confirmed", evidence=evidence)
+        if assignment.vectors is None:
+            self.report("confirmed")
+            return
+        self.report("confirmed", evidence=[self.evidence(assignment, "trial", before, lost)])
+        self._timer = threading.Timer(assignment.probation_ms / 1000, self._end_probation, (assignment, before, lost))
+        self._timer.start()
+
+    def evidence(
+        self, assignment: trust.Assignment, phase: Literal["trial", "probation"], before: str | None, lost: int
+    ) -> Evidence:
+        """What the rollout vectors show: the incumbent, if there is one, has ``lost`` cases more right."""
+        assert assignment.vectors is not None
+        assert assignment.digest is not None
+        return Evidence(
+            sequence=assignment.sequence, phase=phase, vectors=assignment.vectors.sha256, n=CASES,
+            candidate=VectorsResult(assignment.digest, "0" * 64, 95 - lost),
+            incumbent=VectorsResult(before, "1" * 64, 95) if before else None,
+            only_incumbent_correct=lost if before else 0,
+        )  # fmt: skip
+
+    def _end_probation(self, assignment: trust.Assignment, before: str | None, lost: int) -> None:
+        if self.sequence == assignment.sequence:
+            self.report("confirmed", evidence=[self.evidence(assignment, "probation", before, lost)])
 
     def send_telemetry(self, records: list[TelemetryRecord]) -> None:
         self.publish(topics.TELEMETRY, messages.encode(Telemetry(1, self.id, system_clock(), records)))
@@ -237,12 +251,15 @@ class SimulatedDevice:
             while len(self._parts) < count:
                 missing = [index for index in range(count) if index not in self._parts][: blocks.WINDOW]
                 have = len(self._parts)
-                self.publish(topics.NEED, messages.encode(Need(1, self.id, sha256, missing)))
+                self.ask_for(sha256, missing)
                 wanted = have + len(missing)
                 assert self._arrived.wait_for(lambda wanted=wanted: len(self._parts) >= wanted, timeout)
             data = b"".join(self._parts[index] for index in range(count))
         assert hashlib.sha256(data).hexdigest() == sha256
         return data
+
+    def ask_for(self, sha256: str, indices: list[int]) -> None:
+        self.publish(topics.NEED, messages.encode(Need(1, self.id, sha256, indices)))
 
     def wait_ack(self, stream: str, through: int, timeout: float = 20.0) -> Ack:
         """The first acknowledgement of ``stream`` that reaches ``through``."""
@@ -266,6 +283,7 @@ class SimulatedDevice:
             elif message.topic == topics.of(topics.BLOCK, self.id):
                 block = blocks.decode(bytes(message.payload))
                 with self._arrived:
+                    self.blocks_received += 1
                     self._parts[block.index] = block.data
                     self._arrived.notify_all()
         except Exception as error:  # noqa: BLE001 - paho would only print it; tests look at the list

@@ -151,9 +151,8 @@ def test_an_upload_is_whole_or_not_there(inside: Inside) -> None:
         inside.blobs.store(name, b"other bytes")
     with pytest.raises(InputError, match="more than 4 bytes"), inside.blobs.receive(name, 4) as writer:
         writer.write(content)
-    with pytest.raises(RuntimeError), inside.blobs.receive(name, 100) as writer:
-        writer.write(content[:4])
-        raise RuntimeError
+    with inside.blobs.receive(name, 100) as writer:
+        writer.write(content)  # and the connection breaks before the end
     folder = inside.folder / "data" / "blobs" / "sha256"
     assert list(folder.iterdir()) == []
     inside.blobs.store(name, content)

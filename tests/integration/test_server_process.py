@@ -1,0 +1,215 @@
+"""``edgefleet server run`` as a process: start, stop, kill, restart, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.brokers import free_port
+from support.server_device import SimulatedDevice, enroll
+from support.server_runs import Operator, until
+from support.server_state import tiny_bundle
+
+pytestmark = pytest.mark.integration
+
+
+class ServerProcess:
+    """A server as a shell starts it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.log = (folder / "server.log").open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edgefleet", "server", "run", "--data", str(folder / "data"), "--json", *options],
+            stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment(folder),
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (folder / "server.log").read_text()
+        self.ready: dict[str, Any] = json.loads(line)
+
+    def end(self, number: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+        return status
+
+    @property
+    def broker_is_up(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((self.ready["broker"]["host"], self.ready["broker"]["port"])) == 0
+
+
+def environment(folder: Path) -> dict[str, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("EDGEFLEET_")}
+    return {**clean, "EDGEFLEET_HOME": str(folder / "home")}
+
+
+def refused(folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, error and stderr of a server that does not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edgefleet", "server", "run", "--data", str(folder / "data"), "--json", *options],
+        capture_output=True, text=True, timeout=60, check=False, env=environment(folder),
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout)["error"], done.stderr
+
+
+@pytest.fixture
+def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
+    return Operator(tmp_path / "home", tmp_path / "data", capsys)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path, "--port", "0")
+    yield running
+    if running.process.poll() is None:
+        running.end(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_and_its_broker_too(server: ServerProcess, number: signal.Signals) -> None:
+    assert set(server.ready) == {"console", "devices", "broker", "data"}
+    assert server.end(number) == 0
+    assert not server.broker_is_up
+    assert "Traceback" not in (server.folder / "server.log").read_text()
+
+
+def test_killed_outright_it_takes_its_broker_with_it(server: ServerProcess) -> None:
+    server.end(signal.SIGKILL)
+    until(lambda: not server.broker_is_up)
+
+
+def test_secrets_are_for_their_owner_alone(server: ServerProcess) -> None:
+    data = server.folder / "data"
+    assert data.stat().st_mode & 0o777 == 0o700
+    for path in (data / "admin.token", data / "keys" / "assignment.pem", *data.glob("ca/*.key")):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_a_folder_serves_one_server_at_a_time(server: ServerProcess) -> None:
+    status, error, stderr = refused(server.folder, "--port", "0")
+    assert (status, error["code"]) == (2, "data_folder.in_use")
+    assert "Traceback" not in stderr
+    assert server.process.poll() is None
+
+
+def test_after_a_kill_devices_find_everything_as_it_was(
+    tmp_path: Path, server: ServerProcess, operator: Operator
+) -> None:
+    token = operator.ask("device", "token")
+    device = SimulatedDevice(tmp_path / "device", enroll(token["server"], token["token"]))
+    try:
+        operator.ask("release", "push", str(tiny_bundle(tmp_path)))
+        server.end(signal.SIGKILL)
+        again = ServerProcess(tmp_path, "--port", "0")
+        try:
+            assert again.ready == server.ready, "ports are kept, for devices remember them"
+            operator.ask(
+                "rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--stage", "100%", "--probation", "0s"
+            )
+            until(lambda: operator.ask("rollout", "show", "r1")["state"] == "finished")
+        finally:
+            assert again.end(signal.SIGTERM) == 0
+    finally:
+        device.close()
+
+
+def test_an_assignment_made_while_the_broker_was_away_arrives_when_it_is_back(
+    tmp_path: Path, server: ServerProcess, operator: Operator
+) -> None:
+    token = operator.ask("device", "token")
+    device = SimulatedDevice(tmp_path / "device", enroll(token["server"], token["token"]))
+    try:
+        operator.ask("release", "push", str(tiny_bundle(tmp_path)))
+        os.kill(broker_of(server), signal.SIGKILL)
+        operator.ask(
+            "rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--stage", "100%", "--probation", "0s"
+        )
+        until(lambda: operator.ask("rollout", "show", "r1")["state"] == "finished")
+    finally:
+        device.close()
+
+
+def broker_of(server: ServerProcess) -> int:
+    """The process id of the server's broker child."""
+    children = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    [child] = {int(pid) for path in children for pid in path.read_text().split()}
+    return child
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--host", "0.0.0.0"),
+        ("--host", "no.such.host.invalid"),
+        ("--database", "postgresql://nobody@nowhere/x"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_without_a_traceback(tmp_path: Path, options: tuple[str, ...]) -> None:
+    status, error, stderr = refused(tmp_path, "--port", "0", *options)
+    assert (status, error["code"]) == (2, "usage")
+    assert "Traceback" not in stderr
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, error, _ = refused(tmp_path, "--port", port)
+        assert (status, error["code"]) == (2, "usage")
+        assert port in error["seen"]
+        assert "--port" in error["remedy"]
+        status, error, _ = refused(tmp_path, "--port", "0", "--broker-port", port)
+        assert (status, error["code"]) == (2, "usage")
+        assert "--broker-port" in error["remedy"]
+
+
+def test_a_broker_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgefleet_contract.errors import BrokerUnreachable
+    from edgefleet_server import server as module
+    from edgefleet_server.config import ServerConfig
+
+    monkeypatch.setattr(module, "_BROKER_TIMEOUT", 1.0)
+    started = time.monotonic()
+    config = ServerConfig(tmp_path / "data", port=0, broker=f"mqtts://127.0.0.1:{free_port()}")
+    with pytest.raises(BrokerUnreachable, match="No MQTT broker") as caught:
+        module.FleetServer(config).start()
+    assert caught.value.exit_status == 5
+    assert time.monotonic() - started < 20
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "thesis.tex").write_text("")
+    status, error, _ = refused(tmp_path, "--port", "0")
+    assert (status, error["code"]) == (2, "data_folder.malformed")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["thesis.tex"]
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, server: ServerProcess) -> None:
+    server.end(signal.SIGTERM)
+    with sqlite3.connect(tmp_path / "data" / "edgefleet.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    status, error, _ = refused(tmp_path, "--port", "0")
+    assert (status, error["code"]) == (2, "data_folder.malformed")
+    assert "newer" in error["remedy"]
+
+
+def test_upgrade_brings_a_database_up_to_date(operator: Operator) -> None:
+    assert operator.ask("server", "upgrade") == {"schema": "0001"}
+    assert operator.ask("server", "upgrade") == {"schema": "0001"}
