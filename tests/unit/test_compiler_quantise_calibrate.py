@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +93,33 @@ def test_the_model_is_not_changed():
     before = [value.name for value in model.graph.outputs]
     calibrate(model, samples(1), lambda _: None)
     assert [value.name for value in model.graph.outputs] == before
+
+
+DEEP = """
+import resource
+import numpy as np
+from support.onnx_graphs import OnnxGraph
+from edgefleet_compiler.quantise.calibrate import calibrate
+
+graph = OnnxGraph()
+value = graph.input("x", 1, 8, 128, 128)
+for _ in range(100):
+    value = graph.node("Relu", graph.conv(value, (8, 8), (1, 1)))
+model = graph.model(value)
+calibrate(model, [{"x": np.ones((1, 8, 128, 128), np.float32)}], lambda _: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_activations_are_not_kept_until_the_end():
+    """100 layers of half a megabyte and as much before each activation: kept, they would take 100 MB."""
+    shallow, deep = (peak_of(DEEP.replace("range(100)", f"range({layers})")) for layers in (2, 100))
+    assert deep - shallow < 30 * 1024
+
+
+def peak_of(program):
+    """Peak memory of a Python process, KiB."""
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return int(ended.stdout)

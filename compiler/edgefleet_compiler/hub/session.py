@@ -40,6 +40,9 @@ class Session:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # its errors come as exceptions; the log would repeat them on stderr
         options.enable_cpu_mem_arena = False  # the arena keeps the largest peak for good
+        # Nodes run in the order of the graph. By default those that end in outputs may all run last, and everything
+        # that they read is kept until then.
+        options.execution_order = module.ExecutionOrder.PRIORITY_BASED
         levels = module.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
         # Pad_Fusion makes zeros in front of a MaxPool padding of the MaxPool, which is not zero: a wrong result.

@@ -14,7 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.hub.graph import name_of
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import activations, name_of
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.quantise.placement import place
 from edgefleet_contract.errors import DataMalformed
@@ -49,21 +50,19 @@ def calibrate(model: ir.Model, samples: Iterable[Sample], on_sample: Callable[[i
         DataMalformed: There are no samples, or a value is NaN or infinite in one.
     """
     observed = place(model.graph).observed()
-    inputs = {name_of(value) for value in observed if value.is_graph_input()}
-    computed = [value for value in observed if not value.is_graph_input()]
-    producers = {name_of(value): producer for value in computed if (producer := value.producer()) is not None}
-    session = Session(_observable(model, computed))
-    low = dict.fromkeys((name_of(value) for value in observed), 0.0)
+    producers = {name_of(value): value.producer() for value in observed}
+    watched, watches = _watched(model, list(producers))
+    session = Session(watched, optimise=False)  # fused nodes would move behind the others, and values live longer
+    low = dict.fromkeys(producers, 0.0)
     high = dict(low)
     done = 0
     for sample in samples:
-        results = session.run(sample, list(producers)) if producers else {}
-        for name, array in (*((name, sample[name]) for name in inputs), *results.items()):
-            smallest, largest = float(array.min()), float(array.max())
-            if not np.isfinite(largest - smallest):
-                raise _not_finite(name, producers.get(name), done)
-            low[name] = min(low[name], smallest)
-            high[name] = max(high[name], largest)
+        results = session.run(sample, [output for watch in watches.values() for output in watch])
+        for name, (smallest, largest, total) in watches.items():
+            bounds = float(results[smallest]), float(results[largest])
+            if np.isnan(results[total]) or not np.isfinite(bounds).all():
+                raise _not_finite(name, producers[name], done)
+            low[name], high[name] = min(low[name], bounds[0]), max(high[name], bounds[1])
         done += 1
         on_sample(done)
     if not done:
@@ -71,15 +70,33 @@ def calibrate(model: ir.Model, samples: Iterable[Sample], on_sample: Callable[[i
     return {name: Range(low[name], high[name]) for name in low}
 
 
-def _observable(model: ir.Model, values: list[ir.Value]) -> ir.Model:
-    """The model with these values as outputs, too."""
+def _watched(model: ir.Model, names: list[str]) -> tuple[ir.Model, dict[str, list[str]]]:
+    """A copy of the model that reduces values where they are made, so that none outlives its last use.
+
+    Returns:
+        The copy, and for each value the outputs that hold its minimum, its maximum and its sum. The sum tells NaN,
+        which onnxruntime's minimum and maximum may pass over.
+    """
     copy = model.clone()
-    by_name = {value.name: value for node in copy.graph for value in node.outputs}
-    for value in values:
-        output = by_name[value.name]
-        if not output.is_graph_output():
-            copy.graph.outputs.append(output)
-    return copy
+    graph = copy.graph
+    editor = Editor(graph)
+    by_name = {value.name: value for value in activations(graph)}
+    watches: dict[str, list[str]] = {}
+    for name in names:
+        reduced = [
+            editor.node(
+                operator,
+                [by_name[name]],
+                name=f"{name}/{operator}",
+                shape=(),
+                attributes={"keepdims": 0},
+                after=by_name[name].producer(),
+            )
+            for operator in ("ReduceMin", "ReduceMax", "ReduceSum")
+        ]
+        graph.outputs.extend(reduced)
+        watches[name] = [name_of(value) for value in reduced]
+    return copy, watches
 
 
 def _not_finite(name: str, producer: ir.Node | None, row: int) -> DataMalformed:

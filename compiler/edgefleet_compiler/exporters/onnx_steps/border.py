@@ -22,7 +22,7 @@ def cut_pairs(graph: ir.Graph) -> None:
         if not is_float(value):
             continue
         consumers = set(value.consumers())
-        if value.is_graph_output() or not all(node.op_type == "QuantizeLinear" for node in consumers):
+        if value.is_graph_output() or {node.op_type for node in consumers} != {"QuantizeLinear"}:
             raise _left_in_float("input", value)
         for node in consumers:
             retype(value, dtype_of(node.outputs[0]))
