@@ -14,8 +14,6 @@ from edgefleet_agent.inference import InferenceChild
 from edgefleet_contract.messages import Evidence, VectorsResult
 from edgefleet_contract.trust import Assignment
 
-_PART = 32  # cases in one go: between them, requests of callers get their turn
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -51,11 +49,11 @@ def run_vectors(child: InferenceChild, digest: str, vectors: Path) -> Outcome:
     winners: list[int] | None = []
     correct: list[bool] | None = []
     while start < total:
-        part = child.run_vectors(vectors, start, _PART)
+        part = child.run_vectors(vectors, start)
         hasher.update(part.outputs)
         winners = None if winners is None or part.winners is None else winners + part.winners
         correct = None if correct is None or part.correct is None else correct + part.correct
-        start, total = start + _PART, part.total
+        start, total = start + part.n, part.total
     return Outcome(digest, total, hasher.hexdigest(), winners, correct)
 
 

@@ -35,17 +35,17 @@ class Infer(msgspec.Struct, frozen=True, tag=True):
 
 
 class RunGolden(msgspec.Struct, frozen=True, tag=True):
-    """Run one set of golden vectors; ``path`` as in the manifest."""
-
-    path: str
-
-
-class RunVectors(msgspec.Struct, frozen=True, tag=True):
-    """Run the cases ``start`` to ``start + count`` of a file of rollout vectors."""
+    """Run golden vectors from case ``start`` on, for a short while; ``path`` as in the manifest."""
 
     path: str
     start: int
-    count: int
+
+
+class RunVectors(msgspec.Struct, frozen=True, tag=True):
+    """Run rollout vectors from case ``start`` on, for a short while; ``path`` is the file."""
+
+    path: str
+    start: int
 
 
 class TakeSketch(msgspec.Struct, frozen=True, tag=True):
@@ -64,11 +64,19 @@ class Inferred(msgspec.Struct, frozen=True, tag=True):
 
 
 class GoldenRun(msgspec.Struct, frozen=True, tag=True):
-    """How far this device's outputs are from the expected ones: over all cases, in the outputs' real units."""
+    """A part of the golden vectors.
 
+    Attributes:
+        total: Cases of the whole set.
+        n: Cases of this part, at least 1.
+        max_abs: How far the outputs are from the expected ones, in their real units.
+        agreements: Cases of this part whose largest value is at the expected place.
+    """
+
+    total: int
     n: int
     max_abs: float
-    argmax_agreement: float
+    agreements: int
 
 
 class VectorsRun(msgspec.Struct, frozen=True, tag=True):
@@ -76,12 +84,14 @@ class VectorsRun(msgspec.Struct, frozen=True, tag=True):
 
     Attributes:
         total: Cases of the whole file.
+        n: Cases of this part, at least 1.
         outputs: Bytes of the part's outputs: float32, case after case, within a case in the manifest's order.
         winners: For each case, the place of the first output's largest value; None if it has only one value.
         correct: For each case, whether that is its label; None without labels.
     """
 
     total: int
+    n: int
     outputs: bytes
     winners: list[int] | None
     correct: list[bool] | None

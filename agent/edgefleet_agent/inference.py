@@ -31,7 +31,7 @@ class Limits:
     Attributes:
         memory_bytes: Address space of runtime and model.
         load_timeout_s: For starting, and loading the artifact.
-        answer_timeout_s: For each answer.
+        answer_timeout_s: For each answer: one request of a caller, or one case of vectors.
         threads: Of the runtime.
     """
 
@@ -92,14 +92,13 @@ class InferenceChild:
         """
         return self._ask(frames.Infer(body), frames.Inferred, self._limits.answer_timeout_s)
 
-    def run_golden(self, path: str) -> frames.GoldenRun:
-        """Run the golden vectors at ``path`` of the slot; errors as :meth:`infer`."""
-        return self._ask(frames.RunGolden(path), frames.GoldenRun, self._limits.answer_timeout_s)
+    def run_golden(self, path: str, start: int) -> frames.GoldenRun:
+        """Run a part of the golden vectors at ``path`` of the slot; errors as :meth:`infer`."""
+        return self._ask(frames.RunGolden(path, start), frames.GoldenRun, self._limits.answer_timeout_s)
 
-    def run_vectors(self, path: Path, start: int, count: int) -> frames.VectorsRun:
+    def run_vectors(self, path: Path, start: int) -> frames.VectorsRun:
         """Run a part of the rollout vectors in the file ``path``; errors as :meth:`infer`."""
-        request = frames.RunVectors(str(path), start, count)
-        return self._ask(request, frames.VectorsRun, self._limits.answer_timeout_s)
+        return self._ask(frames.RunVectors(str(path), start), frames.VectorsRun, self._limits.answer_timeout_s)
 
     def take_sketch(self) -> frames.SketchTaken:
         """The sketch of the inputs since the last time; errors as :meth:`infer`."""

@@ -11,8 +11,9 @@ import pytest
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-# The runtime of the extra is LiteRT: what needs onnxruntime stays out.
-TESTS = sorted(set((ROOT / "tests" / "unit").glob("test_agent_*.py")) - set(ROOT.rglob("test_agent_onnxruntime.py")))
+# A device with these extras has neither onnxruntime nor pillow: what needs them stays out.
+ELSEWHERE = {"test_agent_onnxruntime.py", "test_agent_pictures.py"}
+TESTS = sorted(path for path in (ROOT / "tests" / "unit").glob("test_agent_*.py") if path.name not in ELSEWHERE)
 TEST_TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3")
 ABSENT = ("onnx", "onnxruntime", "tensorflow", "fastapi", "sqlalchemy", "typer", "rich", "pydantic")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 
 from edgefleet_agent import evidence, health
+from edgefleet_agent.child import model
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.inference import InferenceChild, Limits
 from edgefleet_agent.slots import Slots
 from edgefleet_contract import features, sketches
 from edgefleet_contract.errors import DataMalformed, HealthCheckFailed, InferenceFailed
+from edgefleet_contract.manifest import Affine, TensorSpec
 from support.bundles import digits_model, make_bundle, npz, run_model, sha256_of, validation_cases
 
 
@@ -126,17 +129,19 @@ def test_golden_vectors_that_do_not_come_out_fail_the_health_check(tmp_path: Pat
         health.check(child, slots.manifest("a"))
 
 
-def test_vectors_run_in_parts_give_what_they_give_at_once(child: InferenceChild, tmp_path: Path) -> None:
+def test_vectors_give_the_outputs_of_the_runtime_and_a_score(child: InferenceChild, tmp_path: Path) -> None:
     x, y = validation_cases()
     path = tmp_path / "vectors.npz"
     path.write_bytes(npz(x=x[:100], y=y[:100]))
-    whole = child.run_vectors(path, 0, 100)
+    rest = child.run_vectors(path, 90)
+    expected = run_model(digits_model("litert"), x[:100], "litert").astype("<f4")
+    assert (rest.total, rest.n, rest.outputs) == (100, 10, expected[90:].tobytes())
     outcome = evidence.run_vectors(child, "d" * 64, path)
-    assert outcome.n == whole.total == 100
-    assert outcome.correct == whole.correct
-    assert outcome.winners == whole.winners
-    expected = run_model(digits_model("litert"), x[:100], "litert")
-    assert whole.outputs == expected.astype("<f4").tobytes()
+    assert outcome.n == 100
+    assert outcome.outputs_sha256 == hashlib.sha256(expected.tobytes()).hexdigest()
+    assert outcome.winners == expected.argmax(axis=1).tolist()
+    assert outcome.correct == (expected.argmax(axis=1) == y[:100]).tolist()
+    assert rest.correct == outcome.correct[90:]
 
 
 def test_vectors_without_labels_have_no_score(child: InferenceChild, tmp_path: Path) -> None:
@@ -180,3 +185,18 @@ def test_a_slot_without_a_bundle_does_not_load(tmp_path: Path) -> None:
     (tmp_path / "slot").mkdir()
     with pytest.raises(InferenceFailed):
         InferenceChild(tmp_path / "slot", Limits())
+
+
+def test_quantised_inputs_and_outputs_are_real_values_to_callers() -> None:
+    spec = TensorSpec("image", "int8", [1, 2, 2], "", Affine(0.5, -3))
+    stored = model._store(spec, np.array([[0.0, 0.74], [1.25, 1000.0]], np.float32))
+    assert stored.dtype == np.int8
+    assert stored.shape == (1, 2, 2)
+    assert stored.ravel().tolist() == [-3, -2, -1, 127], "rounded to nearest, ties to even, and saturated"
+    assert model._load(spec, stored).tolist() == [[0.0, 0.5], [1.0, 65.0]]
+
+
+def test_a_tie_for_the_largest_output_agrees_with_either_place() -> None:
+    assert model.same_winner(np.array([1, 5, 5]), np.array([0, 0, 9]))
+    assert model.same_winner(np.array([1, 5, 4]), np.array([0, 3, 3]))
+    assert not model.same_winner(np.array([1, 5, 4]), np.array([9, 3, 3]))

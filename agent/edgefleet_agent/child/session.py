@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from edgefleet_agent import frames
 from edgefleet_agent.child import open_inference
 from edgefleet_agent.child.histograms import Histograms
-from edgefleet_agent.child.model import Model, read_arrays, same_winner
+from edgefleet_agent.child.model import Array, Model, read_arrays, same_winner
 from edgefleet_contract.errors import DataMalformed
 
 _LABELS = "y"
+_WHILE_S = 0.5  # of a part of the vectors: between two parts, requests of callers get their turn
 
 
 class Session:
@@ -35,7 +37,7 @@ class Session:
         self._histograms = (
             Histograms((self._slot / manifest.reference).read_bytes(), manifest) if manifest.reference else None
         )
-        self._vectors: tuple[str, dict[str, NDArray[np.generic]]] = ("", {})
+        self._file: tuple[str, dict[str, Array]] = ("", {})
 
     def answer(self, request: frames.Request) -> frames.Response:
         """The answer to one request.
@@ -48,7 +50,7 @@ class Session:
             case frames.Infer():
                 return self._infer(request.body)
             case frames.RunGolden():
-                return self._run_golden(request.path)
+                return self._run_golden(request)
             case frames.RunVectors():
                 return self._run_vectors(request)
             case frames.TakeSketch():
@@ -69,48 +71,56 @@ class Session:
         outputs = [np.stack(output) for output in zip(*rows, strict=True)]
         return frames.Inferred(open_inference.respond(request, self._model.manifest, outputs), milliseconds)
 
-    def _run_golden(self, path: str) -> frames.GoldenRun:
-        arrays = read_arrays(self._slot / path)
+    def _run_golden(self, part: frames.RunGolden) -> frames.GoldenRun:
+        arrays = self._arrays(str(self._slot / part.path))
         columns = self._model.batch(_below("in/", arrays))
+        rows = self._run_for_a_while(columns, part.start)
         expected = [_below("out/", arrays)[spec.name] for spec in self._model.manifest.outputs]
-        worst, agreements, n = 0.0, 0, len(columns[0])
-        for index, case in enumerate(zip(*columns, strict=True)):
-            outputs = self._model.run(case)
+        worst, agreements = 0.0, 0
+        for index, outputs in enumerate(rows, start=part.start):
             for seen, column in zip(outputs, expected, strict=True):
                 distance = np.abs(seen.astype(np.float64) - column[index].reshape(seen.shape)).max(initial=0.0)
-                worst = float("inf") if np.isnan(distance) else max(worst, float(distance))
+                worst = math.inf if np.isnan(distance) else max(worst, float(distance))
             agreements += same_winner(expected[0][index], outputs[0])
-        return frames.GoldenRun(n, worst, agreements / n)
+        return frames.GoldenRun(len(columns[0]), len(rows), worst, agreements)
 
     def _run_vectors(self, part: frames.RunVectors) -> frames.VectorsRun:
-        arrays = self._vectors_of(part.path)
+        arrays = self._arrays(part.path)
         columns = self._model.batch(arrays)
-        total, stop = len(columns[0]), part.start + part.count
-        rows = [self._model.run(case) for case in zip(*(column[part.start : stop] for column in columns), strict=True)]
-        if stop >= total:
-            self._vectors = ("", {})  # the last part: their memory is not needed any more
+        rows = self._run_for_a_while(columns, part.start)
+        total, n = len(columns[0]), len(rows)
         outputs = b"".join(output.astype("<f4").tobytes() for row in rows for output in row)
-        if rows and rows[0][0].size < 2:
-            return frames.VectorsRun(total, outputs, None, None)
+        if rows[0][0].size < 2:
+            return frames.VectorsRun(total, n, outputs, None, None)
         winners = [int(row[0].argmax()) for row in rows]
         labels = _labels(arrays, total)
-        correct = (
-            None if labels is None else [bool(w == y) for w, y in zip(winners, labels[part.start : stop], strict=True)]
-        )
-        return frames.VectorsRun(total, outputs, winners, correct)
+        if labels is None:
+            return frames.VectorsRun(total, n, outputs, winners, None)
+        correct = [bool(winner == label) for winner, label in zip(winners, labels[part.start :], strict=False)]
+        return frames.VectorsRun(total, n, outputs, winners, correct)
 
-    def _vectors_of(self, path: str) -> Mapping[str, NDArray[np.generic]]:
-        """The arrays of the file, kept from one part to the next."""
-        if self._vectors[0] != path:
-            self._vectors = (path, read_arrays(Path(path)))
-        return self._vectors[1]
+    def _run_for_a_while(self, columns: Sequence[Array], start: int) -> list[list[NDArray[np.float32]]]:
+        """The outputs of the cases from ``start`` on, of as many as there is time for, and of one at least."""
+        until, rows = time.monotonic() + _WHILE_S, []
+        for case in zip(*(column[start:] for column in columns), strict=True):
+            rows.append(self._model.run(case))
+            if time.monotonic() >= until:
+                return rows
+        self._file = ("", {})  # all are done: their memory is not needed any more
+        return rows
+
+    def _arrays(self, path: str) -> Mapping[str, Array]:
+        """The arrays of a file, kept from one part to the next."""
+        if self._file[0] != path:
+            self._file = (path, read_arrays(Path(path)))
+        return self._file[1]
 
 
-def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+def _below(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _labels(arrays: Mapping[str, NDArray[np.generic]], total: int) -> NDArray[np.generic] | None:
+def _labels(arrays: Mapping[str, Array], total: int) -> Array | None:
     """One integer a case; None where there are none (other targets are no labels)."""
     labels = arrays.get(_LABELS)
     if labels is None or labels.dtype.kind not in "biu":
