@@ -14,18 +14,12 @@ import httpx
 from edgefleet_contract.errors import EdgefleetError, NotFound, ServerUnreachable, Unauthorized, revive
 from edgefleet_server.addresses import console_of
 from edgefleet_server.data_folder import admin_token_path
-from edgefleet_server.publisher import home
+from edgefleet_server.home import default_data
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20  # bytes
-
-
-def default_data() -> Path:
-    """The data folder of a server on this machine."""
-    configured = os.environ.get("EDGEFLEET_DATA")
-    return Path(configured) if configured else home() / "server"
 
 
 class Client:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, Table, create_engine, event
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -66,13 +64,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
-
-
-def insert_ignoring(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert ``rows``; those whose key is there already are left as they are."""
-    if not rows:
-        return
-    session.execute(sqlite.insert(table).on_conflict_do_nothing(), list(rows))
 
 
 def _engine(url: str) -> Engine:

@@ -73,8 +73,7 @@ class DesiredPublisher:
                 for assignment, release in page
             ]  # fmt: skip
             for assignment, info in sent:
-                info.wait_for_publish(_PUBACK_TIMEOUT)
-                if not info.is_published():
+                if not self._connection.is_delivered(info, _PUBACK_TIMEOUT):
                     _log.warning("device=%s the broker has not taken its desired twin yet", assignment.device_id)
                     return
             self._mark_published([assignment for assignment, _ in sent if assignment.published_at is None])
@@ -149,8 +148,8 @@ class BlockServer:
             payload = blocks.encode(Block(need.sha256, index, total, data))
             last = self._connection.publish(topic, payload, topics.BLOCK.qos)
             self._metrics.count_block(length)
-        if last is not None and self._connection.is_connected:
-            last.wait_for_publish(_WRITE_TIMEOUT)
+        if last is not None:
+            self._connection.is_delivered(last, _WRITE_TIMEOUT)
 
     def _size_if_allowed(self, need: Need) -> int | None:
         """The file's size, if the device's assignment in force names it."""

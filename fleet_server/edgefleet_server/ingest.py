@@ -25,6 +25,7 @@ from edgefleet_server.devices import service as devices
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.rollouts import progress
+from edgefleet_server.telemetry import drift
 from edgefleet_server.telemetry import service as telemetry
 from edgefleet_server.telemetry.references import References
 
@@ -182,8 +183,12 @@ class Ingest:
         _check_sender(reported.device, device_id)
         now = self._clock()
         _check_report(reported, now)
+        before = device.twin.running
         if devices.take_report(session, now, device, reported):
-            progress.record(Change(session, now, device_id), device, reported)
+            change = Change(session, now, device_id)
+            progress.record(change, device, reported)
+            if before is not None and before != reported.running:
+                drift.stop_watching(change, device_id, before)
             outcome.reported = True
         outcome.acknowledge(device_id, "reported", reported.boot, reported.n)
 

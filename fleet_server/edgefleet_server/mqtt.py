@@ -109,6 +109,14 @@ class Connection:
         """Hand a message to the network thread."""
         return self._client.publish(topic, payload, qos, retain)
 
+    def is_delivered(self, info: paho.MQTTMessageInfo, timeout: float) -> bool:
+        """Wait until the broker has taken a message of QoS 1, or until one of QoS 0 has left this process."""
+        try:
+            info.wait_for_publish(timeout)
+            return info.is_published()
+        except (RuntimeError, ValueError):  # paho's way to say that there is no connection
+            return False
+
     def acknowledge(self, message: Incoming) -> None:
         """Tell the broker that it may forget ``message``."""
         self._client.ack(message.mid, message.qos)
@@ -142,4 +150,6 @@ class Connection:
             _log.warning("lost the broker: %s; reconnecting", reason)
 
     def _received(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        if message.qos == 0:
+            return  # no row of the topic table: it could be sent without limit, for nobody acknowledges it
         self.incoming.put(Incoming(message.topic, bytes(message.payload), message.mid, message.qos))

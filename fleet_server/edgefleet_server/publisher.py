@@ -6,7 +6,6 @@ owner alone, and ``root.json``, the trust root that devices pin. Made at the fir
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,6 @@ from edgefleet_contract.trust import Release, ReleasedBundle, Root
 from edgefleet_server.data_folder import write_durable
 
 ROLES = ("root", "targets")
-
-
-def home() -> Path:
-    """The operator's own folder."""
-    configured = os.environ.get("EDGEFLEET_HOME")
-    return Path(configured) if configured else Path.home() / ".edgefleet"
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Publisher:
     """The keys of one folder.
 
     Args:
-        folder: As of :func:`home`.
+        folder: The operator's own (see ``home``).
     """
 
     def __init__(self, folder: Path) -> None:

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from edgefleet_contract import identifiers
 from edgefleet_contract.errors import Conflict, InputError, NotFound, UsageMalformed
+from edgefleet_contract.messages import ErrorReport
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.clock import DAY
 from edgefleet_server.devices.models import Device
+from edgefleet_server.rollouts import facts
 from edgefleet_server.rollouts.assignments import ASSIGNMENT_LIFE
 from edgefleet_server.rollouts.models import Assignment, Rollout
+from edgefleet_server.rollouts.policy import StageCounts
 from support.server_state import NOON, Inside, SiteOfThree, tiny_bundle
 
 CANARY = {"stages": (30.0, 100.0)}
@@ -412,3 +416,37 @@ def test_every_sequence_a_device_was_given_is_kept(site: SiteOfThree) -> None:
         history = session.scalars(kept).all()
         assert [assignment.purpose for assignment in history] == ["deploy", "deploy", "rollback"]
         assert history[-1].sequence == session.get_one(Device, canary.id).sequence
+
+
+def test_a_rollout_that_we_fail_at_does_not_hold_others_up(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    poor, fine = inside.device(group="poor"), inside.device(group="fine")
+    release = inside.push()
+    first, second_label = inside.roll_out(release, to="poor"), inside.roll_out(release, to="fine")
+    whole = facts.counts_of
+
+    def breaks_at_the_first(session: Session, rollout: Rollout) -> list[StageCounts]:
+        if rollout.label == first:
+            raise ZeroDivisionError
+        return whole(session, rollout)
+
+    monkeypatch.setattr(facts, "counts_of", breaks_at_the_first)
+    for device in (poor, fine):
+        device.confirms()
+    inside.pass_time(60_000)
+    assert inside.rollout(second_label).state == "finished"
+    assert inside.rollout(first).state == "running"
+    assert f"rollout={first} failed" in caplog.text
+
+
+def test_why_evidence_is_missing_is_shown(site: SiteOfThree) -> None:
+    inside, label = site.inside, second(site.inside)
+    [canary] = site.in_stage(label, 0)
+    canary.confirms(phases=(), error=ErrorReport("data.malformed", "the vectors have another shape"))
+    inside.pass_time(600_000)
+    deployment = inside.deployment(label, canary)
+    assert (deployment.state, deployment.error_text) == ("probation", "the vectors have another shape")
+    canary.says("confirmed", evidence=[canary.evidence("probation", site.digest)])
+    assert inside.deployment(label, canary).state == "succeeded"
+    assert inside.deployment(label, canary).error_text is None

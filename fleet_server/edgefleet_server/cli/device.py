@@ -11,7 +11,8 @@ from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
 from edgefleet_server.client import Client
-from edgefleet_server.publisher import Publisher, home
+from edgefleet_server.home import home
+from edgefleet_server.publisher import Publisher
 
 app = group()
 app.info.help = "Devices: claim tokens, list, tags."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from edgefleet_contract import keys, trust
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Json, group
-from edgefleet_server.publisher import ROLES, Publisher, home
+from edgefleet_server.home import home
+from edgefleet_server.publisher import ROLES, Publisher
 
 app = group()
 app.info.help = "The publisher's signing keys."

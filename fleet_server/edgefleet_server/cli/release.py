@@ -12,7 +12,8 @@ from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Data, Json, Server, group
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
-from edgefleet_server.publisher import Publisher, SignedRelease, home
+from edgefleet_server.home import home
+from edgefleet_server.publisher import Publisher, SignedRelease
 
 app = group()
 app.info.help = "Releases: push, list, show."

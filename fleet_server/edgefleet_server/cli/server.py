@@ -14,9 +14,9 @@ import typer
 
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Json, group
-from edgefleet_server.client import default_data
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
 from edgefleet_server.data_folder import DataFolder, admin_token_path
+from edgefleet_server.home import default_data
 
 app = group()
 app.info.help = "The fleet server."

@@ -17,7 +17,7 @@ from edgefleet_server.db import Database
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.rollouts import facts, policy, progress
 from edgefleet_server.rollouts.assignments import Assigner
-from edgefleet_server.rollouts.models import Deployment, Rollout, Stage
+from edgefleet_server.rollouts.models import Deployment, Rollout, Stage, rollout_label
 from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, UNDOABLE_ROLLOUTS
 
 _log = logging.getLogger(__name__)
@@ -38,8 +38,11 @@ class Engine:
             under_way = facts.rollouts_under_way(session)
         acted = False
         for rollout_id in under_way:
-            while self._step(rollout_id):
-                acted = True
+            try:
+                while self._step(rollout_id):
+                    acted = True
+            except Exception:  # noqa: BLE001 - one rollout that we fail at must not hold the others up
+                _log.exception("rollout=%s failed and will be tried again", rollout_label(rollout_id))
         return acted
 
     def renew_assignments(self) -> bool:

@@ -115,6 +115,9 @@ class _Report:
             deployment.state, deployment.confirmed_at = "probation", self.change.now
             self._record("deployment.confirmed", sequence=assignment.sequence, digest=assignment.digest)
         if deployment.state == "probation":
+            error = self.reported.error  # such as vectors that the model cannot take: why evidence may be missing
+            deployment.error_code = error.code[:_CODE_LIMIT] if error else None
+            deployment.error_text = error.text[:_TEXT_LIMIT] if error else None
             for evidence in self.reported.evidence:
                 if evidence.sequence == assignment.sequence:
                     self._take_evidence(evidence)

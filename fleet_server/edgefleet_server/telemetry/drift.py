@@ -35,8 +35,10 @@ class FeatureHistogram:
 
 
 def evaluate(change: Change, device: str, digest: str, references: References) -> None:
-    """Compare anew, keep the verdict, and open or resolve the alert."""
+    """Compare anew, keep the verdict, and open or resolve the alert. What no longer runs alarms nobody."""
     session, now = change.session, change.now
+    if session.get_one(Device, device).twin.running != digest:
+        return
     compared = _compare(session, now, device, digest, references)
     if compared is None:
         return
@@ -49,7 +51,7 @@ def evaluate(change: Change, device: str, digest: str, references: References) -
     verdict.effective_samples, verdict.enough = comparison.effective_samples, comparison.enough
     verdict.drifted = [_builtins(feature) for feature in comparison.drifted]
     verdict.worst = _builtins(comparison.worst) if comparison.worst else None
-    cause = f"drift:{device}:{digest}"
+    cause = _cause(device, digest)
     if comparison.drifted:
         bundle = session.get_one(ReleasedBundle, digest)
         named = ", ".join(f"{feature.name} (PSI {feature.psi:.2f})" for feature in comparison.drifted[:_NAMED])
@@ -61,6 +63,11 @@ def evaluate(change: Change, device: str, digest: str, references: References) -
         )  # fmt: skip
     elif comparison.enough:
         alerts.resolve(change, cause)
+
+
+def stop_watching(change: Change, device: str, digest: str) -> None:
+    """The device no longer runs this bundle: what its inputs were to it matters no more."""
+    alerts.resolve(change, _cause(device, digest))
 
 
 def verdicts(session: Session, device: str | None = None) -> list[DriftVerdict]:
@@ -95,6 +102,10 @@ def histograms(
         for feature, counts in zip(known[1].features, observed.counts, strict=True)
     ]
     return sorted(features, key=lambda feature: -feature.psi)
+
+
+def _cause(device: str, digest: str) -> str:
+    return f"drift:{device}:{digest}"
 
 
 def _compare(
