@@ -120,7 +120,10 @@ def test_a_killed_agent_goes_on_where_it_was(fleet: Fleet) -> None:
         link.until(lambda seen: seen.state == "confirmed")
         link.assign(fleet.operator.assign(fleet.device, [second], 2))
         eventually(lambda: len(link.side.asked) > 10, "blocks asked for")
+        children = agent.children()
+        assert children
         agent.kill()
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "its model ends with it")
         agent = AgentProcess(fleet.data)
         report = link.until(lambda seen: seen.sequence == 2 and seen.state == "confirmed")
         assert len(report.confirmed) == 2

@@ -209,6 +209,10 @@ class AgentProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def children(self) -> list[int]:
+        """Process ids of what it started."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def kill(self) -> None:
         self._process.kill()
         self._end()
