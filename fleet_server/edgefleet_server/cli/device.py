@@ -121,7 +121,7 @@ def _all_pages(client: Client, group_name: str) -> list[dict[str, Any]]:
 
 
 def _print_device(device: dict[str, Any], telemetry: dict[str, Any] | None) -> None:
-    rows = output.table("", "")
+    rows = output.properties()
     rows.add_row("device", output.text(device["id"]))
     rows.add_row("hardware", output.text(device["hardware"]))
     rows.add_row("state", output.state(device["state"]))

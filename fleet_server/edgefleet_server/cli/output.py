@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -21,10 +22,12 @@ STYLES = {
     "open": "red", "drifted": "red", "stable": "green",
 }  # fmt: skip
 
+_UNBROKEN = 2000  # columns
+
 
 def out() -> Console:
-    """The console that results go to."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """The console that results go to. What goes to a file or a pipe is not broken into lines to fit a screen."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNBROKEN)
 
 
 def note(text: str) -> None:
@@ -39,10 +42,19 @@ def print_json(document: object) -> None:
 
 
 def table(*columns: str) -> Table:
-    """An empty table in our style; a column that begins with ``>`` is aligned to the right."""
-    made = Table(box=None, header_style="bold dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    """An empty table in our style; a column that begins with ``>`` is aligned to the right, the last one may wrap."""
+    made = _plain_table(show_header=True)
+    for column in columns[:-1]:
+        made.add_column(column.removeprefix(">"), justify=_justify(column), no_wrap=True)
+    made.add_column(columns[-1].removeprefix(">"), justify=_justify(columns[-1]), overflow="fold")
+    return made
+
+
+def properties() -> Table:
+    """An empty table of names and values."""
+    made = _plain_table(show_header=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
     return made
 
 
@@ -92,3 +104,11 @@ def states(counts: dict[str, int], order: Sequence[str] = ()) -> Text:
     for name in sorted(counts, key=lambda name: (order.index(name) if name in order else len(order), name)):
         line.append(f"{counts[name]} {name.replace('_', ' ')}  ", style=STYLES.get(name, ""))
     return line
+
+
+def _plain_table(*, show_header: bool) -> Table:
+    return Table(box=None, show_header=show_header, header_style="bold dim", pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _justify(column: str) -> Literal["left", "right"]:
+    return "right" if column.startswith(">") else "left"

@@ -54,7 +54,7 @@ def render(rollout: dict[str, Any]) -> Group:
     lines = [heading]
     if rollout["reason"]:
         lines.append(output.text(rollout["reason"], "red" if rollout["state"] == "halted" else "yellow"))
-    judged = rollout["vectors"]["origin"] if rollout["vectors"] else "health checks only, no rollout vectors"
+    judged = f"vectors ({rollout['vectors']['origin']})" if rollout["vectors"] else "health checks, without vectors"
     lines.append(
         output.text(
             f"success at least {rollout['success']:.0%}, errors at most {rollout['error']:.0%}, "

@@ -123,7 +123,7 @@ def _tell_ready(addresses: dict[str, object], config: ServerConfig, *, as_json: 
         return
     console = output.out()
     console.print("[bold green]The fleet server is ready.[/]")
-    rows = output.table("", "")
+    rows = output.properties()
     rows.add_row("Console", output.text(addresses["console"]))
     rows.add_row("Admin token", output.text(admin_token_path(config.data)))
     rows.add_row("Devices enroll at", output.text(addresses["devices"]))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edgefleet_contract import sketches
-from edgefleet_contract.sketches import Comparison
+from edgefleet_contract.sketches import Reference, Sketch
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import HOUR
@@ -39,30 +39,34 @@ def evaluate(change: Change, device: str, digest: str, references: References) -
     session, now = change.session, change.now
     if session.get_one(Device, device).twin.running != digest:
         return
-    compared = _compare(session, now, device, digest, references)
-    if compared is None:
+    found = _last_day(session, now, device, digest, references)
+    if found is None:
         return
-    samples, comparison = compared
+    reference, observed = found
+    comparison = sketches.compare(reference, observed)
     verdict = session.get(DriftVerdict, (device, digest))
     if verdict is None:
         verdict = DriftVerdict(device_id=device, digest=digest)
         session.add(verdict)
-    verdict.compared_at, verdict.samples = now, samples
+    verdict.compared_at, verdict.samples = now, observed.n
     verdict.effective_samples, verdict.enough = comparison.effective_samples, comparison.enough
     verdict.drifted = [_builtins(feature) for feature in comparison.drifted]
     verdict.worst = _builtins(comparison.worst) if comparison.worst else None
-    cause = _cause(device, digest)
     if comparison.drifted:
-        bundle = session.get_one(ReleasedBundle, digest)
+        label = session.get_one(ReleasedBundle, digest).release.label
         named = ", ".join(f"{feature.name} (PSI {feature.psi:.2f})" for feature in comparison.drifted[:_NAMED])
         alerts.raise_alert(
-            change, kind="drift", cause=cause, device=device, digest=digest,
-            text=f"{len(comparison.drifted)} input features of {device} have drifted from the reference of "
-            f"{bundle.release.label}: {named}",
+            change,
+            kind="drift",
+            cause=_cause(device, digest),
+            text=f"What {device} sees has drifted from the reference of {label}, in {len(comparison.drifted)} of "
+            f"{len(reference.features)} features: {named}",
+            device=device,
+            digest=digest,
             details={"features": verdict.drifted, "effective_samples": comparison.effective_samples},
-        )  # fmt: skip
+        )
     elif comparison.enough:
-        alerts.resolve(change, cause)
+        alerts.resolve(change, _cause(device, digest))
 
 
 def stop_watching(change: Change, device: str, digest: str) -> None:
@@ -87,10 +91,10 @@ def histograms(
     session: Session, now: int, device: str, digest: str, references: References
 ) -> list[FeatureHistogram]:  # fmt: skip
     """The features of a device's last 24 hours beside their reference, the worst first; empty without a sketch."""
-    known = references.of(session, digest)
-    observed = service.hours(session, device, digest, now // HOUR - WINDOW_HOURS + 1)
-    if known is None or observed is None:
+    found = _last_day(session, now, device, digest, references)
+    if found is None:
         return []
+    reference, observed = found
     features = [
         FeatureHistogram(
             feature.name,
@@ -99,7 +103,7 @@ def histograms(
             _shares(feature.counts),
             _shares(counts),
         )
-        for feature, counts in zip(known[1].features, observed.counts, strict=True)
+        for feature, counts in zip(reference.features, observed.counts, strict=True)
     ]
     return sorted(features, key=lambda feature: -feature.psi)
 
@@ -108,14 +112,13 @@ def _cause(device: str, digest: str) -> str:
     return f"drift:{device}:{digest}"
 
 
-def _compare(
+def _last_day(
     session: Session, now: int, device: str, digest: str, references: References
-) -> tuple[int, Comparison] | None:
+) -> tuple[Reference, Sketch] | None:
+    """The bundle's reference and what the device saw of late; None when there is nothing to compare."""
     known = references.of(session, digest)
     observed = service.hours(session, device, digest, now // HOUR - WINDOW_HOURS + 1)
-    if known is None or observed is None:
-        return None
-    return observed.n, sketches.compare(known[1], observed)
+    return (known[1], observed) if known is not None and observed is not None else None
 
 
 def _shares(counts: list[int]) -> list[float]:

@@ -1,0 +1,124 @@
+"""What operators see: tables for people, hints on an empty fleet, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.server_runs import Site, running_site, until
+from support.server_state import tiny_bundle
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
+    with running_site(tmp_path, capsys) as started:
+        yield started
+
+
+def test_an_empty_fleet_says_what_to_type_next(site: Site) -> None:
+    for words, hint in (
+        (("device", "list"), "edgefleet device token"),
+        (("release", "list"), "edgefleet release push"),
+        (("rollout", "list"), "edgefleet rollout create"),
+        (("drift", "show"), "No device has sent a sketch"),
+        (("alert", "list"), "Nothing needs attention"),
+    ):
+        status, out, err = site.operator.run(*words)
+        assert (status, out) == (0, ""), words
+        assert hint in err
+        assert site.operator.ask(*words) == []
+
+
+def test_the_whole_way_in_tables(site: Site) -> None:
+    device = site.device("x86-64", "site=south")
+    bundle = tiny_bundle(site.folder)
+    pushed = site.operator.run("release", "push", str(bundle))
+    assert pushed[0] == 0
+    assert "digits@1.0.0" in pushed[1]
+    assert "edgefleet rollout create --release digits@1.0.0" in pushed[2]
+    again = site.operator.ask("release", "push", str(bundle))
+    assert again["label"] == "digits@1.0.0"
+    waiting = site.operator.ask("rollout", "create", "--release", "digits@1.0.0", "--to", "site=south", "--stage",
+                                "100%", "--probation", "0s", "--no-start")  # fmt: skip
+    assert waiting["state"] == "ready"
+    assert device.sequences == []
+    assert site.operator.run("rollout", "start", "r1")[0] == 0
+    assert site.operator.run("rollout", "watch", "r1")[0] == 0
+    shown = {
+        "device list": (device.id, "x86-64", "confirmed", "digits@1.0.0", "site=south"),
+        f"device show {device.id}": (device.id, "onnxruntime=1.31.1", "digits@1.0.0"),
+        f"device tag {device.id} group=canary": ("group=canary site=south",),
+        "release list": ("digits@1.0.0", "x86-64"),
+        "release show digits@1.0.0": ("top1 0.9500", "onnx"),
+        "rollout list": ("r1", "digits@1.0.0", "site=south", "finished", "1 succeeded"),
+        "rollout show r1": ("finished", "health checks, without vectors", device.id),
+        "key list": ("root", "targets", str(site.operator.home)),
+        "alert list --all": (),
+    }
+    for command, expected in shown.items():
+        status, out, err = site.operator.run(*command.split())
+        assert status == 0, err
+        assert [text for text in expected if text not in out] == [], (command, out)
+        assert json.dumps(site.operator.ask(*command.split()))
+
+
+def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
+    site.device()
+    site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    vectors = site.folder / "vectors.npz"
+    vectors.write_bytes(b"labelled cases")
+    common = ("rollout", "create", "--release", "digits@1.0.0", "--to", "all")
+    rollout = site.operator.ask(*common, "--vectors", str(vectors))
+    assert rollout["vectors"]["origin"] == "given by the operator"
+    site.operator.ask("rollout", "abort", rollout["id"])
+    for wrong in ("missing.npz", "empty.npz"):
+        (site.folder / "empty.npz").write_bytes(b"")
+        status, error = site.operator.refused(*common, "--vectors", str(site.folder / wrong))
+        assert (status, error["code"]) == (2, "input")
+
+
+def test_usage_errors_have_the_documented_status(site: Site) -> None:
+    for words in (
+        ("rollout", "create"),
+        ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--stage", "ten"),
+        ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--probation", "soon"),
+        ("rollout", "show", "r9"),
+        ("device", "show", "d-nobody"),
+        ("device", "tag", "d-nobody", "novalue"),
+        ("device", "token", "--expires", "never"),
+        ("release", "push", str(site.folder / "missing.efb")),
+        ("release", "show", "nonsense"),
+        ("alert", "ack", "99"),
+        ("alert", "ack", "one"),
+    ):
+        status, error = site.operator.refused(*words)
+        assert status == 2, (words, error)
+        assert error["seen"], words
+
+
+def test_keys_are_made_by_init_and_not_again(site: Site) -> None:
+    first = site.operator.ask("key", "init")
+    assert first["made"]
+    second = site.operator.ask("key", "init")
+    assert (second["made"], second["root"]) == (False, first["root"])
+    status, out, _ = site.operator.run("key", "init")
+    assert status == 0
+    assert "nothing was changed" in out
+
+
+def test_an_alert_can_be_acknowledged_from_the_shell(site: Site) -> None:
+    from support.server_device import reverts
+
+    site.device(outcome=reverts)
+    site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    site.operator.ask("rollout", "create", "--release", "digits@1.0.0", "--to", "all")
+    [alert] = until(lambda: site.operator.ask("alert", "list"))
+    status, out, _ = site.operator.run("alert", "ack", str(alert["id"]))
+    assert status == 0
+    assert "was halted" in out
+    assert site.operator.ask("alert", "list") == []
