@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgefleet_compiler.hub.graph import constant
+from edgefleet_compiler.hub.graph import constant, constant_value
 from edgefleet_compiler.passes.fold_constants import MOST_BYTES, fold_constants
 from support.onnx_graphs import OnnxGraph
 from support.passes import apply, node_of, operators
@@ -61,3 +61,12 @@ def test_quantised_constants_are_not_folded_to_float():
     model = graph.model(graph.node("MatMul", graph.input("x", 1, 2), weights))
     assert not apply(fold_constants, model)
     assert operators(model) == ["DequantizeLinear", "MatMul"]
+
+
+def test_an_output_that_only_depends_on_constants_becomes_a_constant_node():
+    graph = OnnxGraph()
+    sums = graph.node("Add", graph.constant([1.0, 2.0]), graph.node("Neg", graph.constant([0.5, 0.5])))
+    model = graph.model(sums, graph.node("Relu", graph.input("x", 2)))
+    assert dict(apply(fold_constants, model)) == {"folded {} constant nodes": 2}
+    assert operators(model) == ["Constant", "Relu"]
+    np.testing.assert_array_equal(constant_value(node_of(model, "Constant")), [0.5, 1.5])

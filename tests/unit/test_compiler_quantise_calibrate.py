@@ -33,6 +33,12 @@ def ranges_of(model, cases):
     return {name: (found.low, found.high) for name, found in calibrate(model, cases, lambda _: None).items()}
 
 
+def test_a_model_that_computes_nothing_has_no_ranges():
+    graph = OnnxGraph()
+    graph.input("x", 1, 3, 6, 6)
+    assert ranges_of(graph.model(graph.node("Constant", value_floats=[1.0])), samples(1)) == {}
+
+
 def test_ranges_are_the_extremes_over_all_samples_and_zero():
     model, cases = network(), samples(20)
     found = ranges_of(model, cases)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 
-AttributeValue = int | float | str | Sequence[int] | Sequence[float]
+AttributeValue = int | float | str | Sequence[int] | Sequence[float] | ir.TensorProtocol
 
 
 class Editor:
@@ -48,6 +48,11 @@ class Editor:
         value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         self.graph.register_initializer(value)
         return value
+
+    def constant_node(self, array: NDArray[np.generic], node: ir.Node) -> None:
+        """Put a Constant in the place of a node with one output: a graph output cannot be an initializer."""
+        tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape))
+        self.rewrite(node, "Constant", [], {"value": tensor})
 
     def node(
         self,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -23,6 +24,23 @@ def constant(value: ir.Value | None) -> Constant | None:
     if value is None or not value.is_initializer() or value.is_graph_input() or value.const_value is None:
         return None
     return value.const_value.numpy()
+
+
+def constant_value(node: ir.Node) -> Constant | None:
+    """The value of a Constant, in whichever attribute it is; None for strings and sparse tensors."""
+    for name, attribute in node.attributes.items():
+        match name:
+            case "value":
+                return attribute.as_tensor().numpy()
+            case "value_float":
+                return np.array(attribute.as_float(), np.float32)
+            case "value_floats":
+                return np.array(attribute.as_floats(), np.float32)
+            case "value_int":
+                return np.array(attribute.as_int(), np.int64)
+            case "value_ints":
+                return np.array(attribute.as_ints(), np.int64)
+    return None
 
 
 def shape_of(value: ir.Value) -> tuple[int, ...]:

@@ -66,6 +66,8 @@ class Session:
             The outputs by name.
         """
         names = list(outputs) if outputs is not None else self.outputs
+        if not names:  # onnxruntime takes an empty list for all outputs
+            return {}
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
 

@@ -1,8 +1,9 @@
 """Hub passes: they make a graph simpler and keep what it computes.
 
 One pass is one file, with a test of its own. ``simplify`` runs them all and leaves the hub's normal form: constants are
-initializers; convolutions, Gemms, pads, slices and clips have all parameters written out; batch norms are folded;
-reshapes are single; no Transpose stands inside; every value has a type and a static shape.
+initializers, or a Constant where one is an output; convolutions, Gemms, pads, slices and clips have all parameters
+written out; batch norms are folded; reshapes are single; no Transpose stands inside; every value has a type and a
+static shape.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.passes.fold_pad import fold_pad
 from edgefleet_compiler.passes.gemms import normalise_gemms
 from edgefleet_compiler.passes.layout import choose_layouts
+from edgefleet_compiler.passes.lone_softmax import replace_lone_softmax
 from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_compiler.passes.no_ops import remove_no_ops
 from edgefleet_compiler.passes.operands import normalise_operands
@@ -32,6 +34,7 @@ from edgefleet_compiler.passes.windows import write_out_windows
 
 PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     constants_to_initializers,
+    replace_lone_softmax,
     fold_constants,
     remove_no_ops,
     normalise_operands,

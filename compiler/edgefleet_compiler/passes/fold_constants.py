@@ -40,7 +40,7 @@ _NOT_FOLDED = (
 
 
 def fold_constants(model: ir.Model) -> Effects:
-    """Replace nodes that only depend on constants by initializers.
+    """Replace nodes that only depend on constants by initializers; by a Constant where one gives a graph output.
 
     Raises:
         ModelMalformed: onnxruntime cannot compute them: their operands do not fit.
@@ -83,11 +83,18 @@ def _foldable_nodes(graph: ir.Graph) -> list[ir.Node]:
             node.domain == ""
             and node.op_type not in _NOT_FOLDED
             and all(value in known or constant(value) is not None for value in inputs)
-            and all(_is_small(value) and not value.is_graph_output() for value in node.outputs)
+            and all(_is_small(value) for value in node.outputs)
+            and _may_become_constant(node)
         ):
             foldable.append(node)
             known.update(node.outputs)
     return foldable
+
+
+def _may_become_constant(node: ir.Node) -> bool:
+    """Whether initializers, or a Constant under the name of a graph output, can stand for what the node gives."""
+    gives_output = any(value.is_graph_output() for value in node.outputs)
+    return not gives_output or (len(node.outputs) == 1 and node.op_type != "Constant")
 
 
 def _is_small(value: ir.Value) -> bool:
@@ -98,14 +105,24 @@ def _is_small(value: ir.Value) -> bool:
 
 
 def _evaluate(graph: ir.Graph, nodes: list[ir.Node], editor: Editor) -> None:
-    """Run the nodes in onnxruntime and put initializers where their results are used."""
+    """Run the nodes in onnxruntime and put constants where their results are used."""
     inside = set(nodes)
-    wanted = [value for node in nodes for value in node.outputs if any(use.node not in inside for use in value.uses())]
+    wanted = [
+        value
+        for node in nodes
+        for value in node.outputs
+        if value.is_graph_output() or any(use.node not in inside for use in value.uses())
+    ]
     feeds = {value for node in nodes for value in node.inputs if value is not None and value.is_initializer()}
     results = _run(_program(graph, nodes, feeds, wanted)) if wanted else {}
     for value in wanted:
-        value.replace_all_uses_with(editor.constant(results[name_of(value)], name_of(value)))
-    graph.remove(nodes, safe=True)
+        array, producer = results[name_of(value)], value.producer()
+        if value.is_graph_output() and producer is not None:
+            editor.constant_node(array, producer)
+            inside.remove(producer)
+        else:
+            value.replace_all_uses_with(editor.constant(array, name_of(value)))
+    graph.remove(inside, safe=True)
 
 
 def _run(program: bytes) -> dict[str, Constant]:
