@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgefleet_compiler.hub.operators import SUPPORTED
 from edgefleet_contract.errors import OperatorUnsupported
 from support.exports import assert_export_agrees, kinds
 from support.onnx_graphs import OnnxGraph
@@ -179,3 +180,23 @@ def test_all_operators_without_a_lowering_are_told_at_once_with_their_nodes():
         ("node_first", "Erf"),
         ("node_second", "Det"),
     ]
+
+
+def test_outputs_that_are_inputs_constants_or_other_outputs_are_copied():
+    graph = OnnxGraph()
+    source = graph.input("x", 1, 3, 4, 4)
+    relu = graph.node("Relu", source)
+    outputs = [graph.node("Identity", source), relu, graph.node("Identity", relu)]
+    outputs.append(graph.node("Constant", value_floats=[1.0, -2.0]))
+    lowered = assert_export_agrees(graph.model(*outputs))
+    assert sorted(kinds(lowered)) == ["RELU", "RESHAPE", "RESHAPE", "RESHAPE"]
+
+
+def test_the_operators_that_a_refusal_offers_are_those_that_can_be_imported():
+    graph = OnnxGraph()
+    model = graph.model(graph.node("Erf", graph.input("x", 1, 4)))
+    with pytest.raises(OperatorUnsupported) as refusal:
+        assert_export_agrees(model)
+    offered = set(refusal.value.expected.removeprefix("operators among ").split(", "))
+    assert offered <= SUPPORTED
+    assert {"Conv", "Identity", "Relu"} <= offered

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import name_of
+from edgefleet_compiler.hub.operators import SUPPORTED
 from edgefleet_compiler.lower.border import Io, IoLayout, give_outputs, take_inputs
 from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.lower.layout import Demand
@@ -71,7 +72,7 @@ def _unsupported(refusals: list[Refusal]) -> OperatorUnsupported:
     told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
     return OperatorUnsupported(
         f"These operators cannot be exported to TFLite: {told}",
-        expected=f"operators among {', '.join(sorted(RULES))}",
+        expected=f"operators among {', '.join(sorted(SUPPORTED.intersection(RULES)))}",
         remedy="Export to ONNX (--format onnx), or replace these layers in the source model.",
         operators=[asdict(refusal) for refusal in refusals],
     )

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.graph import constant_value
 from edgefleet_compiler.lower.quantisation import parameters
 from edgefleet_compiler.lowered.graph import Quantisation
 
@@ -51,19 +52,27 @@ class Constant:
 
 
 def constant_of(value: ir.Value | None) -> Constant | None:
-    """The constant behind ``value``: an initializer, or one seen through DequantizeLinear or Cast; else None."""
+    """The constant behind ``value``, if any: an initializer or Constant, or either through DequantizeLinear or Cast."""
     if value is None:
         return None
     if value.const_value is not None:
         return Constant(value.name or "", value.const_value.numpy())
     producer = value.producer()
-    if producer is None or producer.op_type not in {"DequantizeLinear", "Cast"}:
+    if producer is None:
         return None
-    source = constant_of(producer.inputs[0])
+    if producer.op_type == "Constant":
+        array = constant_value(producer)
+        return None if array is None else Constant(value.name or "", array)
+    return _widened(producer)
+
+
+def _widened(node: ir.Node) -> Constant | None:
+    """The constant that a DequantizeLinear or a Cast of float16 stands for."""
+    source = constant_of(node.inputs[0]) if node.op_type in {"DequantizeLinear", "Cast"} else None
     if source is None:
         return None
-    if producer.op_type == "DequantizeLinear":
-        return replace(source, quantisation=_on_axis(parameters(producer), source.stored.ndim))
+    if node.op_type == "DequantizeLinear":
+        return replace(source, quantisation=_on_axis(parameters(node), source.stored.ndim))
     return source if source.stored.dtype == np.float16 else None
 
 

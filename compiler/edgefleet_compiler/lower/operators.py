@@ -9,6 +9,7 @@ from edgefleet_compiler.lower.concat import concat_demand, lower_concat
 from edgefleet_compiler.lower.conv import lower_conv
 from edgefleet_compiler.lower.elementwise import broadcast_demand, lower_elementwise
 from edgefleet_compiler.lower.gemm import gemm_demand, lower_gemm
+from edgefleet_compiler.lower.identity import lower_identity
 from edgefleet_compiler.lower.layout import AS_IS, CHANNELS_LAST, EITHER, Demand
 from edgefleet_compiler.lower.matmul import lower_matmul
 from edgefleet_compiler.lower.pad import lower_pad, pad_demand
@@ -49,6 +50,7 @@ RULES: dict[str, Rule] = {
     "Gemm": Rule(lower_gemm, gemm_demand, integer=True, operands=3),
     "GlobalAveragePool": Rule(lower_reduce, reduce_demand, integer=True),
     "GlobalMaxPool": Rule(lower_reduce, reduce_demand, integer=True, shares_parameters=True),
+    "Identity": Rule(lower_identity, _either, integer=True, shares_parameters=True),
     "LeakyRelu": Rule(lower_leaky_relu, _either, integer=True),
     "MatMul": Rule(lower_matmul, _as_is, integer=True, operands=2),
     "MaxPool": Rule(lower_max_pool, _channels_last, integer=True, shares_parameters=True),
