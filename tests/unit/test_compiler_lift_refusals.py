@@ -66,9 +66,9 @@ def test_masks_that_insert_axes_and_shuffled_weights_are_unsupported() -> None:
     assert "SHUFFLED4x16INT8" in str(caught.value)
 
 
-def malformed(builder: TfliteGraph, output: str) -> str:
+def malformed(builder: TfliteGraph, *outputs: str) -> str:
     with pytest.raises(ModelMalformed) as caught:
-        lift(builder.graph(output))
+        lift(builder.graph(*outputs))
     assert caught.value.exit_status == 2
     return str(caught.value)
 
@@ -137,6 +137,9 @@ def test_empty_tensors_and_outputs_that_nothing_computes_are_told() -> None:
     source = builder.input((1, 2))
     builder.add("RELU", [source], (1, 2))
     assert "no operator's result" in malformed(builder, source)
+    builder = TfliteGraph()
+    result = builder.add("RELU", [builder.input((1, 2))], (1, 2))
+    assert "listed twice" in malformed(builder, result, result)
 
 
 @pytest.mark.attack

@@ -12,8 +12,9 @@ from onnx import inliner, version_converter
 
 from edgefleet_compiler.hub.graph import IR_VERSION, OPSET
 from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.importers.finite import refuse_non_finite
 from edgefleet_compiler.importers.onnx_external import load_external_data
-from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, first_line
+from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.passes.names import name_nodes
@@ -35,7 +36,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
         Opset 21; every value has a type and a static shape; nodes have unique names.
 
     Raises:
-        ModelMalformed: The file is no ONNX model, is truncated or contradicts itself.
+        ModelMalformed: The file is no ONNX model, is truncated or contradicts itself, or has weights that are NaN.
         UsageMalformed: An input has dimensions left open, or ``input_shapes`` names what is not there.
         OperatorUnsupported: Operators, element types or opsets that the compiler does not take; all nodes are named.
     """
@@ -45,12 +46,14 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _check(proto)
     proto = _inline(proto)
     _drop_default_inputs(proto.graph)
+    _check_outputs(proto.graph)
     refuse_unsupported(proto.graph)
     proto = _convert(proto)
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)
     refuse_left_over(model.graph)
+    refuse_non_finite(model.graph)
     _check_loads(model)
     return model
 
@@ -95,7 +98,7 @@ def _check(proto: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(proto)
     except ONNX_FAULTS as cause:
-        raise ModelMalformed(f"The model is no valid ONNX: {first_line(cause)}") from cause
+        raise ModelMalformed(f"The model is no valid ONNX: {told_by(cause)}") from cause
     for tensor_type in shapeless:
         tensor_type.ClearField("shape")
 
@@ -107,7 +110,7 @@ def _inline(proto: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return inliner.inline_local_functions(proto)
     except ONNX_FAULTS as cause:
-        raise ModelMalformed(f"The model's functions cannot be inlined: {first_line(cause)}") from cause
+        raise ModelMalformed(f"The model's functions cannot be inlined: {told_by(cause)}") from cause
 
 
 def _drop_default_inputs(graph: onnx.GraphProto) -> None:
@@ -116,6 +119,20 @@ def _drop_default_inputs(graph: onnx.GraphProto) -> None:
     inputs = [value for value in graph.input if value.name not in constants]
     del graph.input[:]
     graph.input.extend(inputs)
+
+
+def _check_outputs(graph: onnx.GraphProto) -> None:
+    """Refuse outputs that no artifact could give under a name of their own, though ONNX allows them."""
+    inputs, seen = {value.name for value in graph.input}, set()
+    for name in (value.name for value in graph.output):
+        if name in seen or name in inputs:
+            raise ModelMalformed(
+                f"The output {name!r} is {'listed twice' if name in seen else 'an input as well'}",
+                expected="outputs that are each computed once, under a name of their own",
+                remedy="Leave it out of the outputs, or give it another name with an Identity.",
+                output=name,
+            )
+        seen.add(name)
 
 
 def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -127,7 +144,7 @@ def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
             proto = version_converter.convert_version(proto, OPSET)
         except ONNX_FAULTS as cause:
             raise OperatorUnsupported(
-                f"The model cannot be converted from opset {version} to {OPSET}: {first_line(cause)}",
+                f"The model cannot be converted from opset {version} to {OPSET}: {told_by(cause)}",
                 remedy=f"Export it again with opset {OPSET}.",
                 opset=version,
             ) from cause
@@ -139,4 +156,4 @@ def _check_loads(model: ir.Model) -> None:
     try:
         Session(model, optimise=False)
     except Exception as cause:
-        raise ModelMalformed(f"onnxruntime cannot load the model: {first_line(cause)}") from cause
+        raise ModelMalformed(f"onnxruntime cannot load the model: {told_by(cause)}") from cause

@@ -16,6 +16,13 @@ ONNX_FAULTS = (
 """Its own classes have no base class in common, and its C++ code throws others."""
 
 
-def first_line(cause: Exception) -> str:
-    """The message without the stack and the dump of the node that may follow."""
-    return str(cause).strip().split("\n", maxsplit=1)[0]
+_MOST_LINES = 3
+
+
+def told_by(cause: Exception) -> str:
+    """The message on one line, without the context, stack or dump of a node that may follow an empty line.
+
+    The checker puts the node's name on a line of its own in the middle of a sentence.
+    """
+    paragraph = str(cause).strip().split("\n\n", maxsplit=1)[0]
+    return " ".join(line.strip() for line in paragraph.split("\n")[:_MOST_LINES])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
@@ -19,12 +19,28 @@ _ELEMENT_TYPES = frozenset({
 
 
 @dataclass(frozen=True)
+class Cure:
+    """What would do instead of a refused node, and how to get it."""
+
+    expected: str
+    remedy: str
+
+
+_OTHER_OPERATORS = Cure(f"operators among {', '.join(sorted(SUPPORTED))}", "Replace these layers in the source model.")
+_OTHER_TYPES = Cure("elements of float32, or small integers beside them", "Export the model as float32.")
+_CONSTANTS = Cure("weights, axes, pads and bounds that are constants", "Export the model with these values inside it.")
+_INFERENCE = Cure("dropouts outside training", "Export the model for inference.")
+_OTHER_POOLS = Cure("pools whose windows all begin inside their input", "Export these pools without ceil_mode.")
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A node that cannot be taken, and why."""
 
     node: str
     operator: str
     reason: str
+    cure: Cure = _OTHER_OPERATORS
 
 
 def refuse_unsupported(graph: onnx.GraphProto) -> None:
@@ -58,29 +74,29 @@ def refuse_left_over(graph: ir.Graph) -> None:
         OperatorUnsupported: Nodes whose parameters are no constants, or that compute with other element types.
     """
     refusals = [
-        Refusal(value.name or "", "input", f"has elements of type {value.dtype}")
+        Refusal(value.name or "", "input", f"has elements of type {value.dtype}", _OTHER_TYPES)
         for value in graph.inputs
         if value.dtype not in _ELEMENT_TYPES
     ]
     for node in graph:
-        refusals += [Refusal(node.name or "", node.op_type, reason) for reason in _late_reasons(node)]
+        refusals += [Refusal(node.name or "", node.op_type, reason, cure) for reason, cure in _late_reasons(node)]
     _refuse(refusals)
 
 
-def _late_reasons(node: ir.Node) -> Iterator[str]:
+def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
     if node.op_type not in SUPPORTED:
-        yield "too large to fold into a constant"
+        yield "too large to fold into a constant", _OTHER_OPERATORS
     for index in PARAMETERS.get(node.op_type, ()):
         value = node.inputs[index] if index < len(node.inputs) else None
         if value is not None and constant(value) is None:
-            yield f"its input {index} ({value.name!r}) is no constant"
+            yield f"its input {index} ({value.name!r}) is no constant", _CONSTANTS
     for value in node.outputs:
         if value.name and value.dtype not in _ELEMENT_TYPES:
-            yield f"{value.name!r} has elements of type {value.dtype}"
+            yield f"{value.name!r} has elements of type {value.dtype}", _OTHER_TYPES
     if node.op_type == "Dropout" and is_training(node):
-        yield "it is in training mode"
+        yield "it is in training mode", _INFERENCE
     if node.op_type in ("MaxPool", "AveragePool") and _has_window_in_padding(node):
-        yield "rounded up, it has a window that lies in the padding"
+        yield "rounded up, it has a window that lies in the padding", _OTHER_POOLS
 
 
 def _has_window_in_padding(node: ir.Node) -> bool:
@@ -118,11 +134,12 @@ def _refuse(refusals: Sequence[Refusal]) -> None:
     if not refusals:
         return
     told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
+    cures = list(dict.fromkeys(refusal.cure for refusal in refusals))
     raise OperatorUnsupported(
-        f"{len(refusals)} operators cannot be compiled: {told}",
-        expected=f"operators among {', '.join(sorted(SUPPORTED))}",
-        remedy="Replace these layers in the source model.",
-        operators=[asdict(refusal) for refusal in refusals],
+        f"{len(refusals)} part{'s' if len(refusals) > 1 else ''} of the model cannot be compiled: {told}",
+        expected="; ".join(cure.expected for cure in cures),
+        remedy=" ".join(cure.remedy for cure in cures),
+        operators=[{"node": each.node, "operator": each.operator, "reason": each.reason} for each in refusals],
     )
 
 

@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape, shape_of
-from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, first_line
+from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported, UsageMalformed
@@ -58,7 +58,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
             proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
             model = ir.from_proto(proto)
         except ONNX_FAULTS as cause:
-            raise ModelMalformed(f"The model's shapes contradict each other: {first_line(cause)}") from cause
+            raise ModelMalformed(f"The model's shapes contradict each other: {told_by(cause)}") from cause
         _check_sizes(model.graph)
         constants_to_initializers(model)
         folded = fold_constants(model)

@@ -126,7 +126,7 @@ def _is_quantised(operator: Operator, graph: LoweredGraph) -> bool:
 
 
 def _refuse_empty(graph: LoweredGraph) -> None:
-    """Refuse tensors without elements and outputs that nothing computes, so that no lifter has to think of them."""
+    """Refuse empty tensors and outputs that are not computed, each once, so that no lifter has to think of them."""
     for tensor in graph.tensors.values():
         if not tensor.is_constant and not prod(tensor.shape):
             raise ModelMalformed(f"Tensor {tensor.name!r} has the shape {list(tensor.shape)}, which holds nothing")
@@ -134,3 +134,5 @@ def _refuse_empty(graph: LoweredGraph) -> None:
     for name in graph.outputs:
         if name not in computed:
             raise ModelMalformed(f"Output {name!r} is no operator's result", expected="outputs that are computed")
+        if graph.outputs.count(name) > 1:
+            raise ModelMalformed(f"Output {name!r} is listed twice", expected="each output once")

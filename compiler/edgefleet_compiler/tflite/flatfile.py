@@ -92,10 +92,12 @@ class FlatFile:
         position = accessor._tab.Pos  # noqa: SLF001 - as above
         vtable = position - struct.unpack_from("<i", self.data, position)[0]
         if not 0 <= vtable <= len(self.data) - 4:
-            raise ModelMalformed(f"A {what} of the TFLite file points outside it, at byte {vtable}")
+            raise ModelMalformed(
+                f"The {what} at byte {position} of the TFLite file points to byte {vtable}, outside it"
+            )
         vtable_size, table_size = struct.unpack_from("<HH", self.data, vtable)
         if vtable_size < 4 or vtable + vtable_size > len(self.data) or position + table_size > len(self.data):
-            raise ModelMalformed(f"A {what} of the TFLite file, at byte {position}, runs over its end")
+            raise ModelMalformed(f"The {what} at byte {position} of the TFLite file runs over its end")
         self.spend(1)
         return accessor
 

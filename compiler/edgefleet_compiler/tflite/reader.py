@@ -51,9 +51,11 @@ def read_tflite(data: bytes) -> LoweredGraph:
     try:
         return _read(flat)
     except (struct.error, ValueError, TypeError, OverflowError) as error:
-        # What flatbuffers and numpy raise on offsets, lengths and strings that are not what they should be.
+        # What flatbuffers and numpy raise on offsets, lengths and strings that are not what they should be. They tell
+        # of Python's calls, not of the file.
         raise ModelMalformed(
-            f"The TFLite file is truncated or damaged: {error}", remedy="Fetch or convert the model again."
+            f"The TFLite file of {len(data)} bytes is truncated or damaged: an offset, a length or a text cannot be",
+            remedy="Fetch or convert the model again.",
         ) from error
 
 

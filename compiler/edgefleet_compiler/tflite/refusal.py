@@ -37,7 +37,7 @@ def refuse(refusals: Sequence[Refusal], expected: str = "") -> None:
         return
     told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
     raise OperatorUnsupported(
-        f"{len(refusals)} parts of the TFLite model cannot be compiled: {told}",
+        f"{len(refusals)} part{'s' if len(refusals) > 1 else ''} of the TFLite model cannot be compiled: {told}",
         expected=expected,
         remedy="Replace these layers in the source model.",
         operators=[asdict(refusal) for refusal in refusals],
