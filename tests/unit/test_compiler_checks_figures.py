@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.exactness import require_close, require_equal
+from edgefleet_compiler.checks.exactness import require_close, require_equal, require_finite
 from edgefleet_compiler.checks.intervals import newcombe_paired, paired_bootstrap, wilson
 from edgefleet_compiler.checks.metrics import Metric, Quality, choose_metric
 from edgefleet_compiler.checks.parity import ParityMeter, argmax_agrees
 from edgefleet_compiler.data import DataSet
-from edgefleet_contract.errors import DataMalformed, ParityLost, UsageMalformed
+from edgefleet_contract.errors import DataMalformed, ModelMalformed, ParityLost, UsageMalformed
 
 
 def pairs(table: tuple[int, int, int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -110,10 +110,19 @@ def test_an_output_that_is_no_number_is_infinitely_far_off() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "agree"),
-    [([1, 2], [3, 4], True), ([1, 2], [4, 3], False), ([2, 2], [1, 3], True), ([1, 3], [2, 2], True)],
+    [([1, 2], [3, 4], True), ([1, 2], [4, 3], False), ([2, 2, 0], [1, 3, 0], True), ([1, 3, 0], [2, 2, 1], True)],
 )
 def test_a_tie_counts_as_agreement(first: list[float], second: list[float], agree: bool) -> None:
     assert argmax_agrees(np.array(first), np.array(second)) is agree
+
+
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_a_constant_output_agrees_with_no_decision(size: int) -> None:
+    decided, undecided = np.eye(size)[0], np.zeros(size)
+    assert not argmax_agrees(decided, undecided)
+    assert not argmax_agrees(undecided, decided)
+    assert argmax_agrees(undecided, undecided)
+    assert argmax_agrees(decided[:1], undecided[:1])
 
 
 def measured(metric: Metric, cases: list[tuple[Any, Any, Any]]) -> Quality:
@@ -223,6 +232,20 @@ def test_coarsely_rounded_forms_may_differ_by_as_much_as_the_rounding_itself() -
     require_close(shifted(0), shifted(0.1), CASES, what="both", rounded_from=shifted(-0.2))
     with pytest.raises(ParityLost):
         require_close(shifted(0), shifted(0.3), CASES, what="both", rounded_from=shifted(-0.2))
+
+
+def test_a_wrong_reference_excuses_no_wrong_model() -> None:
+    def zeros(sample: Any) -> Any:
+        return [np.zeros_like(sample["x"])]
+
+    with pytest.raises(ParityLost):
+        require_close(shifted(0), zeros, CASES, what="both", rounded_from=lambda sample: [-sample["x"]])
+
+
+def test_a_model_without_numbers_to_compare_is_refused() -> None:
+    require_finite(shifted(0), CASES, ["y"])
+    with pytest.raises(ModelMalformed, match="output 'y'"):
+        require_finite(shifted(np.inf), CASES, ["y"])
 
 
 def test_what_is_no_number_in_both_forms_is_the_same() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.tensors import Sample
-from edgefleet_contract.errors import ParityLost
+from edgefleet_contract.errors import ModelMalformed, ParityLost
 
 Outputs = Sequence[NDArray[np.generic]]
 Model = Callable[[Sample], Outputs]
@@ -20,7 +20,33 @@ FLOAT_TOLERANCE = 1e-4
 # Root mean square of the same. Integer kernels round ties each in their own way, hybrid kernels round activations on
 # the fly: both give single outputs that lie far apart, and few of them.
 ROUNDING_TOLERANCE = 0.05
+# Where rounding is coarser than that, how far it may excuse a difference: a model that always gives the same is as far
+# from the float form as that form varies, and twice as far as this allows.
+MOST_COARSE = 0.5
 _TINY = 1e-30  # outputs that are all zero have no magnitude to compare with
+
+
+def require_finite(model: Model, samples: Sequence[Sample], names: Sequence[str]) -> None:
+    """Refuse a source model that computes what is no number: nothing could be compared with it, here or on a device.
+
+    Args:
+        model: The source.
+        samples: At least one case.
+        names: Of its outputs.
+
+    Raises:
+        ModelMalformed: An output is NaN or infinite in a case.
+    """
+    for case, sample in enumerate(samples):
+        for name, output in zip(names, model(sample), strict=True):
+            if not np.isfinite(output).all():
+                raise ModelMalformed(
+                    f"The output {name!r} of the model is NaN or infinite in case {case}",
+                    expected="finite numbers",
+                    remedy="Check the weights, and the range of the inputs that the model is given.",
+                    tensor=name,
+                    case=case,
+                )
 
 
 def require_equal(reference: Model, model: Model, samples: Sequence[Sample], *, what: str) -> None:
@@ -52,14 +78,18 @@ def require_close(
         samples: At least one case.
         what: Both forms, for the error.
         rounded_from: The float form that both come from. Where its rounding is so coarse that the reference itself is
-            further from it than the tolerance, single steps weigh as much, and the model may differ by that too.
+            further from it than the tolerance, single steps weigh as much, and the model may differ by that too; but
+            by no more than half of what the float form itself varies from case to case and element to element.
 
     Raises:
         ParityLost: They differ by more, or one gives what is no number.
     """
     coarse = [0.0] * len(reference(samples[0]))
     if rounded_from is not None:
-        coarse = [_root_mean_square(*pair) for pair in _outputs(rounded_from, reference, samples)]
+        coarse = [
+            min(_root_mean_square(real, rounded), MOST_COARSE * _deviation(real))
+            for real, rounded in _outputs(rounded_from, reference, samples)
+        ]
     for index, (expected, seen) in enumerate(_outputs(reference, model, samples)):
         span = _span(expected)
         allowed = max(ROUNDING_TOLERANCE * span, coarse[index])
@@ -89,6 +119,13 @@ def _outputs(first: Model, second: Model, samples: Sequence[Sample]) -> list[tup
 
 def _root_mean_square(expected: Values, seen: Values) -> float:
     return float(np.sqrt(np.square(_difference(expected, seen)).mean()))
+
+
+def _deviation(values: Values) -> float:
+    """How far the values lie from their mean; 0 where some are no numbers."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviation = float(values.std())
+    return deviation if math.isfinite(deviation) else 0.0
 
 
 def _difference(expected: Values, seen: Values) -> Values:

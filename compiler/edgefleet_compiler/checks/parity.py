@@ -21,7 +21,8 @@ class Parity(msgspec.Struct, frozen=True):
             cases is removed from the signal, which would flatter models that say nearly the same of every input.
             None where there is no noise, or no signal (a single case).
         argmax_agreement: Share of cases in which the first output's largest element is at the same place. A tie
-            counts as agreement if either model's choice is among the other's largest.
+            counts as agreement if either model's choice is among the other's largest; but where more than half of the
+            elements are the largest, the model has decided nothing, and agrees only with another such one.
         n: Cases.
     """
 
@@ -70,7 +71,14 @@ class ParityMeter:
 def argmax_agrees(reference: NDArray[np.generic], compiled: NDArray[np.generic]) -> bool:
     """Whether both have their largest element at the same place; see ``Parity.argmax_agreement`` for ties."""
     first, second = reference.reshape(-1), compiled.reshape(-1)
+    if _decides(first) != _decides(second):
+        return False
     return bool(second[int(np.argmax(first))] == second.max() or first[int(np.argmax(second))] == first.max())
+
+
+def _decides(output: NDArray[np.generic]) -> bool:
+    """Whether the largest element is a choice: no more than half of all, rounded up, are as large."""
+    return int(np.count_nonzero(output == output.max())) <= (output.size + 1) // 2
 
 
 class _SignalAndNoise:
@@ -90,11 +98,12 @@ class _SignalAndNoise:
         """
         expected, seen = reference.reshape(-1).astype(np.float64), compiled.reshape(-1).astype(np.float64)
         self._n += 1
-        delta = expected - self._mean
-        self._mean += delta / self._n
-        self._variance_sum += delta * (expected - self._mean)
-        noise = np.abs(seen - expected)
-        self._noise_sum += float(np.square(noise).sum())
+        with np.errstate(invalid="ignore", over="ignore"):  # outputs that are no numbers make the result infinite
+            delta = expected - self._mean
+            self._mean += delta / self._n
+            self._variance_sum += delta * (expected - self._mean)
+            noise = np.abs(seen - expected)
+            self._noise_sum += float(np.square(noise).sum())
         largest = float(noise.max(initial=0.0))
         return math.inf if math.isnan(largest) else largest
 
