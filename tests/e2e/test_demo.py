@@ -82,7 +82,7 @@ def test_an_agent_killed_for_good_makes_the_demo_fail(tmp_path: Path) -> None:
             assert demo.poll() is None
             time.sleep(0.1)
         time.sleep(2)
-        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
+        os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
         output, errors = demo.communicate(timeout=200)
     assert demo.returncode == 1
     assert json.loads(output)["error"]["code"] == "demo.failed"
