@@ -14,6 +14,8 @@ DEVICE_PORT = 8443
 BROKER_PORT = 8883
 LOOPBACK = "127.0.0.1"
 EMBEDDED_BROKERS = ("embedded", "mosquitto", "amqtt")
+# Hosts that stand for every address of this machine, and the loopback address among these.
+_EVERYWHERE = {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}  # noqa: S104 - looked up, not bound to
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class ServerConfig:
             raise UsageMalformed(
                 "Only one of --certificate and --certificate-key is given", expected="both, or neither"
             )
-        if self.host in ("0.0.0.0", "::", "") and self.public_url is None:  # noqa: S104 - compared, not bound to
+        if self.host in _EVERYWHERE and self.public_url is None:
             raise UsageMalformed(
                 f"The host is {self.host!r}, which is no address that a device could call",
                 expected="--public-url https://NAME:PORT beside it",
@@ -69,6 +71,11 @@ class ServerConfig:
     def console_host(self) -> str:
         """Where the console listens: never in the clear beyond loopback."""
         return self.host if self.certificate is not None or is_loopback(self.host) else LOOPBACK
+
+    @property
+    def local_host(self) -> str:
+        """The address by which this machine itself reaches what listens on ``host``."""
+        return _EVERYWHERE.get(self.host, self.host)
 
     @property
     def public_host(self) -> str:

@@ -78,7 +78,7 @@ class FleetServer:
         self._running.callback(database.close)
         migrate.prepare(database)
         authority = Authority(folder.authority, self._clock)
-        credentials = authority.issue_listener([config.public_host, config.host])
+        credentials = authority.issue_listener([config.public_host, config.local_host])
 
         ports = addresses.choose_ports(config)
         console_socket = self._bind(config.console_host, ports.console, "--port")
@@ -124,7 +124,7 @@ class FleetServer:
         blobs = BlobStore(folder.blobs)
         core = Core(self._clock, database, blobs, References(blobs), self._metrics)
         assignment_key = AssignmentKey(folder.keys)
-        broker_host = self._config.host if child else self.addresses.broker.host
+        broker_host = self._config.local_host if child else self.addresses.broker.host
         connection = Connection(
             broker_host, self.addresses.broker.port, authority.certificate_path, authority.issue_server()
         )

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -14,8 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from edgefleet_contract.errors import BrokerUnreachable, UsageMalformed
+from edgefleet_server import server as module
+from edgefleet_server.authority import Authority
+from edgefleet_server.clock import system_clock
+from edgefleet_server.config import ServerConfig
 from support.brokers import free_port
 from support.server_device import SimulatedDevice, enroll
 from support.server_runs import Operator, until
@@ -179,10 +186,6 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgefleet_contract.errors import BrokerUnreachable
-    from edgefleet_server import server as module
-    from edgefleet_server.config import ServerConfig
-
     monkeypatch.setattr(module, "_BROKER_TIMEOUT", 1.0)
     started = time.monotonic()
     config = ServerConfig(tmp_path / "data", port=0, broker=f"mqtts://127.0.0.1:{free_port()}")
@@ -190,6 +193,50 @@ def test_a_broker_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.
         module.FleetServer(config).start()
     assert caught.value.exit_status == 5
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("host", "broker", "public_url", "console"),
+    [
+        ("localhost", "mosquitto", None, "http://localhost:"),
+        ("::1", "mosquitto", None, "http://[::1]:"),
+        ("::1", "amqtt", None, "http://[::1]:"),
+        ("0.0.0.0", "mosquitto", "https://localhost:1", "http://127.0.0.1:"),
+        ("::", "mosquitto", "https://localhost:1", "http://127.0.0.1:"),
+    ],
+)
+def test_it_serves_any_address_and_its_console_stays_near(
+    tmp_path: Path, host: str, broker: str, public_url: str | None, console: str
+) -> None:
+    config = ServerConfig(tmp_path / "data", host=host, port=0, broker=broker, public_url=public_url)
+    started = module.FleetServer(config)
+    started.start()
+    try:
+        assert started.addresses.console.startswith(console)
+        assert httpx.get(f"{started.addresses.console}/healthz", trust_env=False).status_code == 200
+    finally:
+        started.stop()
+
+
+def test_amqtt_serves_this_machine_only(tmp_path: Path) -> None:
+    config = ServerConfig(tmp_path / "data", host="0.0.0.0", port=0, broker="amqtt", public_url="https://localhost:1")
+    with pytest.raises(UsageMalformed, match="this machine only"):
+        module.FleetServer(config).start()
+
+
+def test_the_console_is_served_with_a_given_certificate(tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    authority = Authority(tmp_path / "ca", system_clock)
+    given = authority.issue_listener(["127.0.0.1"])
+    config = ServerConfig(tmp_path / "data", port=0, certificate=given.certificate, certificate_key=given.key)
+    started = module.FleetServer(config)
+    started.start()
+    try:
+        assert started.addresses.console.startswith("https://")
+        trusted = ssl.create_default_context(cafile=str(authority.certificate_path))
+        assert httpx.get(f"{started.addresses.console}/healthz", verify=trusted, trust_env=False).status_code == 200
+    finally:
+        started.stop()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import sys
 
 from edgefleet_server.broker.settings import BrokerSettings
-from edgefleet_server.config import url_host
 from edgefleet_server.data_folder import write_durable
 
 
@@ -14,7 +13,7 @@ def prepare(settings: BrokerSettings) -> list[str]:
     """Write the configuration; returns the command that runs amqtt with it."""
     configuration = settings.folder / "amqtt.json"
     content = {
-        "bind": f"{url_host(settings.host)}:{settings.port}",
+        "bind": f"{settings.host}:{settings.port}",  # no brackets around IPv6: amqtt would keep them
         "cafile": str(settings.authority),
         "certfile": str(settings.listener.certificate),
         "keyfile": str(settings.listener.key),

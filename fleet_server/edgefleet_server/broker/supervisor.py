@@ -58,7 +58,7 @@ class Supervisor:
             waited += 0.05
         self.stop()
         raise BrokerFailed(
-            f"The broker {self._command[4]!r} did not start on {host}:{port}: {self._tail() or 'it said nothing'}",
+            f"The broker did not start on {host}:{port}: {self._tail() or 'it said nothing'}",
             remedy="Choose another port with --broker-port, or another broker with --broker.",
             log=str(self._log_path),
         )
