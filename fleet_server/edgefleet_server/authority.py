@@ -71,10 +71,10 @@ class Authority:
         certificate = self._issue(device, public_key, expires, ExtendedKeyUsageOID.CLIENT_AUTH)
         return certificate.public_bytes(serialization.Encoding.PEM).decode(), expires
 
-    def issue_listener(self, hosts: list[str]) -> Credentials:
-        """A certificate for the device listener and the broker, valid for ``hosts``; replaces the one before."""
+    def issue_listener(self, hosts: list[str], stem: str = "listener") -> Credentials:
+        """A certificate for a TLS server at ``hosts``, in the files STEM.pem and STEM.key; replaces the one before."""
         names = [_general_name(host) for host in dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"])]
-        return self._issue_to_file("listener", hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names)
+        return self._issue_to_file(stem, hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names)
 
     def issue_server(self) -> Credentials:
         """The client certificate that the server shows to the broker; replaces the one before."""

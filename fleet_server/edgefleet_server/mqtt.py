@@ -77,12 +77,13 @@ class Connection:
         self._client.connect_async(*self._address, keepalive=_KEEPALIVE)
         self._client.loop_start()
 
-    def wait_connected(self, timeout: float, alive: Callable[[], bool] = lambda: True) -> None:
+    def wait_connected(self, timeout: float, alive: Callable[[], bool], remedy: str) -> None:
         """Wait until the broker has accepted us.
 
         Args:
             timeout: Seconds.
             alive: Whether waiting makes sense at all.
+            remedy: What to do if it does not.
 
         Raises:
             BrokerUnreachable: It did not.
@@ -96,7 +97,7 @@ class Connection:
         host, port = self._address
         raise BrokerUnreachable(
             f"No MQTT broker at {host}:{port} has accepted this server within {waited:.0f} s",
-            remedy="Check that it runs, that it trusts the fleet's certificate authority, and its log.",
+            remedy=remedy,
         )
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from edgefleet_server.app import device_app, operator_app
 from edgefleet_server.assignment_key import AssignmentKey
 from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority, Credentials
-from edgefleet_server.broker.choice import command_for
+from edgefleet_server.broker.choice import command_for, write_for_elsewhere
 from edgefleet_server.broker.settings import BrokerSettings
 from edgefleet_server.broker.supervisor import Supervisor
 from edgefleet_server.clock import Clock, system_clock
@@ -104,8 +104,11 @@ class FleetServer:
     def _start_broker(
         self, folder: DataFolder, authority: Authority, credentials: Credentials, ports: Ports
     ) -> Supervisor | None:
-        """Start the broker child; None where somebody else runs the broker."""
-        if self._config.external_broker is not None:
+        """Start the broker child; None where somebody else runs the broker, whose configuration is written then."""
+        external = self._config.external_broker
+        if external is not None:
+            theirs = authority.issue_listener([external[0]], "broker")
+            write_for_elsewhere(BrokerSettings(folder.broker, "", external[1], authority.certificate_path, theirs))
             return None
         host = self._config.host
         bind(host, ports.broker, "--broker-port").close()  # a port that is taken is told here, not by the child
@@ -131,7 +134,13 @@ class FleetServer:
         workers = Workers(core, connection, Assigner(assignment_key, self._clock))
         self._running.callback(workers.stop)
         workers.start()
-        connection.wait_connected(_BROKER_TIMEOUT, alive=child.is_alive if child else lambda: True)
+        connection.wait_connected(
+            _BROKER_TIMEOUT,
+            alive=child.is_alive if child else lambda: True,
+            remedy=f"See {folder.broker / 'broker.log'}."
+            if child
+            else f"Run it with the configuration that was written to {folder.broker}, and start again.",
+        )
         return Fleet(
             clock=core.clock,
             database=core.database,

@@ -8,6 +8,11 @@ from edgefleet_server.broker.settings import BrokerSettings
 from edgefleet_server.config import is_loopback
 
 
+def write_for_elsewhere(settings: BrokerSettings) -> None:
+    """Write the configuration and access list that a mosquitto on another machine needs to serve this fleet."""
+    mosquitto.prepare(settings, "mosquitto")
+
+
 def command_for(broker: str, settings: BrokerSettings) -> list[str]:
     """The command that runs the broker child, its configuration written.
 

@@ -39,13 +39,14 @@ def prepare(settings: BrokerSettings, executable: str) -> list[str]:
 
 def _configuration(settings: BrokerSettings) -> str:
     return f"""\
-# Written by edgefleet at each start. For a mosquitto of your own, copy this folder, and adapt the paths.
+# Written by edgefleet at each start. For a mosquitto on another machine (--broker mqtts://HOST:PORT) copy this file
+# and the four that it names, and adapt the paths; the user line is only for one that root starts.
 per_listener_settings true
 {_user_line()}
 # The server publishes all that was retained again when it connects, so nothing needs to be kept on disk.
 persistence false
 
-listener {settings.port} {settings.host}
+{f"listener {settings.port} {settings.host}".strip()}
 cafile {settings.authority}
 certfile {settings.listener.certificate}
 keyfile {settings.listener.key}

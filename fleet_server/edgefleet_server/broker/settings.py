@@ -22,6 +22,7 @@ class BrokerSettings:
 
     Attributes:
         folder: The broker's own folder, which only this user can read.
+        host, port: "" listens everywhere.
         authority: PEM of the authority that issues clients' certificates.
         listener: The broker's certificate.
     """
