@@ -7,8 +7,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
-from edgefleet_contract.errors import EdgefleetError, UsageMalformed
+from edgefleet_contract.errors import EdgefleetError, OutputUnwritable, UsageMalformed
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -55,21 +56,47 @@ def run_guarded(act: Callable[[], int], *, wants_json: bool) -> int:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe went away (`edgefleet ... | head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()  # the reader of a pipe went away (`edgefleet ... | head`): nobody is left to tell
         return 0
     except ModuleNotFoundError as error:
         return _tell(_missing_extra(error), wants_json=wants_json)
     except Exception as error:  # noqa: BLE001 - the border: nothing passes it as a traceback
-        return _tell(_as_known_error(error), wants_json=wants_json)
+        return _tell(_fault_of_stdout(error) or _as_known_error(error), wants_json=wants_json)
     return status
 
 
 def _tell(error: EdgefleetError, *, wants_json: bool) -> int:
-    if wants_json:
-        sys.stdout.write(json.dumps({"error": error.as_json()}, default=str) + "\n")
+    try:
+        if wants_json:
+            sys.stdout.write(json.dumps({"error": error.as_json()}, default=str) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        _abandon_stdout()  # the text on stderr and the exit status say it all the same
     sys.stderr.write(f"error[{error.code}]: {error.text()}\n")
     return error.exit_status
+
+
+def _fault_of_stdout(error: Exception) -> OutputUnwritable | None:
+    """Why what is written to stdout does not get there, if that is the error.
+
+    The error of a write does not say to which file it was. An end of line is tried once more: JSON has room for it.
+    """
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as cause:
+        _abandon_stdout()
+        return OutputUnwritable(
+            f"The results cannot be written to stdout: {cause.strerror}", remedy="Write them to a place with room."
+        )
+    return None
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered for stdout go nowhere, so that the interpreter does not trip over it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _missing_extra(error: ModuleNotFoundError) -> EdgefleetError:
@@ -88,7 +115,7 @@ def _as_known_error(error: Exception) -> EdgefleetError:
     """What typer says of a wrong command line, as usage; anything else is our fault and is told as such."""
     typer = sys.modules.get("typer")
     if typer is not None and isinstance(error, typer.TyperException):
-        return UsageMalformed(error.format_message(), remedy=f"`{_help_of(error)} --help` shows what it takes.")
+        return _as_usage(error)
     if typer is not None and isinstance(error, typer.Abort):
         return UsageMalformed("Aborted")
     if os.environ.get("EDGEFLEET_DEBUG") == "1":
@@ -99,6 +126,13 @@ def _as_known_error(error: Exception) -> EdgefleetError:
     )
 
 
-def _help_of(error: Exception) -> str:
+def _as_usage(error: Any) -> UsageMalformed:
+    """What typer's own exceptions say; the one for a missing verb says nothing, having printed the help."""
     context = getattr(error, "ctx", None)
-    return "edgefleet" if context is None else str(context.command_path)
+    command = "edgefleet" if context is None else str(context.command_path)
+    remedy = f"`{command} --help` shows what it takes."
+    said = error.format_message().replace("Value error, ", "")
+    if said or context is None:
+        return UsageMalformed(said, remedy=remedy)
+    verbs = ", ".join(context.command.list_commands(context))
+    return UsageMalformed(f"A verb is missing after `{command}`", expected=f"one of {verbs}", remedy=remedy)

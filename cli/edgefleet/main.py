@@ -45,8 +45,8 @@ def _call(noun: str, arguments: list[str]) -> int:
         near = difflib.get_close_matches(noun, NOUNS, n=2, cutoff=0.5)
         raise UsageMalformed(
             f"There is no command {noun!r}",
-            expected=f"one of {', '.join(near or NOUNS)}",
-            remedy="`edgefleet --help` shows them all.",
+            expected="" if near else f"one of {', '.join(NOUNS)}",
+            remedy=(f"Did you mean {' or '.join(near)}? " if near else "") + "`edgefleet --help` shows them all.",
         )
     answerer = getattr(importlib.import_module(entry.module), entry.attribute)
     if entry.attribute == "main":

@@ -18,6 +18,7 @@ import msgspec
 from edgefleet_contract.errors import ProfileMalformed, TargetUnknown
 from edgefleet_contract.identifiers import check_name
 from edgefleet_hardware import units
+from edgefleet_hardware.toml_faults import plain_fault
 
 Format = Literal["tflite", "onnx", "c"]
 Dtype = Literal["float32", "float16", "int8"]
@@ -158,8 +159,9 @@ def load_profile(target: str) -> TargetProfile:
         near = difflib.get_close_matches(target.lower(), names, n=3, cutoff=0.5)
         raise TargetUnknown(
             f"No target is called {target!r}",
-            expected=f"one of {', '.join(near or names)}",
-            remedy="`edgefleet target list` shows all; your own profile is given by the path of its .toml file.",
+            expected="" if near else f"one of {', '.join(names)}",
+            remedy=(f"Did you mean {' or '.join(near)}? " if near else "")
+            + "`edgefleet target list` shows all; your own profile is given by the path of its .toml file.",
             target=target,
             nearest=near,
         )
@@ -183,7 +185,7 @@ def parse_profile(data: bytes, *, where: str) -> TargetProfile:
         profile = msgspec.convert(tomllib.loads(data.decode()), TargetProfile)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as cause:
         raise ProfileMalformed(
-            f"The target profile {where!r} cannot be read: {cause}",
+            f"The target profile {where!r} cannot be read: {plain_fault(cause)}",
             expected="the keys and units of the profiles that ship with edgefleet",
             remedy="Compare it with `edgefleet target show rpi4 --toml`.",
             path=where,

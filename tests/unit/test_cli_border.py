@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,9 +85,12 @@ def test_a_missing_module_of_ours_is_our_fault(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["modle"], "one of model"),
+        (["modle"], "Did you mean model or bundle?"),
         (["target", "shwo"], "shwo"),
         (["target", "show"], "'name'"),
+        (["model", "compile", "m.onnx", "--out", "", "--target", "rpi4"], "--out is empty"),
+        (["model", "compile", "m.onnx", "--out", "o", "--target", "rpi4", "--format", "c++"], "'--format': 'c++'"),
+        (["model", "compile", "m.onnx", "--out", "o", "--target", "rpi4", "--seed", str(2**63)], "--seed"),
         (["target", "list", "--jsn"], "--jsn"),
         (["model", "compile", "m.onnx", "--out", "o"], "--target"),
         (["model", "compile", "m.onnx", "--out", "o", "--target", "rpi4", "--io", "int4"], "int4"),
@@ -138,3 +142,37 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     path = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
     ended = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True, env=path, timeout=60)
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("noun", ["target", "model", "bundle"])
+def test_a_missing_verb_is_named_with_the_verbs_there_are(noun: str, capsys: Captured) -> None:
+    assert main([noun]) == 2
+    captured = capsys.readouterr()
+    assert "Usage" in captured.out
+    assert captured.err.startswith(f"error[usage]: A verb is missing after `edgefleet {noun}`. Expected one of ")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("target list", "output.unwritable"),
+        ("target list --json", "output.unwritable"),
+        ("target show nothing --json", "target.unknown"),
+    ],
+)
+def test_a_full_disk_behind_stdout_is_told_once_without_a_traceback(arguments: str, code: str, unbuffered: str) -> None:
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "edgefleet", *arguments.split()],
+            check=False, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=60,
+        )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error[{code}]: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_error_of_another_file_is_not_blamed_on_stdout(capsys: Captured) -> None:
+    assert run_guarded(fail(OSError(28, "No space left on device")), wants_json=True) == 1  # type: ignore[arg-type]
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "internal"

@@ -56,7 +56,7 @@ def test_an_unknown_target_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(TargetUnknown) as refused:
         load_profile("rpi6")
     assert set(refused.value.facts["nearest"]) >= {"rpi4", "rpi5"}
-    assert "rpi5" in refused.value.expected
+    assert "Did you mean rpi5 or " in refused.value.remedy
 
 
 def test_a_name_like_nothing_is_answered_with_all_names() -> None:
@@ -87,6 +87,7 @@ def test_a_path_without_a_file_is_an_unknown_target(tmp_path: Path) -> None:
         (MINE.replace('dtypes = ["int8"]', "dtypes = []"), "dtypes"),
         (MINE.replace('name = "my-board"', "name = "), "line 2"),
         (MINE + "\x00", "read"),
+        (MINE.replace('format = "tflite"', "format = 1"), "(in 'runtimes[0].format')"),
         (MINE + "#" * 70_000, "bytes"),
     ],
 )
