@@ -29,6 +29,7 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _ZIP_VERSION = 20
+_DIRECTORY_LIMIT = 16 * 1024  # bytes: more than the directory of FILES_LIMIT blobs and the end record take
 _DOS_DATE = (1 << 5) | 1  # 1980-01-01, the zero of zip's calendar: no clock enters a bundle
 _MODE = 0o100644 << 16
 
@@ -168,10 +169,16 @@ class Bundle:
             raise _damaged("The bundle's directory is not the one that its contents have")
 
     def _check_kind(self) -> None:
-        """Tell a damaged bundle from a file that never was one: no single damage hides both marks."""
+        """Tell a damaged bundle from a file that never was one, another zip among them.
+
+        The manifest is named at the start and, as the entry at offset 0, in the directory at the end: no flipped bit,
+        lost block or shift of the contents hides both.
+        """
         self._file.seek(0)
         start = self._file.read(_LOCAL.size + len(_MANIFEST_NAME))
-        if not start.startswith(b"PK") and not start.endswith(_MANIFEST_NAME):
+        self._file.seek(max(0, self._file.seek(0, 2) - _DIRECTORY_LIMIT))
+        end = self._file.read(_DIRECTORY_LIMIT)
+        if not start.endswith(_MANIFEST_NAME) and bytes(4) + _MANIFEST_NAME not in end:
             raise BundleMalformed("The file is no bundle", expected="an .efb file that edgefleet wrote")
 
     def _read_header(self, offset: int, name: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Features of an input: at most 64 numbers that a histogram can follow, whatever the input's size.
 
-Small inputs are their own features; images become the means of a grid, other tensors the means of equal segments.
+Small inputs are their own features; an image becomes the means of a grid, any other tensor, a batch of several images
+among them, the means of equal segments.
 Compiler and inference child call this one code, so that reference and sketch speak of the same numbers. The array is
 passed in by them and only its methods are used: this module imports no numpy, as the agent's parent must not either.
 """
@@ -43,7 +44,7 @@ def plan(name: str, shape: tuple[int, ...], axes: str) -> Extraction:
 
     Args:
         name: The input's name.
-        shape: With the batch, which is 1.
+        shape: With the batch.
         axes: As in the manifest: "NHWC", "NCHW" or "".
     """
     elements = 1
@@ -53,7 +54,8 @@ def plan(name: str, shape: tuple[int, ...], axes: str) -> Extraction:
         return Extraction(name, "elements", [elements], axes)
     if axes in ("NHWC", "NCHW"):
         height, width, channels = (shape[axes.index(letter)] for letter in "HWC")
-        if channels * _GRID * _GRID <= MAX_FEATURES and min(height, width) >= _GRID:
+        single = shape[axes.index("N")] == 1
+        if single and channels * _GRID * _GRID <= MAX_FEATURES and min(height, width) >= _GRID:
             return Extraction(name, "grid", [_GRID, _GRID, channels], axes)
     return Extraction(name, "segments", [MAX_FEATURES], axes)
 

@@ -142,3 +142,23 @@ def test_unknown_fields_of_a_manifest_are_ignored() -> None:
 def test_references_to_files_that_are_not_listed_are_refused() -> None:
     with pytest.raises(BundleMalformed, match="lists no file 'nowhere'"):
         manifest.decode(manifest.encode(sample_manifest(reference="nowhere")))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_zip_of_other_things_never_was_a_bundle(tmp_path: Path, compression: int) -> None:
+    other = tmp_path / "photos.zip"
+    with zipfile.ZipFile(other, "w", compression) as archive:
+        archive.writestr("photo.jpg", b"\xff\xd8" * 3000)
+    with pytest.raises(BundleMalformed, match="no bundle"):
+        Bundle(other)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("length", [1, 4, 512])
+def test_a_bundle_with_bytes_before_it_or_a_lost_start_is_damaged(path: Path, length: int) -> None:
+    good = path.read_bytes()
+    for changed in (b"\0" * length + good, b"\0" * length + good[length:]):
+        path.write_bytes(changed)
+        with pytest.raises(BundleDamaged):
+            Bundle(path)

@@ -157,3 +157,11 @@ def test_another_tensor_becomes_the_means_of_segments() -> None:
     got = features.extract(extraction, np.ones((1, 1000), np.float32))
     assert got == [1.0] * 64
     assert len(features.names(extraction)) == 64
+
+
+@pytest.mark.parametrize("axes", ["NCHW", "NHWC", ""])
+def test_a_batch_of_several_images_is_followed_in_segments(axes: str) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 8, 8, 8))
+    extraction = features.plan("images", values.shape, axes)
+    assert (extraction.kind, extraction.parts) == ("segments", [64])
+    np.testing.assert_allclose(features.extract(extraction, values), values.reshape(64, -1).mean(axis=1))  # type: ignore[arg-type]
