@@ -66,6 +66,7 @@ def _parse(data: bytes) -> onnx.ModelProto:
         raise ModelMalformed(
             "The file is no ONNX model, or is truncated: it does not decode as protobuf",
             expected="a serialised onnx.ModelProto",
+            remedy="Fetch or export the model again.",
         ) from cause
     if not proto.graph.node or not proto.graph.output:
         raise ModelMalformed(

@@ -53,7 +53,11 @@ def self_contained(data: bytes, folder: Path) -> bytes:
     try:
         proto.ParseFromString(data)
     except DecodeError as cause:
-        raise ModelMalformed("The file is no ONNX model, or is truncated") from cause
+        raise ModelMalformed(
+            "The file is no ONNX model, or is truncated",
+            expected="an .onnx or .tflite model",
+            remedy="Fetch or export the model again.",
+        ) from cause
     if all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in _tensors(proto.graph)):
         return data
     load_external_data(proto, folder)

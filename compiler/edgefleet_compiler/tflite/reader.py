@@ -54,7 +54,7 @@ def read_tflite(data: bytes) -> LoweredGraph:
         # What flatbuffers and numpy raise on offsets, lengths and strings that are not what they should be. They tell
         # of Python's calls, not of the file.
         raise ModelMalformed(
-            f"The TFLite file of {len(data)} bytes is truncated or damaged: an offset, a length or a text cannot be",
+            f"The TFLite file of {len(data)} bytes is truncated or damaged: an offset, length or text is impossible",
             remedy="Fetch or convert the model again.",
         ) from error
 
