@@ -56,27 +56,34 @@ class DesiredPublisher:
             return
         if self._republish.is_set():
             self._republish.clear()
-            self._publish_all(unpublished_only=False)
+            if not self._publish_all(unpublished_only=False):
+                self._republish.set()
+                return
         self._publish_all(unpublished_only=True)
 
-    def _publish_all(self, *, unpublished_only: bool) -> None:
+    def _publish_all(self, *, unpublished_only: bool) -> bool:
+        """Publish page by page; whether the broker has taken everything."""
         after = ""
         while page := self._page(after, unpublished_only=unpublished_only):
             after = page[-1][0].device_id
             sent = [
-                (assignment, self._connection.publish(
-                    topics.of(topics.DESIRED, assignment.device_id),
-                    messages.encode(_desired(assignment, release)),
-                    topics.DESIRED.qos,
-                    retain=topics.DESIRED.retain,
-                ))
+                (
+                    assignment,
+                    self._connection.publish(
+                        topics.of(topics.DESIRED, assignment.device_id),
+                        messages.encode(_desired(assignment, release)),
+                        topics.DESIRED.qos,
+                        retain=topics.DESIRED.retain,
+                    ),
+                )
                 for assignment, release in page
-            ]  # fmt: skip
+            ]
             for assignment, info in sent:
                 if not self._connection.is_delivered(info, _PUBACK_TIMEOUT):
                     _log.warning("device=%s the broker has not taken its desired twin yet", assignment.device_id)
-                    return
+                    return False
             self._mark_published([assignment for assignment, _ in sent if assignment.published_at is None])
+        return True
 
     def _page(self, after: str, *, unpublished_only: bool) -> list[tuple[Assignment, Release | None]]:
         query = (

@@ -22,6 +22,7 @@ from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.db import Database
 from edgefleet_server.devices import service as devices
+from edgefleet_server.devices.texts import check_texts
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.rollouts import progress
@@ -236,6 +237,7 @@ def _check_report(reported: Reported, now: int) -> None:
         raise MessageMalformed("A report has impossible numbers, or too many slots", expected="what an agent counts")
     if not all(identifiers.is_digest(digest) for digest in digests):
         raise MessageMalformed("A report names a digest that is none")
+    check_texts(reported.hardware, reported.agent, reported.runtimes)
 
 
 def _check_record(record: TelemetryRecord) -> None:

@@ -54,23 +54,31 @@ class Metrics:
             lines = [
                 *_family("edgefleet_messages_total", "counter", "Messages from devices.", dict(self._messages)),
                 *_family(
-                    "edgefleet_sketches_refused_total", "counter", "Sketches that did not fit their reference.",
+                    "edgefleet_sketches_refused_total",
+                    "counter",
+                    "Sketches that did not fit their reference.",
                     {(): self._sketches_refused},
                 ),
                 *_family("edgefleet_blocks_sent_total", "counter", "Blocks sent to devices.", {(): self._blocks}),
                 *_family(
-                    "edgefleet_block_bytes_sent_total", "counter", "Bytes of bundles sent to devices.",
+                    "edgefleet_block_bytes_sent_total",
+                    "counter",
+                    "Bytes of bundles sent to devices.",
                     {(): self._block_bytes},
                 ),
                 *_family(
-                    "edgefleet_broker_restarts_total", "counter", "Times that the broker child was started again.",
+                    "edgefleet_broker_restarts_total",
+                    "counter",
+                    "Times that the broker child was started again.",
                     {(): self._broker_restarts},
                 ),
-            ]  # fmt: skip
+            ]
         lines += _family(
-            "edgefleet_broker_connected", "gauge", "Whether the broker has accepted this server.",
+            "edgefleet_broker_connected",
+            "gauge",
+            "Whether the broker has accepted this server.",
             {(): float(broker_connected)},
-        )  # fmt: skip
+        )
         for name, (help_text, values) in gauges.items():
             lines += _family(name, "gauge", help_text, values)
         return "\n".join(lines) + "\n"

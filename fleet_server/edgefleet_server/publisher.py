@@ -118,9 +118,7 @@ class Publisher:
                 manifest = bundle.manifest
                 labels.add((manifest.name, manifest.version, manifest.security_floor))
                 sha256, size = transfer_digest(path)
-                bundles.append(
-                    ReleasedBundle(manifest.target, manifest.hardware, bundle.digest, sha256, size)
-                )  # fmt: skip
+                bundles.append(ReleasedBundle(manifest.target, manifest.hardware, bundle.digest, sha256, size))
         if len(labels) != 1:
             found = ", ".join(f"{name} {version} (floor {floor})" for name, version, floor in sorted(labels))
             raise UsageMalformed(

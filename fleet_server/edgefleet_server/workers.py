@@ -41,7 +41,7 @@ class Workers:
         self._publisher = DesiredPublisher(database, clock, connection)
         self._ingest = Ingest(
             database, clock, core.references, core.metrics, on_need=self._on_need, on_stored=self._on_stored
-        )  # fmt: skip
+        )
         self._publishing = Worker("publisher", self._publisher.publish_due, _PUBLISH_INTERVAL)
         self._blocks = Worker("blocks", self._block_server.serve_waiting, _BLOCKS_INTERVAL)
         self._drifting = Worker("drift", self._drift.evaluate_changed, _DRIFT_INTERVAL)

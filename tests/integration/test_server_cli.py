@@ -122,3 +122,17 @@ def test_an_alert_can_be_acknowledged_from_the_shell(site: Site) -> None:
     assert status == 0
     assert "was halted" in out
     assert site.operator.ask("alert", "list") == []
+
+
+@pytest.mark.attack
+def test_what_a_device_says_is_no_command_to_the_terminal(site: Site) -> None:
+    from edgefleet_contract.messages import ErrorReport
+
+    device = site.device()
+    device.report("failed", error=ErrorReport("agent.x", "\x1b[2J\x1b]0;owned\x07[bold red]all is well[/]"))
+    device.wait_ack("reported", device.n)
+    status, out, _ = site.operator.run("device", "show", device.id)
+    assert status == 0
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "[bold red]all is well[/]" in out

@@ -139,6 +139,7 @@ def refused_messages(inside: Inside, device: StandIn, other: StandIn) -> dict[st
         "a sequence beyond all counting": device.message("confirmed", sequence=1 << 62),
         "a digest that is none": device.message("confirmed", running="../../etc/passwd"),
         "a slot too many": device.message("confirmed", confirmed=["0" * 64] * 17),
+        "an agent with a will": device.message("confirmed", agent="\x1b[2J"),
         "a boot that is none": device.message("confirmed", boot="\n" * 8),
         "telemetry of another": device.telemetry([record(device, 1)], device=other.id),
         "a record without a number": device.telemetry([record(device, 0)]),
@@ -168,7 +169,7 @@ def test_what_a_lying_device_sends_changes_nothing_and_harms_nobody(inside: Insi
     assert inside.needs == []
 
 
-@pytest.mark.parametrize("name", list(range(23)))
+@pytest.mark.parametrize("name", list(range(24)))
 def test_each_lie_by_itself_is_refused_and_counted(inside: Inside, device: StandIn, name: int) -> None:
     lies = refused_messages(inside, device, inside.device())
     what, lie = list(lies.items())[name]

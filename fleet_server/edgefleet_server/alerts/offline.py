@@ -30,9 +30,12 @@ class OfflineWatch:
             for device, last_seen in session.execute(silent).all():
                 assert last_seen is not None
                 alerts.raise_alert(
-                    change, kind="offline", cause=f"offline:{device}", device=device,
+                    change,
+                    kind="offline",
+                    cause=f"offline:{device}",
                     text=f"Device {device} has been silent for {(now - last_seen) // HOUR} hours",
-                )  # fmt: skip
+                    device=device,
+                )
             heard = (
                 select(Alert.cause)
                 .join(Device, Device.id == Alert.device_id)

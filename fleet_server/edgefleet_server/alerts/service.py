@@ -75,7 +75,7 @@ def open_counts(session: Session) -> dict[str, int]:
         select(Alert.kind, func.count())
         .where(Alert.resolved_at.is_(None), Alert.acked_at.is_(None))
         .group_by(Alert.kind)
-    )  # fmt: skip
+    )
     return dict(session.execute(query).all())
 
 

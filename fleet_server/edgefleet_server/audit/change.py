@@ -36,7 +36,5 @@ class Change:
     ) -> None:
         """Write down an act: it is committed with what it did, or neither is."""
         self.session.add(
-            AuditEntry(
-                at=self.now, actor=self.actor, act=act, device_id=device, rollout_id=rollout, details=details
-            )
-        )  # fmt: skip
+            AuditEntry(at=self.now, actor=self.actor, act=act, device_id=device, rollout_id=rollout, details=details)
+        )

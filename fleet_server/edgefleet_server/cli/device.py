@@ -106,7 +106,7 @@ def tag(
     with Client(server, data) as client:
         device = client.patch(
             f"/devices/{device_id}/tags", {"put": pairs("the tag", put or []), "remove": remove or []}
-        )  # fmt: skip
+        )
     if as_json:
         output.print_json(device)
     else:

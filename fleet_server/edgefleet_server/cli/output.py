@@ -64,8 +64,12 @@ def state(name: str) -> Text:
 
 
 def text(value: object, style: str = "") -> Text:
-    """A value as it is: what a device says of itself must not be read as markup."""
-    return Text("-" if value is None or value == "" else str(value), style=style)
+    """A value as it is. What a device says of itself is neither markup, nor a command to the terminal."""
+    if value is None or value == "":
+        return Text("-", style=style)
+    return Text(
+        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)), style
+    )
 
 
 def short(digest: str | None) -> Text:

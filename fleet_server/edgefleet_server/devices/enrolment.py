@@ -9,15 +9,13 @@ from sqlalchemy.orm import Session
 
 from edgefleet_contract import enrolment, identifiers, keys
 from edgefleet_contract.enrolment import BrokerAddress, EnrollRequest, EnrollResponse
-from edgefleet_contract.errors import Conflict, StatementMalformed
+from edgefleet_contract.errors import Conflict
 from edgefleet_server.audit.change import Change
 from edgefleet_server.authority import Authority, key_of_request
 from edgefleet_server.devices import tokens
 from edgefleet_server.devices.models import ClaimToken, Device, Tag, Twin
+from edgefleet_server.devices.texts import check_texts
 from edgefleet_server.releases import service as releases
-
-_TEXT_LIMIT = 128
-_RUNTIMES_LIMIT = 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Enroller:
             StatementMalformed: The request is not well-formed.
             Conflict: This server has no trust root to hand on.
         """
-        _check_texts(request)
+        check_texts(request.hardware, request.agent, request.runtimes)
         public_key = key_of_request(request.csr)
         key_text = keys.public_text(public_key)
         token = tokens.check(session, now, request.token_id, request.secret, key_text)
@@ -80,13 +78,3 @@ def _new_device(request: EnrollRequest, key_text: str, token: ClaimToken, now: i
         tags=[Tag(key=key, value=value) for key, value in token.tags.items()],
         twin=Twin(n=0, sequence=0, state="idle", confirmed=[], agent=request.agent, runtimes=request.runtimes),
     )
-
-
-def _check_texts(request: EnrollRequest) -> None:
-    texts = [request.hardware, request.agent, *request.runtimes, *request.runtimes.values()]
-    too_long = any(len(text) > _TEXT_LIMIT or not text.isprintable() for text in texts)
-    if too_long or not request.hardware or len(request.runtimes) > _RUNTIMES_LIMIT:
-        raise StatementMalformed(
-            "The enrolment request's hardware, agent or runtimes are empty, too long or not printable",
-            expected=f"names of at most {_TEXT_LIMIT} characters, and at most {_RUNTIMES_LIMIT} runtimes",
-        )

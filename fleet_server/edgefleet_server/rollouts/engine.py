@@ -107,7 +107,7 @@ class Engine:
         stage.started_at = change.now
         change.record(
             "stage.started", rollout=rollout.id, stage=index + 1, percent=stage.percent, devices=stage.devices
-        )  # fmt: skip
+        )
         waiting = select(Deployment).where(
             Deployment.rollout_id == rollout.id, Deployment.stage == index, Deployment.state == "waiting"
         )
@@ -138,9 +138,7 @@ class Engine:
                 if deployment.state != "waiting":
                     self._assigner.withdraw(change.session, rollout, deployment)
                 deployment.state = "withdrawn"
-                change.record(
-                    "deployment.withdrawn", device=device, rollout=rollout.id, sequence=deployment.sequence
-                )  # fmt: skip
+                change.record("deployment.withdrawn", device=device, rollout=rollout.id, sequence=deployment.sequence)
             case policy.RollBack(_, digest):
                 previous = change.session.get_one(ReleasedBundle, digest)
                 self._assigner.roll_back(change.session, rollout, deployment, previous)

@@ -151,9 +151,7 @@ def rollout_schema(rollout: Rollout, counts: dict[int, dict[str, int]]) -> Rollo
     )
 
 
-def rollout_detail(
-    rollout: Rollout, counts: dict[int, dict[str, int]], deployments: list[Deployment]
-) -> RolloutDetail:  # fmt: skip
+def rollout_detail(rollout: Rollout, counts: dict[int, dict[str, int]], deployments: list[Deployment]) -> RolloutDetail:
     """Describe a rollout with its deployments."""
     return RolloutDetail(
         **rollout_schema(rollout, counts).model_dump(),

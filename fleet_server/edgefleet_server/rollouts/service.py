@@ -197,9 +197,7 @@ def state_counts(session: Session) -> dict[str, int]:
     return dict(session.execute(grouped).all())
 
 
-def _vectors(
-    session: Session, request: RolloutRequest, release: Release, devices: Sequence[Device]
-) -> Vectors | None:  # fmt: skip
+def _vectors(session: Session, request: RolloutRequest, release: Release, devices: Sequence[Device]) -> Vectors | None:
     if request.vectors_sha256 is None:
         return planning.default_vectors(session, release, devices)
     if session.get(Blob, request.vectors_sha256) is None:

@@ -87,9 +87,7 @@ def verdicts(session: Session, device: str | None = None) -> list[DriftVerdict]:
     return list(session.scalars(query.limit(1000)))
 
 
-def histograms(
-    session: Session, now: int, device: str, digest: str, references: References
-) -> list[FeatureHistogram]:  # fmt: skip
+def histograms(session: Session, now: int, device: str, digest: str, references: References) -> list[FeatureHistogram]:
     """The features of a device's last 24 hours beside their reference, the worst first; empty without a sketch."""
     found = _last_day(session, now, device, digest, references)
     if found is None:
