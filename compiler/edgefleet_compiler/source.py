@@ -9,8 +9,9 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import dtype_of, integers, name_of, shape_of
+from edgefleet_compiler.hub.graph import byte_size, dtype_of, integers, name_of, shape_of
 from edgefleet_compiler.importers import ModelFile, import_model, read_model
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.tensors import TensorInfo, guess_axes
@@ -40,6 +41,16 @@ class Source:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
+    @property
+    def weights_bytes(self) -> int:
+        """Constants of the float hub."""
+        return sum(byte_size(value) for value in self.hub.graph.initializers.values())
+
+    @property
+    def stores_narrower(self) -> bool:
+        """Whether the file has its constants in fewer bytes than the float hub: as integers, or in 16 bits."""
+        return self.hybrid or self.weights_bytes > len(self.file.runnable)
+
 
 def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Source:
     """Import and simplify a model file.
@@ -49,9 +60,10 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
         ModelMalformed: No model, or a truncated or contradictory one.
         OperatorUnsupported: Operators that the hub does not take.
     """
-    file = read_model(path)
-    imported = import_model(file, input_shapes=input_shapes)
-    records = simplify(imported.model)
+    with naming(path):
+        file = read_model(path)
+        imported = import_model(file, input_shapes=input_shapes)
+        records = simplify(imported.model)
     graph = imported.model.graph
     return Source(
         file=file,

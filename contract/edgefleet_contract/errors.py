@@ -107,6 +107,12 @@ class DataMalformed(InputError):
     code = "data.malformed"
 
 
+class DataNotFound(InputError):
+    """No calibration or validation set at the path given."""
+
+    code = "data.not_found"
+
+
 class CalibrationMissing(InputError):
     """int8 was asked for, and no calibration set was given."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,21 @@ def test_top1_counts_the_right_answers_of_both() -> None:
 def test_labels_choose_top1_and_their_absence_agreement() -> None:
     assert choose_metric(None, data_with([0, 1])).name == "top1"
     assert choose_metric(None, data_with(None)).name == "agreement"
-    assert choose_metric(None, data_with([0.5, 1.5])).name == "agreement"
+    assert choose_metric(None, data_with([0.0, 3.0])).name == "top1"
+
+
+@pytest.mark.parametrize("targets", [[0.5, 1.5], [[0, 1], [1, 0]], [[0.0, 1.0], [1.0, 0.0]]])
+def test_targets_that_are_no_labels_need_a_metric_by_name(targets: object) -> None:
+    with pytest.raises(DataMalformed, match=r"'y'.*--metric"):
+        choose_metric(None, data_with(targets))
+    assert choose_metric("mse", data_with(targets)).name == "mse"
+
+
+def test_guessing_reaches_one_class_in_as_many_and_half_the_area() -> None:
+    cases = [(0, [1, 0, 0, 0], [1, 0, 0, 0])] * 2
+    assert measured(choose_metric("top1", data_with([0, 1])), cases).chance == 0.25
+    assert measured(choose_metric("auc", data_with([0, 1])), [(0, [1], [1])] * 2).chance == 0.5
+    assert measured(choose_metric(None, data_with(None)), cases).chance is None
 
 
 def test_agreement_is_one_minus_its_drop() -> None:
@@ -178,6 +193,26 @@ def test_a_metric_of_the_users_own_is_called(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     quality = measured(choose_metric("own_metric:worst", data_with(None)), [(0, [3, 1], [3, 0.5]), (0, [2, 2], [2, 2])])
     assert (quality.baseline, quality.compiled, quality.drop) == (1.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise KeyError('lost')", "raises KeyError: 'lost'"),
+        ("return float('nan')", "gives nan"),
+        ("return 'good'", "raises ValueError"),
+    ],
+)
+def test_a_metric_of_the_users_own_that_fails_is_named(
+    body: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path.name  # another for each case: modules are imported once
+    (tmp_path / f"{module}.py").write_text(f"limit = 3\ndef own(outputs, targets):\n    {body}\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    with pytest.raises(UsageMalformed, match=f"{module}:own' {said}"):
+        measured(choose_metric(f"{module}:own", data_with(None)), [(0, [3, 1], [3, 0.5])])
+    with pytest.raises(UsageMalformed, match="is no function"):
+        choose_metric(f"{module}:limit", data_with(None))
 
 
 @pytest.mark.parametrize(

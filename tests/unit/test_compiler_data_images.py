@@ -10,8 +10,9 @@ from PIL import Image
 
 from edgefleet_compiler.data import Normalisation, open_data_set
 from edgefleet_compiler.data.dataset import DataSet
+from edgefleet_compiler.data.images import check_normalisation
 from edgefleet_compiler.tensors import TensorInfo
-from edgefleet_contract.errors import DataMalformed, UsageMalformed
+from edgefleet_contract.errors import DataMalformed, DataNotFound, UsageMalformed
 
 FLOAT = np.dtype(np.float32)
 NHWC = TensorInfo("image", (1, 4, 6, 3), FLOAT, "NHWC")
@@ -104,14 +105,15 @@ def test_a_picture_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, monke
         list(opened(tmp_path, NHWC).samples())
 
 
-def test_normalisation_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", (0, 0, 0))
-    with pytest.raises(UsageMalformed, match="--mean"):
-        opened(tmp_path, NHWC, mean=(1.0, 2.0))
+def test_normalisation_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(UsageMalformed, match="--mean has 2 values"):
+        check_normalisation(Normalisation((1.0, 2.0)), [NHWC])
+    with pytest.raises(UsageMalformed, match="takes no image"):
+        check_normalisation(Normalisation(), [TensorInfo("signal", (1, 640), FLOAT)])
     with pytest.raises(UsageMalformed, match="--std"):
         Normalisation(std=(0.0,))
 
 
 def test_a_path_without_anything_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataMalformed, match="no data set"):
+    with pytest.raises(DataNotFound, match="no data set"):
         opened(tmp_path / "none", NHWC)

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgefleet_compiler.data import DataSet, Normalisation, open_data_set
 from edgefleet_compiler.data.npz import open_npz
+from edgefleet_compiler.data.variety import Variety
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.errors import DataMalformed
 
@@ -189,3 +191,35 @@ def test_a_column_of_labels_is_a_list_of_labels(tmp_path: Path) -> None:
     assert data.has_class_labels
     assert data.targets is not None
     assert data.targets.tolist() == [0, 1, 2]
+
+
+def test_every_error_names_the_file_that_it_is_about(tmp_path: Path) -> None:
+    def opened(path: Path) -> DataSet:
+        return open_data_set(path, [IMAGE], normalisation=Normalisation(), labels=())
+
+    with pytest.raises(DataMalformed, match=r"shape\.npz.*has shape"):
+        opened(write(tmp_path / "shape.npz", x=np.zeros((2, 3))))
+    with pytest.raises(DataMalformed, match=r"empty\.npz.*no rows"):
+        opened(write(tmp_path / "empty.npz", x=np.zeros((0, 4, 4, 3))))
+    rotten = opened(write(tmp_path / "rotten.npz", x=np.full((2, 4, 4, 3), np.nan)))
+    with pytest.raises(DataMalformed, match=r"rotten\.npz.*NaN") as refused:
+        list(rotten.samples())
+    assert refused.value.facts["path"] == str(tmp_path / "rotten.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.zeros((3, 2)), "0 throughout"),
+        (np.array([[1e-42, 2e-42], [3e-42, 0.0], [0.0, 0.0]]), "0 throughout"),
+        (np.full((3, 2), 5.0), "every case is the same"),
+        (np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]]), None),
+        (np.array([[1.0, 2.0]]), None),
+    ],
+)
+def test_a_set_that_shows_nothing_of_an_input_is_noticed(values: np.ndarray, said: str | None) -> None:
+    variety = Variety()
+    cases = [{"x": row.astype(np.float32)} for row in values]
+    assert list(variety.watched(cases)) == cases
+    assert [said in warning for warning in variety.warnings() if said] == ([True] if said else [])
+    assert bool(variety.warnings()) is (said is not None)

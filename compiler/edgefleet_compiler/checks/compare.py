@@ -13,6 +13,7 @@ from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import Runner, open_runner
 from edgefleet_compiler.data import Normalisation, open_data_set
 from edgefleet_compiler.importers import read_model
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.tensors import TensorInfo, guess_axes
 from edgefleet_contract.errors import ModelMalformed
@@ -50,8 +51,9 @@ def compare_files(first: Path, second: Path, data: Path, progress: Progress) -> 
 
 
 def _open(path: Path) -> Runner:
-    file = read_model(path)
-    return open_runner(file.runnable, file.format)
+    with naming(path):
+        file = read_model(path)
+        return open_runner(file.runnable, file.format)
 
 
 def _as_real(inputs: Sequence[TensorInfo]) -> tuple[TensorInfo, ...]:

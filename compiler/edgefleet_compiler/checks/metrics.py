@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Quality:
         drop: The loss, a fraction; negative for a gain.
         ci95: Interval of ``drop``, both models measured on the same cases.
         interval: How the interval was found.
+        chance: What guessing reaches; None where the metric has no such value.
     """
 
     baseline: float
@@ -37,6 +39,7 @@ class Quality:
     drop: float
     ci95: Interval
     interval: str
+    chance: float | None = None
 
 
 class Metric(Protocol):
@@ -52,13 +55,13 @@ class Metric(Protocol):
 
 
 def choose_metric(name: str | None, data: DataSet) -> Metric:
-    """The metric asked for; without a name, top1 where the set has integer labels, else agreement.
+    """The metric asked for; without a name, top1 where the set has integer labels, agreement where it has no ``y``.
 
     Raises:
         UsageMalformed: No such metric.
-        DataMalformed: The metric needs labels that the set does not have.
+        DataMalformed: The metric needs labels that the set does not have, or ``y`` is none and no metric was named.
     """
-    name = name or ("top1" if data.has_class_labels else "agreement")
+    name = name or _metric_for(data)
     match name:
         case "top1":
             return _Top1(_labels(data, name))
@@ -71,6 +74,19 @@ def choose_metric(name: str | None, data: DataSet) -> Metric:
         case _ if ":" in name:
             return _UserMetric(name, data.targets)
     raise UsageMalformed(f"The metric is {name!r}", expected="top1, mse, auc, agreement or module:function")
+
+
+def _metric_for(data: DataSet) -> str:
+    if data.targets is None:
+        return "agreement"
+    if not data.has_class_labels:
+        raise DataMalformed(
+            f"The array 'y' of {str(data.path)!r} has dtype {str(data.targets.dtype)!r} and shape {data.targets.shape}",
+            expected="one integer label a case, or a metric that says what else it is",
+            remedy="Give --metric mse for targets in the form of the outputs; one-hot labels become integers with "
+            "numpy.argmax(y, axis=1).",
+        )
+    return "top1"
 
 
 def _labels(data: DataSet, metric: str) -> NDArray[np.int64]:
@@ -87,6 +103,7 @@ class _Top1:
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self._labels = labels
+        self._classes = 0
         self._baseline: list[bool] = []
         self._compiled: list[bool] = []
 
@@ -94,15 +111,19 @@ class _Top1:
         label = self._labels[index]
         if not 0 <= label < baseline.size:
             raise DataMalformed(
-                f"The label of case {index} is {label}", expected=f"0 to {baseline.size - 1}, as the model has outputs"
+                f"The label of case {index} is {label}",
+                expected=f"0 to {baseline.size - 1}, as the model has outputs",
+                remedy="If 'y' holds no labels but targets, give --metric mse.",
             )
+        self._classes = baseline.size
         self._baseline.append(int(np.argmax(baseline)) == label)
         self._compiled.append(int(np.argmax(compiled)) == label)
 
     def result(self, seed: int) -> Quality:  # noqa: ARG002 - Metric; the interval is exact
         first, second = np.array(self._baseline), np.array(self._compiled)
         baseline, compiled = float(first.mean()), float(second.mean())
-        return Quality(baseline, compiled, baseline - compiled, newcombe_paired(first, second), "Newcombe, paired")
+        interval = newcombe_paired(first, second)
+        return Quality(baseline, compiled, baseline - compiled, interval, "Newcombe, paired", 1 / self._classes)
 
 
 class _Agreement:
@@ -180,7 +201,7 @@ class _Auc:
 
         interval = paired_bootstrap(drop, len(first), seed=seed)
         baseline, compiled = _area(first, labels), _area(second, labels)
-        return Quality(baseline, compiled, baseline - compiled, interval, "paired bootstrap")
+        return Quality(baseline, compiled, baseline - compiled, interval, "paired bootstrap", 0.5)
 
 
 class _UserMetric:
@@ -209,7 +230,21 @@ class _UserMetric:
 
     def _value(self, outputs: Sequence[Output], cases: NDArray[np.intp]) -> float:
         stacked = np.concatenate([outputs[case] for case in cases])
-        return float(self._function(stacked, None if self._targets is None else self._targets[cases]))
+        try:
+            value = float(self._function(stacked, None if self._targets is None else self._targets[cases]))
+        except Exception as cause:
+            raise self._refused(f"raises {type(cause).__name__}: {cause}") from cause
+        if not math.isfinite(value):
+            raise self._refused(f"gives {value}")
+        return value
+
+    def _refused(self, what: str) -> UsageMalformed:
+        return UsageMalformed(
+            f"The metric {self.name!r} {what}",
+            expected="function(outputs, targets) that returns a finite number, larger being better",
+            remedy="outputs has one row a case; targets is the array 'y', or None without one.",
+            metric=self.name,
+        )
 
 
 def _import_function(name: str) -> Callable[[Output, Output | None], float]:
@@ -217,9 +252,12 @@ def _import_function(name: str) -> Callable[[Output, Output | None], float]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]  # the user's own
-    except (ImportError, AttributeError, ValueError) as cause:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as cause:  # importing runs the user's module, which may raise anything
         raise UsageMalformed(f"The metric {name!r} cannot be imported: {cause}", expected="module:function") from cause
+    if not callable(found):
+        raise UsageMalformed(f"The metric {name!r} is no function", expected="module:function")
+    return found  # type: ignore[no-any-return]  # the user's own
 
 
 def _squared_error(output: Output, target: Output) -> float:

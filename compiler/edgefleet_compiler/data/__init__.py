@@ -9,8 +9,9 @@ from edgefleet_compiler.data.dataset import DataSet
 from edgefleet_compiler.data.evaluation import Evaluation, choose_evaluation
 from edgefleet_compiler.data.images import Normalisation, open_images
 from edgefleet_compiler.data.npz import open_npz
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.tensors import TensorInfo
-from edgefleet_contract.errors import DataMalformed
+from edgefleet_contract.errors import DataNotFound
 
 __all__ = ["DataSet", "Evaluation", "Normalisation", "choose_evaluation", "open_data_set"]
 
@@ -27,10 +28,14 @@ def open_data_set(
         labels: Names of the classes, which the subfolders of a folder of images may carry.
 
     Raises:
+        DataNotFound: There is nothing at ``path``.
         DataMalformed: It cannot be read, or the model cannot take it.
     """
-    if path.is_dir():
-        return open_images(path, inputs, normalisation=normalisation, labels=labels)
     if not path.exists():
-        raise DataMalformed(f"There is no data set at {str(path)!r}", expected="an .npz file or a folder of images")
-    return open_npz(path, inputs)
+        raise DataNotFound(
+            f"There is no data set at {str(path)!r}", expected="an .npz file or a folder of images", path=str(path)
+        )
+    with naming(path):
+        if path.is_dir():
+            return open_images(path, inputs, normalisation=normalisation, labels=labels)
+        return open_npz(path, inputs)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.tensors import Sample
 
 
@@ -31,12 +32,13 @@ class DataSet:
     open_samples: Callable[[], Iterator[Sample]]
 
     def samples(self) -> Iterator[Sample]:
-        """All cases in order.
+        """All cases in order; errors name the file.
 
         Raises:
             DataMalformed: While iterating: a case with NaN or infinity, a lossy cast, a truncated file.
         """
-        return self.open_samples()
+        with naming(self.path):
+            yield from self.open_samples()
 
     def spread(self, count: int) -> list[int]:
         """Indices of up to ``count`` cases, evenly spaced, the same ones every time."""
@@ -54,5 +56,8 @@ class DataSet:
 
     @property
     def has_class_labels(self) -> bool:
-        """Whether ``y`` is one integer a case."""
-        return self.targets is not None and self.targets.ndim == 1 and self.targets.dtype.kind in "biu"
+        """Whether ``y`` is one integer a case, of whatever element type."""
+        targets = self.targets
+        if targets is None or targets.ndim != 1:
+            return False
+        return targets.dtype.kind in "biu" or bool((targets == np.rint(targets.astype(np.float64))).all())

@@ -70,7 +70,6 @@ def open_images(
             remedy="Give the calibration set as an .npz file.",
         )
     tensor = inputs[0]
-    _check_normalisation(normalisation, tensor)
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not pictures:
         raise DataMalformed(f"The folder {str(folder)!r} holds no images", expected=f"files {sorted(_SUFFIXES)}")
@@ -82,10 +81,19 @@ def open_images(
     return DataSet(folder, _folder_hash(folder, pictures), len(pictures), _classes(folder, pictures, labels), samples)
 
 
-def _check_normalisation(normalisation: Normalisation, tensor: TensorInfo) -> None:
+def check_normalisation(normalisation: Normalisation, inputs: Sequence[TensorInfo]) -> None:
+    """Refuse a normalisation that does not fit what the model takes.
+
+    Raises:
+        UsageMalformed: No input is an image, or there is neither one value nor one for each channel.
+    """
+    pictures = [tensor for tensor in inputs if tensor.is_image]
+    if not pictures:
+        raise UsageMalformed("--mean or --std was given, and the model takes no image", remedy="Leave them out.")
     for option, values in (("--mean", normalisation.mean), ("--std", normalisation.std)):
-        if len(values) not in (1, tensor.channels):
-            raise UsageMalformed(f"{option} has {len(values)} values", expected=f"1 or {tensor.channels}")
+        for tensor in pictures:
+            if len(values) not in (1, tensor.channels):
+                raise UsageMalformed(f"{option} has {len(values)} values", expected=f"1 or {tensor.channels}")
 
 
 def _classes(folder: Path, pictures: Sequence[Path], labels: Sequence[str]) -> NDArray[np.int64] | None:
