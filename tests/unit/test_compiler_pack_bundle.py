@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from edgefleet_compiler.checks.runtimes import open_runner
-from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pack.folder import Changes, pack, unpack
 from edgefleet_compiler.pipeline import compile_model
@@ -36,7 +35,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         validation=write_validation(folder / "v.npz", model),
         max_drop=1.0,
         labels=("a", "b", "c", "d"),
-        normalisation=Normalisation((1.0,), (2.0,)),
     )
     (outcome,) = compile_model(options, Silent())
     assert outcome.report.bundle is not None
@@ -63,8 +61,7 @@ def test_the_manifest_says_what_device_and_server_need(bundle: Path) -> None:
     assert {"CONV_2D", "FULLY_CONNECTED", "SOFTMAX"} <= set(manifest.runtime.operators)
     (image,) = manifest.inputs
     assert (image.name, image.dtype, image.shape, image.axes) == ("image", "float32", [1, 1, 8, 8], "NCHW")
-    assert image.preprocessing is not None
-    assert (image.preprocessing.mean, image.preprocessing.std) == ([1.0], [2.0])
+    assert image.preprocessing is None
     assert manifest.labels == ["a", "b", "c", "d"]
     assert manifest.baseline is not None
     assert (manifest.baseline.metric, manifest.baseline.value, manifest.baseline.n) == ("top1", 1.0, 80)
@@ -171,3 +168,19 @@ def test_a_folder_without_its_files_is_not_packed(bundle: Path, tmp_path: Path) 
     with pytest.raises(BundleMalformed, match="cannot be read"):
         pack(tmp_path / "unpacked", None, Changes())
     assert [path.name for path in tmp_path.iterdir()] == ["unpacked"]
+
+
+def test_a_file_that_was_changed_is_not_packed(bundle: Path, tmp_path: Path) -> None:
+    unpack(bundle, tmp_path / "unpacked")
+    with (tmp_path / "unpacked" / "model.tflite").open("ab") as model:
+        model.write(b"z")
+    with pytest.raises(HashMismatch, match=r"model\.tflite"):
+        pack(tmp_path / "unpacked", None, Changes())
+    assert [path.name for path in tmp_path.iterdir()] == ["unpacked"]
+
+
+def test_a_file_that_no_manifest_lists_is_not_dropped_in_silence(bundle: Path, tmp_path: Path) -> None:
+    unpack(bundle, tmp_path / "unpacked")
+    (tmp_path / "unpacked" / "golden" / "more.npz").write_bytes(b"more")
+    with pytest.raises(BundleMalformed, match=r"golden/more\.npz"):
+        pack(tmp_path / "unpacked", None, Changes())

@@ -43,6 +43,7 @@ def show_bundle(bundle: File, json: Json = False) -> None:
             shape = " x ".join(map(str, tensor.shape))
             console.print(f"{role:<9} {escape(tensor.name)}: {shape} {tensor.dtype} {tensor.axes}".rstrip())
     _print_quality(manifest)
+    _print_policy(manifest)
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("file", "bytes", "sha256"):
         table.add_column(heading, justify="right" if heading == "bytes" else "left")
@@ -107,3 +108,10 @@ def _print_quality(manifest: Manifest) -> None:
         console = stdout()
         figures = f"{manifest.compiled.value:.4f}, the source's {manifest.baseline.value:.4f}"
         console.print(f"quality   {manifest.compiled.metric} {figures}, over {manifest.compiled.n:,} cases")
+
+
+def _print_policy(manifest: Manifest) -> None:
+    """What a publisher decides: `edgefleet bundle pack` sets these."""
+    console, sampling = stdout(), manifest.sampling
+    console.print(f"floor     {manifest.security_floor}, below which nothing runs once this is confirmed")
+    console.print(f"samples   {sampling.rate:g} of the inferences, at most {sampling.max_per_day:,} a day")

@@ -11,7 +11,7 @@ from edgefleet_compiler.output import replaced_folder
 from edgefleet_compiler.pack.file import Packed, write_file
 from edgefleet_contract import manifest as manifests
 from edgefleet_contract.bundle import Bundle
-from edgefleet_contract.errors import BundleMalformed, OutputUnwritable
+from edgefleet_contract.errors import BundleMalformed, HashMismatch, OutputUnwritable
 from edgefleet_contract.manifest import FileEntry, Manifest, SamplingPolicy
 
 MANIFEST = "manifest.json"
@@ -55,20 +55,23 @@ def unpack(bundle: Path, folder: Path) -> list[str]:
 
 
 def pack(folder: Path, destination: Path | None, changes: Changes) -> Packed:
-    """Pack an unpacked bundle; its files' hashes are taken anew.
+    """Pack an unpacked bundle; its files must be the ones that its manifest lists.
+
+    The quality and the golden vectors of a manifest are claims about these very files: another model needs another
+    compilation.
 
     Args:
-        folder: With ``manifest.json`` and the files that it lists.
+        folder: With ``manifest.json`` and the files that it lists, and no others.
         destination: The bundle; None names it after the manifest, beside the folder.
         changes: What to set.
 
     Raises:
-        BundleMalformed: No manifest, or a file missing.
+        BundleMalformed: No manifest, a file missing, or one too many.
+        HashMismatch: A file that was changed.
     """
     manifest = _changed(manifests.decode(_read(folder / MANIFEST)), changes)
-    contents = {entry.path: _read(folder / entry.path) for entry in manifest.files}
-    entries = [FileEntry(path, manifests.digest(data), len(data)) for path, data in contents.items()]
-    manifest = msgspec.structs.replace(manifest, files=entries)
+    _check_no_strangers(folder, manifest)
+    contents = {entry.path: _read_unchanged(folder, entry) for entry in manifest.files}
     name = f"{manifest.name}-{manifest.version}-{manifest.target}.efb"
     return write_file(destination or folder.absolute().parent / name, manifest, contents)
 
@@ -80,6 +83,30 @@ def _changed(manifest: Manifest, changes: Changes) -> Manifest:
     )
     floor = manifest.security_floor if changes.security_floor is None else changes.security_floor
     return msgspec.structs.replace(manifest, security_floor=floor, sampling=sampling)
+
+
+def _check_no_strangers(folder: Path, manifest: Manifest) -> None:
+    listed = {MANIFEST, *(entry.path for entry in manifest.files)}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if strangers := sorted(found - listed):
+        raise BundleMalformed(
+            f"The folder {str(folder)!r} holds files that its manifest does not list: {strangers}",
+            expected="a folder that `edgefleet bundle unpack` made",
+            remedy="Take them out: a bundle has no place for them.",
+            files=strangers,
+        )
+
+
+def _read_unchanged(folder: Path, entry: FileEntry) -> bytes:
+    data = _read(folder / entry.path)
+    if manifests.digest(data) != entry.sha256:
+        raise HashMismatch(
+            f"The file {entry.path!r} is not the one that the manifest lists",
+            expected=f"SHA-256 {entry.sha256}",
+            remedy="Unpack the bundle again; what the manifest says of a model holds for no other, so compile that.",
+            path=entry.path,
+        )
+    return data
 
 
 def _read(path: Path) -> bytes:
