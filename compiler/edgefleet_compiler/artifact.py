@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.data.variety import Variety
 from edgefleet_compiler.exports import Exported, export
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
@@ -18,6 +20,7 @@ from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import Source
+from edgefleet_contract.errors import RecipeUnfit
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,18 @@ class Workbench:
         self._calibration = calibration
         self._progress = progress
         self._calibrated: tuple[Ranges, PassRecord] | None = None
+        self._variety = Variety()
         self._hubs: dict[object, ir.Model] = {}
         self._hub_passes: dict[object, list[PassRecord]] = {}
         self._artifacts: dict[tuple[Recipe, int | None], Artifact] = {}
 
+    @property
+    def calibration_warnings(self) -> list[str]:
+        """What a person should know of the calibration set; nothing before it was used."""
+        return self._variety.warnings()
+
     def build(self, recipe: Recipe, *, max_opset: int | None) -> Artifact:
-        """The artifact of a recipe.
+        """The artifact of a recipe, or the float one where the recipe's scheme changes nothing of the model.
 
         Args:
             recipe: What to do.
@@ -80,6 +89,8 @@ class Workbench:
         key = (recipe, max_opset)
         if key not in self._artifacts:
             hub, passes = self._hub(recipe)
+            if not _is_changed(hub, recipe):
+                return self._build_unchanged(recipe, max_opset=max_opset)
             records = list(passes)
             with _recorded(records, f"export {recipe.format}", "the artifact"):
                 exported = export(hub, recipe, max_opset=max_opset)
@@ -87,9 +98,19 @@ class Workbench:
         return self._artifacts[key]
 
     def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:
-        """The float model in the format of another recipe, to time that one's artifact against."""
+        """The float model in the format of another recipe, for instance to time that one's artifact against."""
         plain = Recipe(scheme="float", format=like.format, io="float", io_layout=like.io_layout, seed=like.seed)
         return self.build(plain, max_opset=max_opset)
+
+    def _build_unchanged(self, recipe: Recipe, *, max_opset: int | None) -> Artifact:
+        if recipe.io == "int8":
+            raise RecipeUnfit(
+                "No layer of the model has an int8 form, so that its inputs and outputs cannot be int8",
+                expected="layers such as convolutions or fully connected ones, with constant weights",
+                remedy="Compile it with --recipe float, for a target that runs float32.",
+                recipe=recipe.scheme,
+            )
+        return self.build_float(recipe, max_opset=max_opset)
 
     def _hub(self, recipe: Recipe) -> tuple[ir.Model, list[PassRecord]]:
         """The hub of a scheme, made once, and what was done to the float hub to get it."""
@@ -116,12 +137,22 @@ class Workbench:
         assert data is not None, "recipes are checked against the options before anything is built"
         if self._calibrated is None:
             self._progress.stage("calibrating", data.n)
-            with _recorded(records, "calibrate", f"min-max of {data.n} cases"):
-                ranges = calibrate(self._source.hub, data.samples(), lambda _: self._progress.advance())
+            with naming(data.path), _recorded(records, "calibrate", f"min-max of {data.n} cases"):
+                samples = self._variety.watched(data.samples())
+                ranges = calibrate(self._source.hub, samples, lambda _: self._progress.advance())
             self._calibrated = ranges, records[-1]
         else:
             records.append(self._calibrated[1])
         return self._calibrated[0]
+
+
+def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:
+    """Whether anything in the hub is of the scheme that it was made by."""
+    if recipe.scheme == "int8":
+        return any(node.op_type == "QuantizeLinear" for node in hub.graph)
+    if recipe.scheme == "fp16":
+        return any(value.dtype == ir.DataType.FLOAT16 for value in hub.graph.initializers.values())
+    return True
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgefleet_compiler.artifact import Artifact, Workbench
-from edgefleet_compiler.checks.accuracy import check_accuracy, drop_limit
+from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
 from edgefleet_compiler.checks.layers import Layer, inspect_layers
@@ -14,12 +14,13 @@ from edgefleet_compiler.checks.runtimes import execution_of
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
-from edgefleet_contract.errors import AccuracyLost, GateError, ParityLost
+from edgefleet_compiler.source import Source
+from edgefleet_contract.errors import AccuracyLost, GateError, ParityLost, RecipeUnfit
 from edgefleet_hardware.profile import TargetProfile
+from edgefleet_hardware.units import format_bytes
 
 _NOISE = 1.02  # medians of interleaved runs repeat within 2 %
 _LOW_AGREEMENT = 0.95
-_LOW_SQNR_DB = 10.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Attempt:
     warnings: list[str]
 
     @property
-    def loses_accuracy(self) -> bool:
-        """Whether a gentler recipe might be accepted where this one was not."""
-        return any(isinstance(refusal, AccuracyLost) for refusal in self.refusals)
+    def lost_accuracy(self) -> AccuracyLost | None:
+        """The refusal that a gentler recipe might not meet with; None if there is no such one."""
+        return next((refusal for refusal in self.refusals if isinstance(refusal, AccuracyLost)), None)
 
 
 class Trier:
@@ -76,15 +77,22 @@ class Trier:
         runtime = profile.runtime_for(recipe.format)
         execution = execution_of(runtime.name)
         artifact = self._bench.build(recipe, max_opset=runtime.max_opset)
+        if artifact.recipe.scheme != recipe.scheme and not profile.runs("float32"):
+            raise RecipeUnfit(
+                f"Nothing in the model has a form in {recipe.scheme}, and the target {profile.name!r} does not run the "
+                "recipe 'float'",
+                expected=f"a model that computes with {', '.join(profile.dtypes)}",
+                target=profile.name,
+                recipe=recipe.scheme,
+            )
         refusals: list[GateError] = []
         try:
             self._examiner.check_export(artifact, execution)
         except ParityLost as lost:
             refusals.append(lost)
         measurement = self._examiner.measure(artifact, execution)
-        if measurement.accuracy is not None:
-            lost_accuracy = check_accuracy(self._options, measurement.accuracy, profile.name)
-            refusals += [lost_accuracy] if lost_accuracy is not None else []
+        lost_accuracy = check_accuracy(self._options, measurement.accuracy, measurement.parity[0], profile.name)
+        refusals += [lost_accuracy] if lost_accuracy is not None else []
         latency = self._time(artifact, profile) if host_is_target(profile) else None
         budget = check_budget(
             self._options,
@@ -93,10 +101,16 @@ class Trier:
             ram=artifact.exported.memory.peak_bytes if artifact.exported.memory is not None else None,
             latency_ms=latency.median_ms if latency is not None else None,
         )
-        exceeded = over_budget(budget, profile)
+        exceeded = over_budget(budget, profile, artifact.recipe.scheme)
         refusals += [exceeded] if exceeded is not None else []
         layers = inspect_layers(self._examiner.source.hub, artifact.hub, self._examiner.cases)
-        warnings = [*self._warn_of_measurement(measurement), *_warn_of_latency(recipe, latency)]
+        warnings = [
+            *_warn_of_recipe(recipe, artifact),
+            *self._bench.calibration_warnings,
+            *self._warn_of_measurement(measurement),
+            *_warn_of_size(self._examiner.source, artifact),
+            *_warn_of_latency(artifact.recipe, latency),
+        ]
         return Attempt(artifact, measurement, latency, layers, budget, refusals, warnings)
 
     def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:
@@ -116,15 +130,36 @@ class Trier:
         elif origin == "calibration":
             told = "is not measured" if accuracy is None else "is measured on the calibration set, which flatters"
             warnings.append(f"No validation set was given: the loss of accuracy {told}.")
+        if accuracy is not None and accuracy.chance is not None and accuracy.baseline <= accuracy.chance:
+            warnings.append(
+                f"The source itself has {accuracy.metric} {accuracy.baseline:.4f}, and guessing has "
+                f"{accuracy.chance:.4f}: do the labels belong to this model?"
+            )
         if accuracy is not None and drop_limit(self._options, accuracy) is None and accuracy.compiled < _LOW_AGREEMENT:
             warnings.append(
                 f"The artifact agrees with the source on {accuracy.compiled:.3f} of the cases. Without labels nobody "
                 "can tell whether that costs accuracy: give labels, or a limit with --max-drop."
             )
         sqnr = measurement.parity[0].sqnr_db
-        if sqnr is not None and sqnr < _LOW_SQNR_DB:
+        if sqnr is not None and sqnr < LOW_SQNR_DB:
             warnings.append(f"The outputs carry much noise against the source: {sqnr:.1f} dB.")
         return warnings
+
+
+def _warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
+    if artifact.recipe.scheme == asked.scheme:
+        return []
+    nothing = {"int8": "no layer of the model has an int8 form", "fp16": "the model has no weights to store in 16 bits"}
+    return [f"The recipe {asked.scheme} changes nothing, as {nothing[asked.scheme]}: this is the recipe float."]
+
+
+def _warn_of_size(source: Source, artifact: Artifact) -> list[str]:
+    size, size_of_source = len(artifact.data), len(source.file.runnable)
+    if size <= size_of_source:
+        return []
+    reason = ", whose constants are stored narrower" if source.stores_narrower else ""
+    sizes = f"{format_bytes(size)} against {format_bytes(size_of_source)}"
+    return [f"The artifact is larger than the source{reason}: {sizes}."]
 
 
 def _warn_of_latency(recipe: Recipe, latency: Latency | None) -> list[str]:

@@ -11,6 +11,7 @@ from edgefleet_compiler.data import Normalisation
 from edgefleet_hardware.profile import Format
 
 DEFAULT_MAX_DROP = 0.01
+MAX_SEED = 2**63 - 1  # the largest integer of TOML 1.0.0, in which recipes are written
 
 
 @dataclass(frozen=True)

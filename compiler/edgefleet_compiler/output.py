@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgefleet_contract.errors import OutputUnwritable
@@ -15,7 +15,7 @@ MARK = "report.json"  # every folder of ours has one
 
 
 def check_output(out: Path, targets: list[str]) -> None:
-    """Refuse early what cannot be written to; makes the folder if it is not there.
+    """Refuse early what cannot be written to; nothing is made or changed yet.
 
     Args:
         out: The output folder.
@@ -23,7 +23,7 @@ def check_output(out: Path, targets: list[str]) -> None:
 
     Raises:
         OutputUnwritable: A file stands where a folder must be, a folder with other files where one would be replaced,
-            or the folder cannot be made or written.
+            or a folder in which nothing can be written.
     """
     for folder in (out, *(out / target for target in targets)):
         if folder.exists() and not folder.is_dir():
@@ -35,22 +35,25 @@ def check_output(out: Path, targets: list[str]) -> None:
                 expected="an empty folder, one of an earlier compilation, or nothing yet",
                 path=str(folder),
             )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise _unwritable(out, cause) from cause
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise OutputUnwritable(f"The output folder {str(out)!r} is not writable", path=str(out))
+    nearest = next(folder for folder in (out.absolute(), *out.absolute().parents) if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise OutputUnwritable(f"{str(nearest)!r} is no folder", expected="one to write in", path=str(nearest))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputUnwritable(f"The folder {str(nearest)!r} is not writable", path=str(nearest))
 
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """A new folder to write into, which takes the place of ``folder`` when the block ends without an error.
 
+    Folders above it are made as needed, and are gone again if the block fails.
+
     Raises:
         OutputUnwritable: It cannot be written or moved.
     """
+    missing = [parent for parent in folder.parents if not parent.exists()]
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as cause:
         raise _unwritable(folder.parent, cause) from cause
@@ -62,6 +65,15 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         raise _unwritable(folder, cause) from cause
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        if not folder.exists():
+            _remove_empty(missing)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that hold nothing, the innermost first."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _swap(fresh: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from edgefleet_compiler.checks.budget import check_limits_can_be_judged
 from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
-from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.data.images import check_normalisation
+from edgefleet_compiler.naming import naming
+from edgefleet_compiler.options import MAX_SEED, CompileOptions
 from edgefleet_compiler.output import check_output, replaced_folder
 from edgefleet_compiler.pack.bundle import RECIPE, Contents, pack_bundle
 from edgefleet_compiler.pack.file import Packed
@@ -80,7 +83,8 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     data = _open_data(options, source)
     evaluation = choose_evaluation(data.validation, data.calibration, source.inputs, seed=options.seed or 0)
     examiner = Examiner(source, evaluation, options, progress)
-    examiner.check_import()
+    with naming(options.model):
+        examiner.check_import()
     trier = Trier(options, Workbench(source, data.calibration, progress), examiner, progress)
     compilation = _Compilation(options, name, data, examiner, trier)
     return [compilation.compile_for(plan) for plan in plans]
@@ -110,7 +114,7 @@ class _Compilation:
             (fresh / attempt.artifact.file_name).write_bytes(attempt.artifact.data)
             (fresh / RECIPE).write_text(attempt.artifact.recipe.to_toml(), encoding="utf-8")
             bundle = None if attempt.refusals else self._pack(attempt, plan.profile, fresh)
-            warnings += [*_warn_of_data(self.options, self.data), *attempt.warnings]
+            warnings += [*_warn_of_data(self.data, attempt.artifact.recipe, self.options), *attempt.warnings]
             source = self.examiner.source
             report = make_report(source, plan.profile, attempt, bundle, folder=folder, warnings=warnings)
             write_report(report, fresh)
@@ -136,10 +140,26 @@ def _check_request(options: CompileOptions) -> str:
         raise UsageMalformed(
             "--max-drop or --metric was given without data to measure on", expected="--validation or --calibration"
         )
+    if options.max_drop is not None and not (math.isfinite(options.max_drop) and options.max_drop >= 0):
+        raise UsageMalformed(f"--max-drop is {options.max_drop}", expected="a fraction such as 0.01")
+    if options.seed is not None and not 0 <= options.seed <= MAX_SEED:
+        raise UsageMalformed(f"--seed is {options.seed}", expected=f"0 to {MAX_SEED}")
+    _check_normalised(options)
     if options.name is not None:
         return check_name(options.name)
     plain = re.sub(r"[^a-z0-9._-]+", "-", options.model.stem.lower()).strip("._-")
     return plain[:64].rstrip("._-") or "model"
+
+
+def _check_normalised(options: CompileOptions) -> None:
+    """Refuse a normalisation that a data set would not get: arrays hold what the model takes, and stay as they are."""
+    for path in (options.calibration, options.validation):
+        if options.normalisation is not None and path is not None and path.is_file():
+            raise UsageMalformed(
+                f"--mean or --std was given, and {str(path)!r} is no folder of images",
+                expected="--mean and --std for folders of images only",
+                remedy="Normalise the arrays before you save them, and leave --mean and --std out.",
+            )
 
 
 def _profiles(options: CompileOptions) -> list[TargetProfile]:
@@ -159,6 +179,9 @@ def _plan(options: CompileOptions, profile: TargetProfile) -> Plan:
 
 
 def _open_data(options: CompileOptions, source: Source) -> Data:
+    if options.normalisation is not None:
+        check_normalisation(options.normalisation, source.inputs)
+
     def opened(path: Path | None) -> DataSet | None:
         if path is None:
             return None
@@ -169,7 +192,10 @@ def _open_data(options: CompileOptions, source: Source) -> Data:
 
 
 def _try_in_order(plan: Plan, trier: Trier) -> tuple[Attempt, list[str]]:
-    """The first recipe that loses no more accuracy than allowed, or else the last; and what went before it.
+    """The first recipe that does something and loses no more accuracy than allowed, or else the last one tried.
+
+    Returns:
+        The attempt, and why the recipes before it are not used.
 
     Raises:
         GateError: No artifact could be made.
@@ -179,16 +205,17 @@ def _try_in_order(plan: Plan, trier: Trier) -> tuple[Attempt, list[str]]:
     warnings: list[str] = []
     for recipe in plan.recipes[:-1]:
         attempt = trier.attempt(recipe, plan.profile)
-        if not attempt.loses_accuracy:
+        if attempt.artifact.recipe.scheme != recipe.scheme:
+            warnings.append(f"{recipe.scheme} is not used: it changes nothing of this model.")
+        elif attempt.lost_accuracy is None:
             return attempt, warnings
-        accuracy = attempt.measurement.accuracy
-        assert accuracy is not None, "only measured accuracy can be lost"
-        warnings.append(f"{recipe.scheme} loses {accuracy.drop:.4f} of {accuracy.metric}: too much, so it is not used.")
+        else:
+            warnings.append(f"{recipe.scheme} is not used. {attempt.lost_accuracy.seen}.")
     return trier.attempt(plan.recipes[-1], plan.profile), warnings
 
 
-def _warn_of_data(options: CompileOptions, data: Data) -> list[str]:
-    if data.calibration is None and options.recipe == "auto":
+def _warn_of_data(data: Data, recipe: Recipe, options: CompileOptions) -> list[str]:
+    if data.calibration is None and options.recipe == "auto" and recipe.scheme == "fp16":
         return ["No calibration set was given: weights are stored in 16 bits and computed in float, not in int8."]
     if data.calibration is not None and data.calibration.n < _FEW_CASES:
         return [f"The calibration set has only {data.calibration.n} cases; about 200 typical ones serve better."]

@@ -15,6 +15,7 @@ import msgspec
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
 from edgefleet_hardware.profile import Dtype, Format, TargetProfile
+from edgefleet_hardware.toml_faults import plain_fault
 
 Scheme = Literal["int8", "fp16", "float"]
 Io = Literal["float", "int8"]
@@ -162,7 +163,8 @@ def _from_file(path: Path, options: CompileOptions) -> Recipe:
         raise RecipeMalformed(f"The recipe {str(path)!r} cannot be read: {cause.strerror}") from cause
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as cause:
         raise RecipeMalformed(
-            f"The recipe {str(path)!r} cannot be read: {cause}", expected="a recipe.toml that edgefleet wrote"
+            f"The recipe {str(path)!r} cannot be read: {plain_fault(cause)}",
+            expected="a recipe.toml that edgefleet wrote",
         ) from cause
     asked = {"format": options.format, "io": options.io, "io_layout": options.io_layout, "seed": options.seed}
     for option, value in asked.items():

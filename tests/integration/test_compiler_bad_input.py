@@ -31,7 +31,7 @@ def compiled(run: Run, model: Path, *more: object) -> Ended:
     assert "Traceback" not in ended.err
     error = ended.document["error"]
     assert f"error[{error['code']}]: " in ended.err
-    assert not out.exists() or list(out.iterdir()) == []
+    assert not out.exists()
     return ended
 
 
@@ -161,6 +161,8 @@ def test_auto_without_calibration_is_exit_3_where_only_int8_runs(run: Run, model
         (["--max-drop", "0.1"], "usage"),
         (["--max-drop", "-1"], "usage"),
         (["--metric", "top1"], "usage"),
+        (["--seed", "99999999999999999999"], "usage"),
+        (["--max-drop", "inf"], "usage"),
         (["--max-latency", "20ms"], "usage"),
         (["--labels", "none.txt"], "data.malformed"),
         (["--input-shape", "nothing=1,2"], "usage"),
@@ -176,6 +178,30 @@ def test_labels_that_the_model_does_not_have(run: Run, model: Path) -> None:
     calibration = write_calibration(model.parent / "c.npz")
     ended = compiled(run, model, "--validation", path, "--calibration", calibration)
     refused(ended, 2, "data.malformed", "case 3", "is 4")
+
+
+def test_a_metric_that_fails_leaves_nothing_behind(run: Run, model: Path) -> None:
+    data = ("--validation", write_calibration(model.parent / "v.npz"))
+    refused(compiled(run, model, *data, "--metric", "os:system"), 2, "usage", "'os:system' raises TypeError")
+
+
+def test_a_data_set_that_is_not_there(run: Run, model: Path) -> None:
+    refused(compiled(run, model, "--calibration", "none.npz"), 2, "data.not_found", "none.npz")
+
+
+def test_of_two_files_the_one_that_is_at_fault_is_named(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.onnx").write_bytes(b"no model at all")
+    data = write_calibration(tmp_path / "c.npz")
+    for first, second in ((model, tmp_path / "letter.onnx"), (tmp_path / "letter.onnx", model)):
+        ended = run("model", "compare", first, second, "--data", data, "--json")
+        refused(ended, 2, "model.malformed", "letter.onnx")
+        assert ended.document["error"]["remedy"]
+
+
+def test_labels_that_cannot_be_read_are_told_without_the_machines_words(run: Run, model: Path) -> None:
+    ended = compiled(run, model, "--labels", "/nope")
+    refused(ended, 2, "data.malformed", "'/nope' cannot be read: No such file or directory.")
+    assert "Errno" not in ended.err
 
 
 @pytest.mark.parametrize("data", [b"", b"no bundle", bytes(4096)], ids=len)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_people_get_a_table_and_programs_one_document(
     people = run(*command)
     assert people.status == 0
     assert "accepted" in people.out
+    assert re.search(r"top1 \d\.\d{4} to \d\.\d{4}", people.out)
     assert "rpi4" in people.out
     programs = run(*command, "--json")
     assert [report["target"] for report in programs.document["targets"]] == ["rpi4"]
@@ -164,6 +166,7 @@ def test_inspect_says_what_a_model_takes_gives_and_costs(run: Run, model: Path) 
     assert [tensor["name"] for tensor in facts["outputs"]] == ["probabilities"]
     assert facts["operators"]["Conv"] == 1
     assert facts["macs"] == 6 * 9 * 64 + 96 * 4
+    assert facts["weights_stored_narrower"] is False
     people = run("model", "inspect", model)
     assert (people.status, "1 Conv" in people.out) == (0, True)
 
@@ -177,6 +180,16 @@ def test_compare_measures_two_files_of_whatever_format(
     assert parity["n"] == 80
     assert parity["max_abs"] < 1e-5
     assert parity["argmax_agreement"] == 1.0
+    assert (
+        "dB (the reference's mean removed)"
+        in run("model", "compare", model, artifact, "--data", tmp_path / "v.npz").out
+    )
+    same = run("model", "compare", model, model, "--data", tmp_path / "v.npz", "--json").document["parity"]
+    assert (same["sqnr_db"], same["sqnr_undefined"]) == (None, "no noise")
+    one = tmp_path / "one.npz"
+    np.savez(one, x=np.ones((3, 1, 8, 8), np.float32))
+    constant = run("model", "compare", model, artifact, "--data", one)
+    assert "no signal: the reference gives the same in every case" in constant.out
     other = run("model", "compare", model, DIGITS / "digits.onnx", "--data", tmp_path / "v.npz")
     assert (other.status, "shapes" in other.err) == (2, True)
 
@@ -193,6 +206,11 @@ def test_a_bundle_is_shown_verified_unpacked_and_packed_again(
     assert run("bundle", "unpack", bundle, "--out", tmp_path / "unpacked").status == 0
     packed = run("bundle", "pack", tmp_path / "unpacked", "--out", tmp_path / "again.efb", "--json").document
     assert packed["digest"] == shown["digest"]
+    policy = ("--security-floor", 7, "--sampling-rate", "0.25", "--samples-per-day", 40)
+    run("bundle", "pack", tmp_path / "unpacked", "--out", tmp_path / "set.efb", *policy)
+    told = run("bundle", "show", tmp_path / "set.efb").out
+    assert "floor     7" in told
+    assert "0.25 of the inferences, at most 40 a day" in told
     assert (tmp_path / "again.efb").read_bytes() == bundle.read_bytes()
 
 

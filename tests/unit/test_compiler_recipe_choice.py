@@ -123,3 +123,11 @@ def test_a_recipe_that_names_what_is_not_there_is_refused(tmp_path: Path, old: s
     path.write_text(asked(recipe="int8")[0].to_toml().replace(old, new))
     with pytest.raises(RecipeMalformed, match=r"recipe\.toml"):
         asked(recipe=str(path))
+
+
+def test_a_fault_of_a_recipe_is_told_in_the_words_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked(recipe="int8")[0].to_toml().replace('"min-max"', '"guess"'))
+    with pytest.raises(RecipeMalformed, match=r"\(in 'int8\.calibration'\)") as refused:
+        asked(recipe=str(path))
+    assert "$" not in str(refused.value)

@@ -7,10 +7,15 @@ from typing import Literal
 import msgspec
 
 from edgefleet_compiler.checks.metrics import Quality
+from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
 from edgefleet_contract.errors import AccuracyLost
 
 MeasuredOn = Literal["validation", "calibration"]
+
+LOW_SQNR_DB = 10.0
+_LEAST_SQNR_DB = 0.0  # what a constant output reaches that says the mean of the reference
+_LEAST_AGREEMENT = 0.5
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -25,6 +30,7 @@ class Accuracy(msgspec.Struct, frozen=True):
         n: Cases.
         interval: How the interval was found.
         measured_on: Which data set.
+        chance: What guessing reaches by this metric; None where there is no such value.
     """
 
     metric: str
@@ -35,6 +41,7 @@ class Accuracy(msgspec.Struct, frozen=True):
     n: int
     interval: str
     measured_on: MeasuredOn
+    chance: float | None = None
 
 
 def accuracy_of(metric: str, quality: Quality, n: int, measured_on: MeasuredOn) -> Accuracy:
@@ -48,6 +55,7 @@ def accuracy_of(metric: str, quality: Quality, n: int, measured_on: MeasuredOn) 
         n=n,
         interval=quality.interval,
         measured_on=measured_on,
+        chance=quality.chance,
     )
 
 
@@ -64,11 +72,27 @@ def drop_limit(options: CompileOptions, accuracy: Accuracy) -> float | None:
     return DEFAULT_MAX_DROP if judged else None
 
 
-def check_accuracy(options: CompileOptions, accuracy: Accuracy, target: str) -> AccuracyLost | None:
-    """The refusal that a loss of accuracy asks for; None if it is within the limit or has none."""
-    limit = drop_limit(options, accuracy)
-    if limit is None or accuracy.drop <= limit:
-        return None
+def check_accuracy(
+    options: CompileOptions, accuracy: Accuracy | None, parity: Parity, target: str
+) -> AccuracyLost | None:
+    """The refusal that a loss asks for: of accuracy where that has a limit, else only a gross one of parity.
+
+    Args:
+        options: With the user's limit.
+        accuracy: What the artifact keeps; None where it was not measured.
+        parity: Against the source.
+        target: Name of the target.
+
+    Returns:
+        None for a loss that is allowed.
+    """
+    limit = None if accuracy is None else drop_limit(options, accuracy)
+    if accuracy is None or limit is None:
+        return _check_gross_loss(parity, target)
+    if accuracy.drop <= limit:
+        guesses = accuracy.chance is not None and accuracy.baseline <= accuracy.chance
+        # Where the source only guesses there is nothing to lose: labels of another model would let anything pass.
+        return _check_gross_loss(parity, target) if guesses and options.max_drop is None else None
     low, high = accuracy.ci95
     return AccuracyLost(
         f"The artifact for {target!r} loses {accuracy.drop:.4f} of {accuracy.metric} "
@@ -78,4 +102,28 @@ def check_accuracy(options: CompileOptions, accuracy: Accuracy, target: str) -> 
         target=target,
         drop=accuracy.drop,
         max_drop=limit,
+    )
+
+
+def _check_gross_loss(parity: Parity, target: str) -> AccuracyLost | None:
+    """The refusal of an artifact that no labels are needed to call broken.
+
+    That is one with more noise than signal in an output, or one that decides otherwise than the source in most cases
+    while its outputs carry much noise. With little noise the largest output may still change places, as among the
+    many equal ones of an autoencoder.
+    """
+    ratio, agreement = parity.sqnr_db, parity.argmax_agreement
+    disagrees = agreement < _LEAST_AGREEMENT and (ratio is None or ratio < LOW_SQNR_DB)
+    drowned = ratio is not None and ratio < _LEAST_SQNR_DB
+    if not drowned and not disagrees:
+        return None
+    noise = "" if ratio is None else f"a signal to noise ratio of {ratio:.1f} dB, and "
+    return AccuracyLost(
+        f"The artifact for {target!r} has little in common with the source: {noise}equal decisions in "
+        f"{agreement:.3f} of {parity.n} cases",
+        expected=f"at least {_LEAST_SQNR_DB:g} dB, and equal decisions in {_LEAST_AGREEMENT:g} of the cases",
+        remedy="Calibrate on more typical inputs, use --recipe fp16, or set your own limit with --max-drop.",
+        target=target,
+        sqnr_db=ratio,
+        argmax_agreement=agreement,
     )

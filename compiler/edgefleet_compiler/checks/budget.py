@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.recipe import Scheme
 from edgefleet_contract.errors import BudgetExceeded, UsageMalformed
 from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
@@ -79,22 +80,35 @@ def check_limits_can_be_judged(options: CompileOptions, profile: TargetProfile, 
         )
 
 
-def over_budget(lines: list[BudgetLine], profile: TargetProfile) -> BudgetExceeded | None:
-    """The refusal that a budget asks for, naming every limit that is not kept; None if all are."""
+def over_budget(lines: list[BudgetLine], profile: TargetProfile, scheme: Scheme) -> BudgetExceeded | None:
+    """The refusal that a budget asks for, naming every limit that is not kept; None if all are.
+
+    Args:
+        lines: From ``check_budget``.
+        profile: The target.
+        scheme: Of the artifact: int8 is the smallest there is.
+    """
     broken = [line for line in lines if not line.ok]
     if not broken:
         return None
     seen = "; ".join(
-        f"{line.name.partition('_')[0]} {quantity(line.name, line.value)}, the {line.set_by}'s limit is "
+        f"{label(line.name)} {quantity(line.name, line.value)}, the {line.set_by}'s limit is "
         f"{quantity(line.name, line.limit)}"
         for line in broken
     )
     return BudgetExceeded(
         f"The artifact for {profile.name!r} does not keep to its budget: {seen}",
-        remedy="Allow more, choose a smaller recipe, or a smaller model.",
+        remedy="Allow more, or choose a smaller model."
+        if scheme == "int8"
+        else "Allow more, or choose --recipe int8 or a smaller model.",
         target=profile.name,
         limits=[line.name for line in broken],
     )
+
+
+def label(name: str) -> str:
+    """What is limited, for people."""
+    return {"flash": "flash", "ram": "RAM", "latency_ms": "latency"}[name]
 
 
 def quantity(name: str, value: float | None) -> str:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
 from edgefleet_compiler.checks.alignment import AlignedRunner
-from edgefleet_compiler.checks.exactness import Model, require_close, require_equal
+from edgefleet_compiler.checks.exactness import Model, require_close, require_equal, require_finite
 from edgefleet_compiler.checks.metrics import Metric, choose_metric
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import Execution, open_runner
 from edgefleet_compiler.data.evaluation import Evaluation
 from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
@@ -62,16 +63,20 @@ class Examiner:
         self._measured: dict[tuple[bytes, Execution], Measurement] = {}
         self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
         self.source_runner = AlignedRunner(
-            open_runner(source.file.runnable, source.file.format), source.inputs, source.outputs
+            open_runner(source.file.runnable, source.file.format, execution=_believed(source)),
+            source.inputs,
+            source.outputs,
         )
-        self._hub = hub_model(Session(source.hub))
+        self._hub = hub_model(Session(source.hub, optimise=False))
 
     def check_import(self) -> None:
         """Believe the hub only once it has computed what the source computes.
 
         Raises:
+            ModelMalformed: The source computes what is no number.
             ParityLost: It does not.
         """
+        require_finite(self.source_runner.run, self.cases, [tensor.name for tensor in self.source.outputs])
         require = require_close if self.source.hybrid else require_equal
         require(self.source_runner.run, self._hub, self.cases, what="the imported hub and the source model")
 
@@ -86,7 +91,7 @@ class Examiner:
         Raises:
             ParityLost: It does not.
         """
-        reference, runner = hub_model(Session(artifact.hub)), self.open(artifact, execution)
+        reference, runner = hub_model(Session(artifact.hub, optimise=False)), self.open(artifact, execution)
         what = "the artifact and the hub that it was made from"
         if artifact.recipe.scheme == "int8":
             require_close(reference, runner.run, self.cases, what=what, rounded_from=self._hub)
@@ -115,7 +120,8 @@ class Examiner:
             if index < _HUB_CASES:
                 against_hub.add(self._hub(sample), compiled)
             if metric is not None:
-                metric.add(index, next(iter(sample.values())), reference[0], compiled[0])
+                with naming(data.path):
+                    metric.add(index, next(iter(sample.values())), reference[0], compiled[0])
             self._progress.advance()
         accuracy = None if metric is None else self._accuracy_by(metric)
         return Measurement([against_source.result(), against_hub.result()], accuracy)
@@ -136,6 +142,14 @@ class Examiner:
         quality = metric.result(self._options.seed or 0)
         measured_on: MeasuredOn = "validation" if self.evaluation.origin == "validation" else "calibration"
         return accuracy_of(metric.name, quality, self.evaluation.data.n, measured_on)
+
+
+def _believed(source: Source) -> Execution:
+    """How a source is run that is believed: not by onnxruntime's optimiser, whose fusions have computed wrong results.
+
+    Hubs are run without it, too. What it makes of an artifact shows by comparison with them.
+    """
+    return "plain" if source.file.format == "onnx" else "deployed"
 
 
 def hub_model(session: Session) -> Model:

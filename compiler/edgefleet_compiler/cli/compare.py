@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.markup import escape
 
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.checks.parity import Parity
 
 
 def compare(
@@ -26,11 +29,19 @@ def compare(
     if json:
         figures = msgspec.to_builtins(parity)
         del figures["oracle"]
+        figures["sqnr_undefined"] = _undefined(parity)
         print_json({"first": str(first), "second": str(second), "parity": figures})
         return
     console = stdout()
     console.print(f"{escape(str(second))} against {escape(str(first))}, {parity.n} cases")
     console.print(f"largest difference   {parity.max_abs:.6g}")
-    sqnr = "no noise" if parity.sqnr_db is None else f"{parity.sqnr_db:.1f} dB"
-    console.print(f"signal to noise      {sqnr} (the reference's mean removed)")
+    sqnr = _undefined(parity) or f"{parity.sqnr_db:.1f} dB (the reference's mean removed)"
+    console.print(f"signal to noise      {sqnr}")
     console.print(f"same largest output  {parity.argmax_agreement:.4f} of the cases")
+
+
+def _undefined(parity: Parity) -> str | None:
+    """Why there is no signal to noise ratio; None where there is one."""
+    if parity.sqnr_db is not None:
+        return None
+    return "no noise" if parity.max_abs == 0 else "no signal: the reference gives the same in every case"

@@ -10,7 +10,7 @@ import typer
 from edgefleet_compiler.cli import parse
 from edgefleet_compiler.cli.outcomes import outcomes_as_json, show_outcomes, tell
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress
-from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
+from edgefleet_compiler.options import DEFAULT_MAX_DROP, MAX_SEED, CompileOptions
 from edgefleet_contract.errors import GateError
 
 _DATA = "Data"
@@ -24,7 +24,7 @@ def compile_command(
     target: Annotated[
         list[str], typer.Option("--target", "-t", help="A target, or the path of your own profile; repeat for several.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder that gets one folder a target.")],
+    out: Annotated[str, typer.Option(help="The folder that gets one folder a target.", metavar="PATH")],
     name: Annotated[str | None, typer.Option(help="The bundle's name; by default the model file's.")] = None,
     version: Annotated[str, typer.Option(help="The bundle's semantic version.")] = "0.1.0",
     artifact_format: Annotated[
@@ -43,7 +43,8 @@ def compile_command(
         typer.Option(help="source or native axis order of 4-D inputs and outputs.", rich_help_panel=_WHAT),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of everything random; by default 0.", rich_help_panel=_WHAT)
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Of everything random; by default 0.", rich_help_panel=_WHAT),
     ] = None,
     input_shape: Annotated[
         list[str] | None,
@@ -63,10 +64,16 @@ def compile_command(
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(help="Subtracted from pixels (0 to 255); one number, or one a channel.", rich_help_panel=_DATA),
+        typer.Option(
+            help="Subtracted from the pixels (0 to 255) of image folders; one number, or one a channel.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     std: Annotated[
-        str | None, typer.Option(help="Pixels are divided by it; one number, or one a channel.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(
+            help="The pixels of image folders are divided by it; one number, or one a channel.", rich_help_panel=_DATA
+        ),
     ] = None,
     max_drop: Annotated[
         float | None,
@@ -95,7 +102,7 @@ def compile_command(
     options = CompileOptions(
         model=model,
         targets=tuple(target),
-        out=out,
+        out=parse.folder("--out", out),
         name=name,
         version=version,
         format=artifact_format,

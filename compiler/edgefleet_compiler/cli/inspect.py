@@ -40,7 +40,8 @@ def inspect(
     console.print(table)
     operators = ", ".join(f"{count} {operator}" for operator, count in facts["operators"].items())
     console.print(f"operators  {operators}", soft_wrap=True)
-    console.print(f"constants  {format_bytes(facts['weights_bytes'])}")
+    narrower = "; the file stores them narrower" if facts["weights_stored_narrower"] else ""
+    console.print(f"constants  {format_bytes(facts['weights_bytes'])} in float{narrower}")
     if facts["macs"] is not None:
         console.print(f"work       {facts['macs']:,} multiply-accumulates")
         console.print(f"peak RAM   {format_bytes(facts['peak_ram_bytes'])} of activations in float")
@@ -49,7 +50,6 @@ def inspect(
 def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     # Imported when called: these load onnx, numpy and the schema of TFLite.
     from edgefleet_compiler.exports import lowered_for_costs  # noqa: PLC0415
-    from edgefleet_compiler.hub.graph import byte_size  # noqa: PLC0415
     from edgefleet_compiler.lowered.costs import macs  # noqa: PLC0415
     from edgefleet_compiler.lowered.memory import plan_memory  # noqa: PLC0415
     from edgefleet_compiler.source import load_source  # noqa: PLC0415
@@ -65,7 +65,8 @@ def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
         "inputs": [_tensor(tensor) for tensor in source.inputs],
         "outputs": [_tensor(tensor) for tensor in source.outputs],
         "operators": dict(sorted(Counter(node.op_type for node in graph).items())),
-        "weights_bytes": sum(byte_size(value) for value in graph.initializers.values()),
+        "weights_bytes": source.weights_bytes,
+        "weights_stored_narrower": source.stores_narrower,
         "macs": None if lowered is None else macs(lowered),
         "peak_ram_bytes": None if lowered is None else plan_memory(lowered).peak_bytes,
     }

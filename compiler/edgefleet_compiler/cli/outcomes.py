@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from edgefleet_compiler.report.record import Report
 
 
+_ACCURACY = "accuracy, source to artifact"
+
+
 def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """All reports; beside them, as in every command, the first error if there is one."""
     document: dict[str, object] = {"targets": [outcome.report for outcome in outcomes]}
@@ -31,8 +34,8 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
     source = outcomes[0].report.source
     title = f"{escape(source.path)} ({source.format}, {format_bytes(source.bytes)})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("target", "verdict", "artifact", "recipe", "size", "accuracy drop [95 %]", "peak RAM", "folder"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("target", "verdict", "artifact", "recipe", "size", _ACCURACY, "peak RAM", "folder"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == _ACCURACY)
     for outcome in outcomes:
         report = outcome.report
         table.add_row(
@@ -66,4 +69,5 @@ def _accuracy(report: Report) -> str:
     if accuracy is None:
         return "not measured"
     low, high = accuracy.ci95
-    return f"{accuracy.metric} {accuracy.drop:+.4f} {escape(f'[{low:+.4f}, {high:+.4f}]')}"
+    figures = f"{escape(accuracy.metric)} {accuracy.baseline:.4f} to {accuracy.compiled:.4f}"
+    return f"{figures}\ndrop {accuracy.drop:+.4f} {escape(f'[{low:+.4f}, {high:+.4f}]')}"

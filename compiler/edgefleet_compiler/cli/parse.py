@@ -40,6 +40,17 @@ def duration(option: str, text: str | None) -> float | None:
         raise UsageMalformed(f"{option}: {cause}", expected="a duration such as 20ms") from cause
 
 
+def folder(option: str, text: str) -> Path:
+    """A folder, which must be named: nothing at all would be the working folder.
+
+    Raises:
+        UsageMalformed: The text is empty.
+    """
+    if not text:
+        raise UsageMalformed(f"{option} is empty", expected="a folder", remedy="The working folder is called '.'.")
+    return Path(text)
+
+
 def input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Shapes by input, each written ``NAME=1,224,224,3``.
 
@@ -79,7 +90,8 @@ def labels(path: Path | None) -> tuple[str, ...]:
         with path.open("rb") as file:
             names = file.read(_LABELS_LIMIT).decode().splitlines()
     except (OSError, UnicodeDecodeError) as cause:
-        raise DataMalformed(f"The labels {str(path)!r} cannot be read: {cause}", expected="one name a line") from cause
+        reason = cause.strerror if isinstance(cause, OSError) else "it is no text in UTF-8"
+        raise DataMalformed(f"The labels {str(path)!r} cannot be read: {reason}", expected="one name a line") from cause
     stripped = [name.strip() for name in names]
     if not stripped or "" in stripped or len(set(stripped)) < len(stripped):
         raise DataMalformed(f"The labels {str(path)!r} have an empty or repeated line", expected="one name a line")

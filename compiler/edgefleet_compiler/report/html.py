@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from edgefleet_compiler.checks.budget import quantity
+from edgefleet_compiler.checks.budget import label, quantity
 from edgefleet_compiler.report.record import Report
 from edgefleet_hardware.units import format_bytes
 
@@ -25,7 +25,7 @@ def render(report: Report) -> str:
         "decibels": _decibels,
         "thousands": "{:,}".format,
     }
-    environment.globals["quantity"] = quantity
+    environment.globals |= {"quantity": quantity, "label": label}
     largest = max((layer.bytes for layer in report.layers), default=0)
     widths = [_BAR_WIDTH * layer.bytes / largest if largest else 0 for layer in report.layers]
     page = environment.get_template("report.html.j2")

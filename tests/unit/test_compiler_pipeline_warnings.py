@@ -1,0 +1,169 @@
+"""What a compilation says of bad data, of recipes without effect, and of results that nobody labelled."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgefleet_compiler.data import Normalisation
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.pipeline import Outcome, compile_model
+from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.source import load_source
+from edgefleet_contract.errors import DataMalformed, UsageMalformed
+from support.model_files import images, write_calibration, write_classifier, write_validation
+from support.onnx_graphs import OnnxGraph
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_classifier(tmp_path / "model.onnx")
+
+
+def compiled(model: Path, target: str = "rpi4", **options: Any) -> Outcome:
+    (outcome,) = compile_model(CompileOptions(model, (target,), model.parent / "out", **options), Silent())
+    return outcome
+
+
+def saved(path: Path, **arrays: NDArray[Any]) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy's stubs take the names for its own options
+    return path
+
+
+def nothing(path: Path) -> Path:
+    """A calibration set of zeros, which makes a dead model of any."""
+    return saved(path, x=np.zeros((60, 1, 8, 8), np.float32))
+
+
+def says(outcome: Outcome, words: str) -> bool:
+    return any(words in warning for warning in outcome.report.warnings)
+
+
+def codes(outcome: Outcome) -> list[str]:
+    return [refusal.code for refusal in outcome.refusals]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_labels_count_whatever_their_element_type(model: Path, dtype: type[np.generic]) -> None:
+    labelled = np.load(write_validation(model.parent / "v.npz", model))
+    path = saved(model.parent / "v.npz", x=labelled["x"], y=labelled["y"].astype(dtype))
+    outcome = compiled(model, recipe="int8", calibration=nothing(model.parent / "c.npz"), validation=path)
+    assert outcome.report.accuracy is not None
+    assert outcome.report.accuracy.metric == "top1"
+    assert codes(outcome) == ["accuracy.lost"]
+
+
+def test_targets_that_are_no_labels_are_not_passed_over(model: Path) -> None:
+    path = saved(model.parent / "v.npz", x=images(60), y=np.eye(4, dtype=np.float32)[np.arange(60) % 4])
+    with pytest.raises(DataMalformed, match="--metric mse"):
+        compiled(model, calibration=write_calibration(model.parent / "c.npz"), validation=path)
+    assert not (model.parent / "out").exists()
+
+
+@pytest.mark.parametrize("measured", [True, False], ids=["validation", "calibration"])
+def test_a_dead_artifact_is_refused_without_labels_too(model: Path, measured: bool) -> None:
+    calibration = nothing(model.parent / "c.npz")
+    validation = saved(model.parent / "v.npz", x=images(80)) if measured else None
+    outcome = compiled(model, recipe="int8", calibration=calibration, validation=validation)
+    assert says(outcome, "0 throughout")
+    if measured:  # a calibration set of zeros cannot tell one model from another
+        assert codes(outcome) == ["accuracy.lost"]
+        assert "in common with the source" in outcome.refusals[0].seen
+        allowed = compiled(model, recipe="int8", calibration=calibration, validation=validation, max_drop=1.0)
+        assert codes(allowed) == []
+        assert compiled(model, calibration=calibration, validation=validation).report.recipe == "fp16"
+
+
+def test_labels_of_another_model_let_nothing_pass(model: Path) -> None:
+    labelled = np.load(write_validation(model.parent / "v.npz", model))
+    wrong = saved(model.parent / "v.npz", x=labelled["x"], y=(labelled["y"] + 1) % 4)
+    good = compiled(model, recipe="float", validation=wrong)
+    assert codes(good) == []
+    assert says(good, "do the labels belong to this model?")
+    dead = compiled(model, recipe="int8", calibration=nothing(model.parent / "c.npz"), validation=wrong)
+    assert codes(dead) == ["accuracy.lost"]
+
+
+@pytest.mark.parametrize("role", ["calibration", "validation"])
+def test_a_normalisation_that_arrays_would_not_get_is_refused(model: Path, role: str) -> None:
+    with pytest.raises(UsageMalformed, match="no folder of images"):
+        compiled(model, normalisation=Normalisation((8.0,)), **{role: write_calibration(model.parent / "c.npz")})
+    with pytest.raises(UsageMalformed, match="--mean has 3 values"):
+        compiled(model, normalisation=Normalisation((1.0, 2.0, 3.0)))
+
+
+@pytest.mark.parametrize(
+    "options", [{"seed": 2**63}, {"seed": -1}, {"max_drop": float("inf")}, {"max_drop": float("nan")}]
+)
+def test_numbers_that_cannot_be_meant_are_refused(model: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageMalformed, match="--"):
+        compiled(model, validation=write_calibration(model.parent / "v.npz"), **options)
+
+
+@pytest.fixture
+def quotient(tmp_path: Path) -> tuple[Path, Path]:
+    """A model that no recipe changes anything of: it has no constants, and divisions have no int8 form. And cases."""
+    graph = OnnxGraph()
+    left, right = graph.input("left", 1, 4), graph.input("right", 1, 4)
+    path = tmp_path / "quotient.onnx"
+    path.write_bytes(graph.proto(graph.node("Div", left, right, name="out")).SerializeToString())
+    arrays = np.random.default_rng(0).uniform(1, 2, size=(2, 60, 4)).astype(np.float32)
+    return path, saved(tmp_path / "c.npz", left=arrays[0], right=arrays[1])
+
+
+@pytest.mark.parametrize("recipe", ["auto", "int8", "fp16"])
+def test_a_recipe_that_changes_nothing_is_reported_as_float(quotient: tuple[Path, Path], recipe: str) -> None:
+    model, calibration = quotient
+    outcome = compiled(model, "x86-64", recipe=recipe, calibration=calibration)
+    assert (outcome.report.recipe, codes(outcome)) == ("float", [])
+    assert says(outcome, "changes nothing")
+    assert 'scheme = "float"' in (outcome.folder / "recipe.toml").read_text()
+    bundle = next(outcome.folder.glob("*.efb")).read_bytes()
+    again = compiled(model, "x86-64", recipe="float", calibration=calibration)
+    assert next(again.folder.glob("*.efb")).read_bytes() == bundle
+
+
+@pytest.mark.parametrize("io", [None, "float"])
+def test_a_target_that_runs_only_int8_refuses_a_model_without_a_layer_for_it(
+    quotient: tuple[Path, Path], io: str | None
+) -> None:
+    model, calibration = quotient
+    outcome = compiled(model, "nrf52840", calibration=calibration, io=io)
+    assert codes(outcome) == ["recipe.unfit"]
+    assert "int8" in outcome.refusals[0].seen
+
+
+def test_a_fixed_batch_of_several_images_compiles_and_is_sketched(tmp_path: Path) -> None:
+    graph = OnnxGraph()
+    graph.node("Relu", graph.conv(graph.input("x", 4, 3, 8, 8), (3, 2), (3, 3)), name="y")
+    model = tmp_path / "batch.onnx"
+    model.write_bytes(graph.proto("y").SerializeToString())
+    cases = np.random.default_rng(0).normal(size=(60, 4, 3, 8, 8)).astype(np.float32)
+    for target in ("rpi4", "x86-64"):
+        outcome = compiled(model, target, recipe="int8", calibration=saved(tmp_path / "c.npz", x=cases))
+        assert codes(outcome) == []
+
+
+def test_an_artifact_larger_than_its_source_is_told(model: Path, tmp_path: Path) -> None:
+    narrow = compiled(model, "x86-64", recipe="fp16")
+    assert not says(narrow, "larger than the source")
+    source = Path(shutil.copy(narrow.folder / "model.onnx", tmp_path / "narrow.onnx"))
+    assert load_source(source, input_shapes={}).stores_narrower
+    assert not load_source(model, input_shapes={}).stores_narrower
+    assert says(compiled(source, recipe="float"), "larger than the source, whose constants are stored narrower")
+
+
+@pytest.mark.parametrize(("recipe", "remedy"), [("int8", "choose a smaller model"), ("float", "--recipe int8")])
+def test_a_budget_names_what_could_still_be_done(model: Path, recipe: str, remedy: str) -> None:
+    calibration = write_calibration(model.parent / "c.npz")
+    outcome = compiled(model, recipe=recipe, calibration=calibration, max_flash=1, max_ram=1)
+    (refusal,) = outcome.refusals
+    assert "flash " in refusal.seen
+    assert "RAM " in refusal.seen
+    assert remedy in refusal.remedy
+    assert ("--recipe" in refusal.remedy) is (recipe != "int8")
