@@ -65,8 +65,7 @@ def test_the_recipe_that_was_written_gives_the_same_bytes_again(case: Case, reci
 
 
 def test_auto_falls_back_to_fp16_where_int8_loses_too_much(case: Case) -> None:
-    coarse = np.load(case.calibration)["x"] * np.float32(40)
-    np.savez(case.calibration, x=coarse)
+    np.savez(case.calibration, x=np.load(case.calibration)["x"] * np.float32(40))
     outcomes = case.compile("rpi4", "nrf52840")
     assert outcomes["rpi4"].report.recipe == "fp16"
     assert outcomes["rpi4"].report.verdict == "accepted"
