@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """``$EDGEFLEET_HOME``, by default ``~/.edgefleet``."""
+    """``$EDGEFLEET_HOME``, by default ``~/.config/edgefleet``."""
     configured = os.environ.get("EDGEFLEET_HOME")
-    return Path(configured) if configured else Path.home() / ".edgefleet"
+    return Path(configured) if configured else Path.home() / ".config" / "edgefleet"
 
 
 def default_data() -> Path:

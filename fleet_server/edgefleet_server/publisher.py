@@ -1,7 +1,7 @@
 """The publisher's keys, on the operator's machine: they sign releases there, and never enter a server.
 
-``$EDGEFLEET_HOME`` (by default ``~/.edgefleet``) holds ``keys/root.pem`` and ``keys/targets.pem``, readable by their
-owner alone, and ``root.json``, the trust root that devices pin. Made at the first push, claim token or ``key init``.
+``$EDGEFLEET_HOME`` (see ``home``) holds ``keys/root.pem`` and ``keys/targets.pem``, readable by their owner alone, and
+``root.json``, the trust root that devices pin. Made at the first push, claim token or ``key init``.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from edgefleet_server.addresses import Addresses
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
@@ -91,7 +92,7 @@ def run(
     server = FleetServer(config)
     server.start()
     try:
-        _tell_ready(server.addresses.as_json(), config, as_json=as_json)
+        _tell_ready(server.addresses, config, as_json=as_json)
         stop.wait()
     finally:
         server.stop()
@@ -116,18 +117,18 @@ def upgrade(data: DataFolderOption = None, database: DatabaseOption = None, as_j
         output.out().print(f"The database has schema {revision}, the newest.")
 
 
-def _tell_ready(addresses: dict[str, object], config: ServerConfig, *, as_json: bool) -> None:
+def _tell_ready(addresses: Addresses, config: ServerConfig, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({**addresses, "data": str(config.data)}) + "\n")
+        sys.stdout.write(json.dumps({**addresses.as_json(), "data": str(config.data)}) + "\n")
         sys.stdout.flush()
         return
     console = output.out()
     console.print("[bold green]The fleet server is ready.[/]")
     rows = output.properties()
-    rows.add_row("Console", output.text(addresses["console"]))
+    rows.add_row("Console", output.text(addresses.console))
     rows.add_row("Admin token", output.text(admin_token_path(config.data)))
-    rows.add_row("Devices enroll at", output.text(addresses["devices"]))
-    rows.add_row("Broker", output.text(config.broker))
+    rows.add_row("Devices enroll at", output.text(addresses.devices))
+    rows.add_row("Broker", output.text(f"{addresses.broker.host}:{addresses.broker.port}"))
     console.print(rows)
     if config.console_host != config.host:
         output.note(f"Without --certificate the console stays on {config.console_host}; devices reach {config.host}.")

@@ -37,6 +37,7 @@ function show(fleet) {
   const scrolled = place("recent").firstElementChild?.scrollTop ?? 0;
   place("recent").replaceChildren(recent(fleet));
   place("recent").firstElementChild.scrollTop = scrolled;
+  place("recent").parentElement.hidden = fleet.recent.length === 0;
 }
 
 function connection(className, text) {

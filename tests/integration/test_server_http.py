@@ -20,6 +20,8 @@ from edgefleet_server.releases.models import Blob
 from support.server_http import served
 from support.server_state import Inside, tiny_bundle
 
+pytestmark = pytest.mark.integration
+
 OPEN_TO_ALL = {"/", "/sign-in", "/sign-out", "/metrics", "/healthz", "/api/v1/openapi.json"}
 
 
