@@ -142,7 +142,11 @@ class TelemetryRecord(msgspec.Struct, frozen=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True):
-    """A batch of records, oldest first."""
+    """A batch of records, oldest first.
+
+    It begins with the oldest record that is not acknowledged, and one batch is under way at a time: so the
+    acknowledgement of its last record covers all before it, and what a broker drops is sent again.
+    """
 
     v: int
     device: str
