@@ -154,6 +154,8 @@ class Deployment:
 
     def _leave(self, before: Record, after: Record) -> None:
         log.info("state %s -> %s sequence=%d", before.state, after.state, after.sequence)
+        if after.error is not None and after.error != before.error:
+            log.warning("state %s code=%s: %s", after.state, after.error.code, after.error.text)
         if after.state not in ("trial", "confirmed"):
             self._drop_tried()
         if after.state != "confirmed" or after.sequence != before.sequence:

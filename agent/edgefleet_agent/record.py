@@ -26,7 +26,8 @@ class Record(msgspec.Struct, frozen=True):
         trial: The slot on trial.
         trials: How often this trial has started.
         confirmed: Digests ever confirmed, the newest first.
-        error: Why the last deployment did not end well, or what was amiss though it did.
+        error: Why the last deployment did not end well, or what was amiss though it did; else ``lost``.
+        lost: Why a confirmed model was lost to storage; told until another bundle is confirmed.
         evidence: The newest of each phase.
         probation_over: Whether probation has run to its end.
     """
@@ -41,6 +42,7 @@ class Record(msgspec.Struct, frozen=True):
     trials: int = 0
     confirmed: list[str] = []
     error: ErrorReport | None = None
+    lost: ErrorReport | None = None
     evidence: list[Evidence] = []
     probation_over: bool = False
 

@@ -55,7 +55,7 @@ def take_on(record: Record, event: Assigned | Withdrawn) -> Record:
     """Begin with a new assignment."""
     return msgspec.structs.replace(
         record, sequence=event.accepted.assignment.sequence, accepted=event.accepted,
-        trial=None, trials=0, error=None, evidence=[], probation_over=False,
+        trial=None, trials=0, error=record.lost, evidence=[], probation_over=False,
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def confirm(record: Record, event: Healthy) -> Record:
     digest = record.slots[record.trial]
     confirmed = [digest, *(earlier for earlier in record.confirmed if earlier != digest)][:_CONFIRMED_LIMIT]
     return msgspec.structs.replace(
-        record, running=record.trial, trial=None, confirmed=confirmed, error=event.error,
+        record, running=record.trial, trial=None, confirmed=confirmed, error=event.error, lost=None,
         evidence=[event.evidence] if event.evidence else [],
     )  # fmt: skip
 
@@ -105,14 +105,18 @@ def observe(record: Record, event: Observed) -> Record:
     evidence = record.evidence
     if event.evidence:
         evidence = [old for old in evidence if old.phase != event.evidence.phase] + [event.evidence]
-    return msgspec.structs.replace(record, evidence=evidence, error=event.error, probation_over=event.last)
+    return msgspec.structs.replace(
+        record, evidence=evidence, error=event.error or record.lost, probation_over=event.last
+    )
 
 
 def fall_back(record: Record, event: Damaged) -> Record:
     """Forget the slot that serves; the other one serves if it was confirmed before."""
     slots = {name: digest for name, digest in record.slots.items() if name != record.running}
     running = next((name for name, digest in slots.items() if digest in record.confirmed), None)
-    return msgspec.structs.replace(record, slots=slots, running=running, trial=None, error=event.error)
+    return msgspec.structs.replace(
+        record, slots=slots, running=running, trial=None, error=event.error, lost=event.error
+    )
 
 
 def note(record: Record, event: Unable) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgefleet_agent.disk import Disk
@@ -176,6 +177,33 @@ def test_a_damaged_slot_gives_way_to_the_one_confirmed_before(bench: Bench) -> N
         assert bench.side.desired is not None
         run.network.send(topics.DESIRED, bench.side.desired)
         assert run.settle().running == digest_of(second)
+
+
+def test_the_loss_of_every_model_is_told_until_a_bundle_is_confirmed_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = bench.bundle("1.0.0"), bench.bundle("1.1.0", padding=1000)
+    bench.confirm(first)
+    bench.confirm(second)
+    for slot in ("a", "b"):
+        model = bench.folder.slot(slot) / "model.tflite"
+        content = bytearray(model.read_bytes())
+        content[100] ^= 1
+        model.write_bytes(content)
+    bench.assign()
+    with bench.run() as run:
+        report = run.settle()
+        assert (report.state, report.running) == ("idle", None)
+        assert report.error is not None
+        assert report.error.code == "data_folder.malformed"
+        assert run.agent.status()["error"] == msgspec.to_builtins(report.error)
+    warnings = [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
+    assert any("data_folder.malformed" in text and "slot 'b' is damaged" in text for text in warnings)
+    assert load_record(bench.folder).error == report.error
+    bench.assign(second)
+    with bench.run() as run:
+        report = run.settle()
+        assert (report.state, report.error) == ("confirmed", None)
 
 
 def test_nothing_below_the_security_floor_serves_even_when_it_is_all_there_is(bench: Bench) -> None:
