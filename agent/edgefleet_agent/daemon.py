@@ -207,6 +207,7 @@ def run(folder: DataFolder, config: Config, ready: Callable[[str, RunningAgent],
         NotEnrolled: The folder holds no identity.
         DataFolderInUse: Another agent runs there.
         UsageMalformed: The address to listen on cannot be used.
+        DiskFailed: What a start writes cannot be written.
     """
     identity, inbox = Identity(folder), Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -32,14 +32,14 @@ class Disk:
     def write(self, path: Path, data: bytes) -> None:
         """Replace the file ``path`` by ``data``; readable by the owner alone."""
         temporary = path.with_name(path.name + _TEMPORARY)
-        with _explained(path):
+        with explained(path):
             self._write_synced(temporary, [data])
             temporary.replace(path)
             _sync_folder(path.parent)
 
     def append(self, path: Path, data: bytes) -> None:
         """Add ``data`` to the end of ``path``, which is made if it is not there."""
-        with _explained(path):
+        with explained(path):
             is_new = not path.exists()
             with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
                 _write_all(file, data)
@@ -49,13 +49,13 @@ class Disk:
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut ``path`` to its first ``size`` bytes."""
-        with _explained(path), _opened(path, os.O_WRONLY) as file:
+        with explained(path), _opened(path, os.O_WRONLY) as file:
             os.ftruncate(file, size)
             os.fsync(file)
 
     def write_blocks(self, path: Path, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Write pieces of ``path``, each at its offset, and sync once; the file is made if it is not there."""
-        with _explained(path):
+        with explained(path):
             is_new = not path.exists()
             with _opened(path, os.O_WRONLY | os.O_CREAT) as file:
                 for offset, data in blocks:
@@ -67,19 +67,19 @@ class Disk:
 
     def write_new(self, path: Path, chunks: Iterable[bytes]) -> None:
         """Write a file that nobody reads until something else, written later, says that it is whole."""
-        with _explained(path):
+        with explained(path):
             self._write_synced(path, chunks)
             _sync_folder(path.parent)
 
     def rename(self, source: Path, target: Path) -> None:
         """Move ``source`` to ``target`` of the same folder, which it replaces."""
-        with _explained(target):
+        with explained(target):
             source.replace(target)
             _sync_folder(target.parent)
 
     def make_folder(self, path: Path) -> None:
         """Make the folder ``path`` and those above it, for the owner alone; it may be there already."""
-        with _explained(path):
+        with explained(path):
             missing = [folder for folder in (path, *path.parents) if not folder.exists()]
             for folder in reversed(missing):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -90,7 +90,7 @@ class Disk:
 
         A folder loses its name first, so that what is left of it after a power cut is rubbish under another name.
         """
-        with _explained(path):
+        with explained(path):
             if path.is_dir():
                 rubbish = path.with_name(path.name + _TEMPORARY)
                 shutil.rmtree(rubbish, ignore_errors=True)
@@ -129,7 +129,8 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing ``path`` into :class:`DiskFailed`."""
     try:
         yield
     except OSError as cause:

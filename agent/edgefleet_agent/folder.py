@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from edgefleet_agent.disk import explained
 from edgefleet_contract.errors import DataFolderInUse, OutputUnwritable
 
 SlotName = Literal["a", "b"]
@@ -93,6 +94,7 @@ class Lock:
     """
 
     def __init__(self, folder: DataFolder) -> None:
+        self._path = folder.lock
         try:
             folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -109,9 +111,14 @@ class Lock:
         os.ftruncate(self._file, 0)
 
     def announce(self, agent: RunningAgent) -> None:
-        """Tell other processes where this agent serves."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, msgspec.json.encode(agent), 0)
+        """Tell other processes where this agent serves.
+
+        Raises:
+            DiskFailed: The disk has no room for it.
+        """
+        with explained(self._path):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, msgspec.json.encode(agent), 0)
 
     def release(self) -> None:
         """Let others use the folder."""

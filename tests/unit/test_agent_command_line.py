@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,29 @@ def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.Capt
         Disk().write(DataFolder(folder.root).record, damage)
         assert main(["status", "--data", str(folder.root)]) == 2
         assert capsys.readouterr().err.startswith("error[data_folder.malformed]: ")
+
+
+# Files may not grow in this process: what a full disk is to the others.
+_ON_A_FULL_DISK = """
+import resource, sys
+from edgefleet_agent.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+sys.exit(main(["run", "--data", sys.argv[1], "--listen", "127.0.0.1:0"]))
+"""
+
+
+@pytest.mark.parametrize("has_started_before", [False, True])
+def test_a_start_on_a_full_disk_is_told_as_such(tmp_path: Path, has_started_before: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    folder, _ = Operator().enrolled_folder(tmp_path / "data")
+    if has_started_before:
+        Disk().make_folder(folder.spool)
+        folder.lock.touch()
+    command = [sys.executable, "-c", _ON_A_FULL_DISK, str(folder.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "error[agent.disk_failed]: " in done.stderr
+    assert str(folder.lock) in done.stderr
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
