@@ -11,7 +11,7 @@ import logging
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -211,15 +211,28 @@ class _Handler(BaseHTTPRequestHandler):
         ready = self._model.is_ready
         self._send(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready})
 
-    def _send(self, status: HTTPStatus, document: Any) -> None:
-        self._send_bytes(status, msgspec.json.encode(document))
+    def _send(self, status: HTTPStatus, document: Any, headers: Mapping[str, str] | None = None) -> None:
+        self._send_bytes(status, msgspec.json.encode(document), headers)
 
-    def _send_bytes(self, status: HTTPStatus, body: bytes) -> None:
+    def _send_bytes(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What ``http.server`` itself refuses, told as everything else: JSON, and 405 for a method it does not know."""
+        self.close_connection = True  # a body may follow that nobody reads
+        if code == HTTPStatus.NOT_IMPLEMENTED:
+            error = f"The method {self.command!r} is not served; expected GET or POST"
+            self._send(HTTPStatus.METHOD_NOT_ALLOWED, {"error": error}, {"Allow": "GET, POST"})
+        else:
+            self._send(HTTPStatus(code), {"error": message or explain or HTTPStatus(code).phrase})
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
         """Requests are counted, not logged."""

@@ -99,7 +99,7 @@ sys.exit(main(["run", "--data", sys.argv[1], "--listen", "127.0.0.1:0"]))
 
 
 @pytest.mark.parametrize("has_started_before", [False, True])
-def test_a_start_on_a_full_disk_is_told_as_such(tmp_path: Path, has_started_before: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+def test_a_start_on_a_full_disk_is_told_as_such(tmp_path: Path, has_started_before: bool) -> None:
     folder, _ = Operator().enrolled_folder(tmp_path / "data")
     if has_started_before:
         Disk().make_folder(folder.spool)

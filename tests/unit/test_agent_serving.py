@@ -121,6 +121,13 @@ def test_what_is_not_there_or_does_not_fit_is_an_error_with_a_text(
     assert list(answer) == ["error"]
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_method_that_is_not_served_is_told_in_json(served: Served, method: str) -> None:
+    status, answer = served.ask(method, "/v2/models/digits", {})
+    assert status == 405
+    assert method in answer["error"]
+
+
 def test_a_request_by_another_host_name_is_refused(served: Served) -> None:
     served.run.settle()
     assert served.ask("POST", "/v2/models/digits/infer", one_image(), Host="evil.example:80")[0] == 400

@@ -74,7 +74,12 @@ def parse(body: bytes, manifest: Manifest) -> tuple[InferenceRequest, dict[str, 
     for wanted in request.outputs:
         if wanted.name not in known:
             raise DataMalformed(f"The request wants the output {wanted.name!r}", expected=f"one of {known}")
-    return request, {entry.name: _array(entry) for entry in request.inputs}
+    arrays = {entry.name: _array(entry) for entry in request.inputs}
+    for spec in manifest.inputs:
+        name = spec.name if spec.name in arrays or len(manifest.inputs) > 1 else next(iter(arrays), spec.name)
+        if name in arrays and (spec.quantisation is not None or spec.dtype.startswith("float")):
+            _check_real(name, arrays[name])
+    return request, arrays
 
 
 def _array(entry: _Input) -> NDArray[np.generic]:
@@ -83,12 +88,32 @@ def _array(entry: _Input) -> NDArray[np.generic]:
         raise DataMalformed(
             f"The input {entry.name!r} has datatype {entry.datatype!r}", expected=f"one of {', '.join(_DTYPES)}"
         )
+    if any(size < 0 for size in entry.shape):
+        raise DataMalformed(f"The input {entry.name!r} has shape {entry.shape}", expected="no negative size")
     try:
-        return np.array(entry.data, dtype).reshape(entry.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is told below, or by _check_real
+            array = np.array(entry.data, dtype).reshape(entry.shape)
     except (ValueError, TypeError, OverflowError) as cause:
         raise DataMalformed(
             f"The data of input {entry.name!r} are not a {entry.datatype} tensor of shape {entry.shape}: {cause}"
         ) from cause
+    if array.dtype.kind in "iu" and not np.array_equal(np.array(entry.data).reshape(entry.shape), array):
+        raise DataMalformed(f"The data of input {entry.name!r} are not all integers", expected=entry.datatype)
+    return array
+
+
+def _check_real(name: str, array: NDArray[np.generic]) -> None:
+    """Refuse values that a float32 input cannot take: infinities, no numbers, and integers that would be rounded."""
+    with np.errstate(over="ignore"):
+        real = array.astype(np.float32)
+    if not np.isfinite(real).all():
+        raise DataMalformed(f"The input {name!r} holds values that are not finite as FP32", expected="finite numbers")
+    # As Python numbers, which compare exactly: float64 would round the integers first.
+    if array.dtype.kind in "iu" and not np.array_equal(real.astype(object), array.astype(object)):
+        raise DataMalformed(
+            f"The input {name!r} holds integers that FP32 cannot represent exactly",
+            expected="integers of at most 24 significant bits, or FP32 values",
+        )
 
 
 def respond(request: InferenceRequest, manifest: Manifest, outputs: list[NDArray[np.float32]]) -> bytes:
