@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from edgefleet_agent import agent_version, commands
+from edgefleet_agent import agent_version, commands, status
 from edgefleet_agent.config import load_config
 from edgefleet_agent.folder import DataFolder, RunningAgent
 from edgefleet_contract.errors import EdgefleetError, UsageMalformed
@@ -93,7 +93,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             return _run(folder, options)
         case "status":
             state = commands.status(folder)
-            _print(options, state, _status_text(state))
+            _print(options, state, status.as_text(state, folder))
         case "infer":
             answer = commands.infer(folder, options.input)
             _print(options, answer, _answer_text(answer))
@@ -129,11 +129,6 @@ def _run(folder: DataFolder, options: argparse.Namespace) -> int:
 def _print(options: argparse.Namespace, document: object, text: str) -> None:
     sys.stdout.write((json.dumps(document) if options.json else text) + "\n")
     sys.stdout.flush()
-
-
-def _status_text(state: dict[str, object]) -> str:
-    told = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in state.items()}
-    return "\n".join(f"{name:<10}{value}" for name, value in told.items())
 
 
 def _answer_text(answer: dict[str, object]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from edgefleet_agent.disk import Disk
@@ -44,3 +46,34 @@ def describe_folder(folder: DataFolder) -> dict[str, object]:
     record = load_record(folder)
     manifest = None if record.running is None else Slots(folder, Disk()).manifest(record.running)
     return describe(Identity(folder).card, record, manifest)
+
+
+def as_text(state: dict[str, Any], folder: DataFolder) -> str:
+    """The state as a table for people.
+
+    Args:
+        state: As ``commands.status`` gives it.
+        folder: Where the agent's data lie.
+    """
+    running, error, agent, spool = (state[name] for name in ("running", "error", "agent", "spool"))
+    rows = {
+        "device": state["device"],
+        "hardware": state["hardware"],
+        "server": state["server"],
+        "state": state["state"],
+        "sequence": state["sequence"] or "no assignment yet",
+        "model": f"{running['name']} {running['version']}  {running['digest'][:12]}" if running else "no model yet",
+        "error": f"{error['code']}: {error['text']}" if error else "none",
+        "agent": f"serves at {agent['serving']}, pid {agent['pid']}" if agent else "not running",
+    }
+    if agent:
+        rows["ready"] = "yes" if state["ready"] else "no"
+        rows["network"] = "connected" if state["connected"] else "not connected"
+        rows["spool"] = f"{_counted(spool['records'])} waiting, {round(spool['bytes'] / 1000)} KB on disk"
+    else:
+        rows["next"] = f"`edgefleet-agent run --data {folder.root}` starts it"
+    return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
+
+
+def _counted(records: int) -> str:
+    return "1 record" if records == 1 else f"{records} records"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefleet_agent import agent_version
+from edgefleet_agent import agent_version, status
 from edgefleet_agent.cli import main
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
@@ -77,7 +77,33 @@ def test_the_state_of_a_fresh_device(tmp_path: Path, capsys: pytest.CaptureFixtu
     state = json.loads(capsys.readouterr().out)
     assert (state["device"], state["state"], state["running"], state["agent"]) == (device, "idle", None, None)
     assert main(["status", "--data", str(tmp_path / "data")]) == 0
-    assert f"device    {device}\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"device    {device}\n" in told
+    assert "model     no model yet\nerror     none\nagent     not running\n" in told
+    assert f"next      `edgefleet-agent run --data {tmp_path / 'data'}` starts it\n" in told
+    assert "None" not in told
+
+
+def test_the_state_of_a_running_agent_is_told_in_words(tmp_path: Path) -> None:
+    state = {
+        "device": "d-aaaaaaaaaaaaaaaa",
+        "hardware": "x86-64",
+        "server": "https://fleet.test",
+        "state": "failed",
+        "sequence": 3,
+        "running": {"name": "digits", "version": "1.0.0", "digest": "c" * 64},
+        "error": {"code": "agent.disk_failed", "text": "No room"},
+        "agent": {"pid": 7, "serving": "http://127.0.0.1:8501"},
+        "connected": False,
+        "ready": True,
+        "spool": {"records": 0, "bytes": 15_200},
+    }
+    lines = dict(line.split(maxsplit=1) for line in status.as_text(state, DataFolder(tmp_path)).splitlines())
+    assert lines["model"] == "digits 1.0.0  cccccccccccc"
+    assert lines["error"] == "agent.disk_failed: No room"
+    assert lines["agent"] == "serves at http://127.0.0.1:8501, pid 7"
+    assert (lines["ready"], lines["network"]) == ("yes", "not connected")
+    assert lines["spool"] == "0 records waiting, 15 KB on disk"
 
 
 def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
