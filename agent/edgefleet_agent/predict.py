@@ -56,7 +56,8 @@ def read_request(path: Path, manifest: Manifest) -> bytes:
 
     Args:
         path: ``.npz`` (one array an input by name, or ``x`` for a single input), ``.npy`` (a single input), ``.json``
-            (a request body, as it is) or a picture (a single image input; normalised as the manifest says).
+            (a request body, as it is) or a picture (a single image input; normalised as the manifest says). An array
+            without the batch axis is one case.
         manifest: Of the model that will be asked.
 
     Raises:
@@ -78,7 +79,7 @@ def read_request(path: Path, manifest: Manifest) -> bytes:
     missing = [name for name in names if name not in arrays]
     if missing:
         raise DataMalformed(f"The file {str(path)!r} holds the arrays {sorted(arrays)}", expected=f"also {missing}")
-    return msgspec.json.encode({"inputs": [_tensor(name, arrays[name]) for name in names]})
+    return msgspec.json.encode({"inputs": [_tensor(spec, arrays[spec.name]) for spec in manifest.inputs]})
 
 
 def input_files(folder: Path) -> Iterator[Path]:
@@ -122,7 +123,10 @@ def predictions(response: Response, labels: list[str]) -> list[Prediction]:
     ]
 
 
-def _tensor(name: str, array: Array) -> dict[str, object]:
+def _tensor(spec: TensorSpec, array: Array) -> dict[str, object]:
+    name = spec.name
+    if array.shape == tuple(spec.shape[1:]):
+        array = array[np.newaxis]  # a single sample
     datatype = _DATATYPES.get(array.dtype.kind)
     if datatype is None:
         raise DataMalformed(f"The array {name!r} has dtype {str(array.dtype)!r}", expected="numbers")

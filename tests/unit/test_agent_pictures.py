@@ -95,3 +95,10 @@ def test_predictions_carry_labels_where_the_manifest_has_them(manifest: Manifest
     assert predict.predictions(response, [])[0].label is None
     regression = predict.Response("r", "1.0.0", [predict.OutputTensor("y", [2, 1], "FP32", [1.0, 2.0])])
     assert predict.predictions(regression, []) == []
+
+
+def test_one_sample_without_the_batch_axis_is_one_case(manifest: Manifest, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.ones((8, 8, 1), np.float32))
+    np.save(tmp_path / "other.npy", np.ones((8, 8), np.float32))
+    assert sent(tmp_path / "one.npy", manifest).shape == (1, 8, 8, 1)
+    assert sent(tmp_path / "other.npy", manifest).shape == (8, 8), "the model refuses it"

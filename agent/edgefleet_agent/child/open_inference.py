@@ -92,7 +92,7 @@ def _array(entry: _Input) -> NDArray[np.generic]:
         raise DataMalformed(f"The input {entry.name!r} has shape {entry.shape}", expected="no negative size")
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is told below, or by _check_real
-            array = np.array(entry.data, dtype).reshape(entry.shape)
+            array: NDArray[np.generic] = np.array(entry.data, dtype).reshape(entry.shape)
     except (ValueError, TypeError, OverflowError) as cause:
         raise DataMalformed(
             f"The data of input {entry.name!r} are not a {entry.datatype} tensor of shape {entry.shape}: {cause}"
