@@ -16,6 +16,7 @@ from edgefleet_agent.config import load_config
 from edgefleet_agent.folder import DataFolder, RunningAgent
 from edgefleet_contract.errors import EdgefleetError, UsageMalformed
 
+_TOKEN = "EDGEFLEET_CLAIM_TOKEN"  # noqa: S105 - the name of the variable
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _EPILOG = """Exit status: 0 done, 1 our fault, 2 usage or malformed input, 3 a gate said no,
 4 verification refused, 5 a peer is not there."""
@@ -57,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
     enroll = _verb(verbs, "enroll", "Turn a claim token into an identity")
     enroll.add_argument("--server", required=True, metavar="URL", help="https:// URL of the server's device listener")
-    enroll.add_argument("--token", required=True, help="the word that `edgefleet device token` printed")
+    enroll.add_argument(
+        "--token", help=f"the word that `edgefleet device token` printed; - reads it from stdin (default: {_TOKEN})"
+    )
     enroll.add_argument("--target", metavar="NAME", help="target profile of this machine (default: found out)")
 
     run = _verb(verbs, "run", "Run the agent in the foreground until SIGTERM")
@@ -87,7 +90,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     folder = DataFolder(options.data.absolute())
     match options.verb:
         case "enroll":
-            card = commands.enroll(folder, server=options.server, token=options.token, target=options.target)
+            card = commands.enroll(folder, server=options.server, token=_token(options), target=options.target)
             _print(options, card, f"enrolled as {card['device']} ({card['hardware']})")
         case "run":
             return _run(folder, options)
@@ -103,6 +106,16 @@ def _dispatch(options: argparse.Namespace) -> int:
             _print(options, summary, f"{count} files, {failed} failed; predictions in {options.out}")
             return UsageMalformed.exit_status if failed else 0
     return 0
+
+
+def _token(options: argparse.Namespace) -> str:
+    """The claim token; on the command line every user of the machine can read it, so that there are other ways."""
+    token = options.token or os.environ.get(_TOKEN, "")
+    if token == "-":  # noqa: S105 - the word for stdin
+        token = sys.stdin.readline()
+    if not token.strip():
+        raise UsageMalformed("No claim token is given", expected=f"--token TOKEN, --token - with stdin, or {_TOKEN}")
+    return str(token).strip()
 
 
 def _run(folder: DataFolder, options: argparse.Namespace) -> int:

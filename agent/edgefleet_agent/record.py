@@ -7,7 +7,7 @@ import msgspec
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import SLOTS, DataFolder, SlotName
 from edgefleet_contract import canonical
-from edgefleet_contract.errors import DataFolderMalformed
+from edgefleet_contract.errors import DataFolderMalformed, MessageMalformed
 from edgefleet_contract.messages import DeviceState, ErrorReport, Evidence
 from edgefleet_contract.trust import Accepted
 
@@ -74,7 +74,15 @@ def load_record(folder: DataFolder) -> Record:
         return Record()
     except OSError as cause:
         raise DataFolderMalformed(f"The state {str(folder.record)!r} cannot be read: {cause.strerror}") from cause
-    record = canonical.decode(data, Record, what="state", limit=_LIMIT, error=DataFolderMalformed)
+    try:
+        record = canonical.decode(data, Record, what="state", limit=_LIMIT)
+    except MessageMalformed as cause:
+        raise DataFolderMalformed(
+            f"The state {str(folder.record)!r} cannot be read: {cause.seen}",
+            expected=cause.expected,
+            remedy="Check the device's storage; without this file the agent starts idle, and waits for a rollout.",
+            path=str(folder.record),
+        ) from cause
     if record.v != VERSION:
         raise DataFolderMalformed(
             f"The state has version {record.v}", expected=str(VERSION), remedy="Update the agent."

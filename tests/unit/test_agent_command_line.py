@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -71,6 +72,25 @@ def test_enrolment_into_a_path_that_is_a_file_is_refused(tmp_path: Path, capsys:
     assert capsys.readouterr().err.startswith("error[output.unwritable]: ")
 
 
+@pytest.mark.parametrize("way", ["stdin", "environment", "none"])
+def test_a_token_need_not_stand_on_the_command_line(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = ["enroll", "--data", str(tmp_path / "file"), "--server", "https://127.0.0.1:9", "--target", "x86-64"]
+    token = encode_token(Operator().token())
+    monkeypatch.delenv("EDGEFLEET_CLAIM_TOKEN", raising=False)
+    if way == "stdin":
+        monkeypatch.setattr(sys, "stdin", io.StringIO(token + "\n"))
+        arguments += ["--token", "-"]
+    if way == "environment":
+        monkeypatch.setenv("EDGEFLEET_CLAIM_TOKEN", token)
+    assert main(arguments) == 2
+    # A token that was read is a good one, and the next thing that is wrong is the folder.
+    code = "usage" if way == "none" else "output.unwritable"
+    assert capsys.readouterr().err.startswith(f"error[{code}]: ")
+
+
 def test_the_state_of_a_fresh_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, device = Operator().enrolled_folder(tmp_path / "data")
     assert main(["status", "--data", str(tmp_path / "data"), "--json"]) == 0
@@ -111,7 +131,9 @@ def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.Capt
     for damage in (b"{", b"\xff", b'{"v":99}', b'{"state":"dancing"}'):
         Disk().write(DataFolder(folder.root).record, damage)
         assert main(["status", "--data", str(folder.root)]) == 2
-        assert capsys.readouterr().err.startswith("error[data_folder.malformed]: ")
+        told = capsys.readouterr().err
+        assert told.startswith("error[data_folder.malformed]: ")
+        assert "pdate the agent" in told or str(folder.record) in told
 
 
 # Files may not grow in this process: what a full disk is to the others.
