@@ -40,6 +40,7 @@ def enroll(folder: DataFolder, *, server: str, token: str, target: str | None) -
 
     profile = load_profile(target or detection.detect_target())
     parsed_server, parsed_token = enrolment.parse_server(server), decode_token(token)
+    had_folder, had_lock = folder.root.exists(), folder.lock.exists()
     lock = Lock(folder)
     try:
         card = enrolment.enroll(
@@ -50,6 +51,13 @@ def enroll(folder: DataFolder, *, server: str, token: str, target: str | None) -
             hardware=profile.hardware[0],
             runtimes=detection.installed_runtimes(),
         )
+    except EdgefleetError:
+        if not had_lock:
+            folder.lock.unlink(missing_ok=True)
+        if not had_folder:
+            with contextlib.suppress(OSError):  # it holds the key that a retry needs
+                folder.root.rmdir()
+        raise
     finally:
         lock.release()
     return {"device": card.device, "hardware": card.hardware, "server": card.server, "data": str(folder.root)}

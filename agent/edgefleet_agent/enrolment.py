@@ -40,6 +40,7 @@ from edgefleet_contract.errors import (
     IdentityMismatch,
     ServerUnreachable,
     StatementMalformed,
+    TokenRefused,
     UsageMalformed,
     revive,
 )
@@ -98,9 +99,15 @@ def enroll(
             remedy="Use another folder, or remove this one if the device was retired.",
         )
     authority = _fetch_authority(server, token)
+    is_first_try = not folder.identity.exists()
     key, csr = _key_and_request(folder, disk)
     request = EnrollRequest(VERSION, token.id, token.secret, csr.decode(), hardware, runtimes, agent_version())
-    response = _ask(server, request, authority)
+    try:
+        response = _ask(server, request, authority)
+    except TokenRefused:
+        if is_first_try:  # an earlier try's key may still get its lost response, with the token of that time
+            disk.remove(folder.identity)
+        raise
     root_envelope = _check_response(response, token, authority, key.public_key())
     disk.make_folder(folder.trust)
     disk.write(folder.trust / "root.json", root_envelope)
@@ -189,6 +196,13 @@ def _exchange(server: Server, context: ssl.SSLContext, method: str, path: str, b
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         response = connection.getresponse()
         data = response.read(ENROLMENT_LIMIT + 1)
+    except ssl.SSLError as cause:
+        no_tls = "WRONG_VERSION_NUMBER" in str(cause) or "HTTP_REQUEST" in str(cause)
+        raise ServerUnreachable(
+            f"The fleet server {server.url!r} " + ("does not speak TLS" if no_tls else f"has no sound TLS: {cause}"),
+            expected="the device listener, https",
+            remedy="This may be the port of the console; use that of the device listener." if no_tls else "",
+        ) from cause
     except (OSError, http.client.HTTPException) as cause:
         raise ServerUnreachable(
             f"The fleet server {server.url!r} does not answer: {cause}",

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import base64
+import http.server
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from edgefleet_agent import enrolment, identity, trust_store
+from edgefleet_agent import commands, enrolment, identity, trust_store
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.enrolment import Server, parse_server
 from edgefleet_agent.folder import DataFolder
 from edgefleet_contract import keys, trust
-from edgefleet_contract.enrolment import AUTHORITY_PATH, BrokerAddress, EnrollRequest, EnrollResponse, decode_request
+from edgefleet_contract.enrolment import (
+    AUTHORITY_PATH,
+    BrokerAddress,
+    EnrollRequest,
+    EnrollResponse,
+    decode_request,
+    encode_token,
+)
 from edgefleet_contract.errors import (
     Conflict,
     DataFolderMalformed,
     IdentityMismatch,
     NotEnrolled,
     ServerUnreachable,
+    TokenRefused,
     UsageMalformed,
     VerificationError,
 )
@@ -39,6 +49,7 @@ class Exchange:
         self.operator, self.alter = operator, alter
         self.requests: list[EnrollRequest] = []
         self.lost_responses = 0
+        self.refuses = False
 
     def __call__(self, _server: Server, _context: object, _method: str, path: str, body: bytes | None) -> bytes:
         if path == AUTHORITY_PATH:
@@ -48,6 +59,8 @@ class Exchange:
         if self.lost_responses:
             self.lost_responses -= 1
             raise ServerUnreachable("the line went dead")
+        if self.refuses:
+            raise TokenRefused("The token was used")
         response = self.operator.answer(self.requests[-1], DEVICE, BrokerAddress("fleet.test", 8883))
         return msgspec.json.encode(self.alter(response))
 
@@ -89,6 +102,35 @@ def test_a_lost_response_is_asked_for_again_with_the_same_request(
         identity.Identity(folder)
     enroll(monkeypatch, exchange, folder)
     assert exchange.requests[0] == exchange.requests[1]
+
+
+def test_a_refused_token_leaves_nothing(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, exchange = DataFolder(tmp_path / "data"), Exchange(operator)
+    exchange.refuses = True
+    monkeypatch.setattr(enrolment, "_exchange", exchange)
+    token = encode_token(operator.token())
+    with pytest.raises(TokenRefused):
+        commands.enroll(folder, server=SERVER.url, token=token, target="x86-64")
+    assert list(tmp_path.iterdir()) == []
+    folder.root.mkdir()
+    with pytest.raises(TokenRefused):
+        commands.enroll(folder, server=SERVER.url, token=token, target="x86-64")
+    assert list(folder.root.iterdir()) == []
+
+
+def test_a_refused_token_leaves_the_key_that_waits_for_a_lost_response(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, exchange = DataFolder(tmp_path / "data"), Exchange(operator)
+    exchange.lost_responses = 1
+    with pytest.raises(ServerUnreachable):
+        enroll(monkeypatch, exchange, folder)
+    exchange.refuses = True
+    with pytest.raises(TokenRefused):
+        enroll(monkeypatch, exchange, folder)
+    exchange.refuses = False
+    enroll(monkeypatch, exchange, folder)
+    assert exchange.requests[0] == exchange.requests[-1]
 
 
 def test_a_second_enrolment_is_refused(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +206,22 @@ def test_a_server_that_is_no_https_url_is_refused(url: str) -> None:
 def test_a_server_url_names_host_and_port() -> None:
     assert parse_server("https://fleet.test:8443/").port == 8443
     assert parse_server("https://[::1]").host == "::1"
+
+
+@pytest.mark.enable_socket
+def test_a_port_without_tls_may_be_the_consoles(tmp_path: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as console:
+        threading.Thread(target=console.handle_request, daemon=True).start()
+        server = parse_server(f"https://127.0.0.1:{console.server_port}")
+        with pytest.raises(ServerUnreachable, match="port of the console"):
+            enrolment.enroll(
+                DataFolder(tmp_path / "d"),
+                Disk(),
+                server=server,
+                token=Operator().token(),
+                hardware="rpi4",
+                runtimes={},
+            )
 
 
 def open_all(folder: DataFolder) -> None:
