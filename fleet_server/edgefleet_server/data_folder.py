@@ -17,6 +17,18 @@ from edgefleet_contract.errors import DataFolderInUse, DataFolderMalformed
 _LOCK = "lock"
 
 
+def make_private(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it for the owner alone; one that exists is tightened.
+
+    Raises:
+        OSError: It cannot be made, or is somebody else's.
+    """
+    for missing in reversed([parent for parent in folder.parents if not parent.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would give these the default mode
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+
+
 class DataFolder:
     """An opened and locked data folder. One process at a time.
 
@@ -34,7 +46,7 @@ class DataFolder:
         self.path = path
         _check_ours(path)
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path)
             self._lock = (path / _LOCK).open("a")
         except OSError as cause:
             raise DataFolderMalformed(f"The data folder {str(path)!r} cannot be used: {cause.strerror}") from cause
@@ -47,7 +59,7 @@ class DataFolder:
                 remedy="Stop the other server, or name another folder with --data.",
             ) from cause
         for part in (self.authority, self.keys, self.blobs, self.broker):
-            part.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(part)
 
     def close(self) -> None:
         """Give the lock back."""

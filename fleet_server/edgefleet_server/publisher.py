@@ -14,7 +14,7 @@ from edgefleet_contract import canonical, dsse, keys, trust
 from edgefleet_contract.bundle import Bundle, transfer_digest
 from edgefleet_contract.errors import InputError, OutputUnwritable, UsageMalformed
 from edgefleet_contract.trust import Release, ReleasedBundle, Root
-from edgefleet_server.data_folder import write_durable
+from edgefleet_server.data_folder import make_private, write_durable
 
 ROLES = ("root", "targets")
 
@@ -62,8 +62,8 @@ class Publisher:
         if self.has_keys:
             return False
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.key_path("root").parent.mkdir(exist_ok=True, mode=0o700)
+            make_private(self._folder)
+            make_private(self.key_path("root").parent)
             made = {}
             for role in ROLES:
                 made[role] = keys.generate()
@@ -76,7 +76,7 @@ class Publisher:
                 threshold=1,
             )
             # The root comes last: it makes the set complete.
-            write_durable(self._root_path, dsse.sign(canonical.encode(root), dsse.ROOT, [made["root"]]), mode=0o644)
+            write_durable(self._root_path, dsse.sign(canonical.encode(root), dsse.ROOT, [made["root"]]))
         except OSError as cause:
             raise OutputUnwritable(
                 f"The keys cannot be written to {str(self._folder)!r}: {cause.strerror}",

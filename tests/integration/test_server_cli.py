@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.server_runs import Site, running_site, until
@@ -71,7 +72,7 @@ def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
     site.device()
     site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
     vectors = site.folder / "vectors.npz"
-    vectors.write_bytes(b"labelled cases")
+    np.savez(vectors, x=np.zeros((5, 8, 8, 1), np.float32), y=np.arange(5))
     common = ("rollout", "create", "--release", "digits@1.0.0", "--to", "all")
     rollout = site.operator.ask(*common, "--vectors", str(vectors))
     assert rollout["vectors"]["origin"] == "given by the operator"
@@ -79,7 +80,7 @@ def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
     for wrong in ("missing.npz", "empty.npz"):
         (site.folder / "empty.npz").write_bytes(b"")
         status, error = site.operator.refused(*common, "--vectors", str(site.folder / wrong))
-        assert (status, error["code"]) == (2, "input")
+        assert (status, error["code"]) == (2, "data.malformed")
 
 
 def test_usage_errors_have_the_documented_status(site: Site) -> None:

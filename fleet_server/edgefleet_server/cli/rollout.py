@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from edgefleet_contract.bundle import transfer_digest
-from edgefleet_contract.errors import InputError
 from edgefleet_server.cli import output, rollout_view
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, percent
+from edgefleet_server.cli.vectors import check_vectors
 from edgefleet_server.client import Client
 
 app = group()
@@ -152,11 +152,7 @@ def _act(verb: str, label: str, server: str | None, data: Path | None, *, as_jso
 
 
 def _upload_vectors(client: Client, path: Path) -> str:
-    try:
-        sha256, size = transfer_digest(path)
-    except OSError as cause:
-        raise InputError(f"The vectors {str(path)!r} cannot be read: {cause.strerror}") from cause
-    if size == 0:
-        raise InputError(f"The vectors {str(path)!r} are empty", expected="an .npz file")
+    check_vectors(path)
+    sha256, _ = transfer_digest(path)
     client.upload(sha256, path)
     return sha256

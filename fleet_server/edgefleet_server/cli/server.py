@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -86,6 +87,7 @@ def run(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     from edgefleet_server.server import FleetServer  # noqa: PLC0415 - `server --help` needs no database and no web
 
+    os.umask(0o077)  # the database and its journals, logs and blobs are the owner's alone
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
