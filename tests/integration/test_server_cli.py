@@ -88,6 +88,7 @@ def test_usage_errors_have_the_documented_status(site: Site) -> None:
         ("rollout", "create"),
         ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--stage", "ten"),
         ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--probation", "soon"),
+        ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--success", "nan"),
         ("rollout", "show", "r9"),
         ("device", "show", "d-nobody"),
         ("device", "tag", "d-nobody", "novalue"),

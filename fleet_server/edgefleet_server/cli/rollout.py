@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edgefleet_contract.bundle import transfer_digest
+from edgefleet_contract.errors import UsageMalformed
 from edgefleet_server.cli import output, rollout_view
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, percent
 from edgefleet_server.cli.vectors import check_vectors
@@ -47,6 +49,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Plan a rollout over the devices that the group has now, and start it."""
+    if not (math.isfinite(success) and math.isfinite(error)):
+        raise UsageMalformed(f"The thresholds are {success} and {error}", expected="shares, such as 0.9 and 0.1")
     request: dict[str, Any] = {
         "release": release,
         "to": to,
