@@ -34,7 +34,9 @@ NOUNS: dict[str, Noun] = {
     "server": Noun(_FLEET, "edgefleet_server.cli.server", "app", "The fleet server: run, upgrade"),
     "device": Noun(_FLEET, "edgefleet_server.cli.device", "app", "Devices: claim tokens, list, show, tag"),
     "release": Noun(_FLEET, "edgefleet_server.cli.release", "app", "Releases: push, list, show"),
-    "rollout": Noun(_FLEET, "edgefleet_server.cli.rollout", "app", "Rollouts in stages: create, watch, pause, abort, roll back"),
+    "rollout": Noun(
+        _FLEET, "edgefleet_server.cli.rollout", "app", "Rollouts in stages: create, watch, abort, rollback"
+    ),
     "drift": Noun(_FLEET, "edgefleet_server.cli.drift", "app", "Drift of the inputs that devices see"),
     "alert": Noun(_FLEET, "edgefleet_server.cli.alert", "app", "Alerts: list, acknowledge"),
     "key": Noun(_FLEET, "edgefleet_server.cli.key", "app", "Signing keys of the publisher: init, list"),
