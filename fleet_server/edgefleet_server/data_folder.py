@@ -18,7 +18,7 @@ _LOCK = "lock"
 
 
 def make_private(folder: Path) -> None:
-    """Make ``folder`` and what is missing above it for the owner alone; one that exists is tightened.
+    """Make ``folder`` and what is missing above it for the owner alone; one that exists is left as it is.
 
     Raises:
         OSError: It cannot be made, or is somebody else's.
@@ -26,7 +26,6 @@ def make_private(folder: Path) -> None:
     for missing in reversed([parent for parent in folder.parents if not parent.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would give these the default mode
     folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
 
 
 class DataFolder:

@@ -53,9 +53,6 @@ def test_what_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_data_folder_and_all_above_it_that_is_made_are_for_the_owner_alone(tmp_path: Path) -> None:
-    open_to_all = tmp_path / "there"
-    open_to_all.mkdir(mode=0o755)
-    for path in (tmp_path / "home" / "server", open_to_all):
-        DataFolder(path).close()
+    DataFolder(tmp_path / "home" / "server").close()
+    for path in (tmp_path / "home", tmp_path / "home" / "server", tmp_path / "home" / "server" / "keys"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
