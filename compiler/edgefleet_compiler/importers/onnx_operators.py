@@ -11,6 +11,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import constant, integer, integers, shape_of
 from edgefleet_compiler.hub.operators import CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
 from edgefleet_compiler.passes.no_ops import is_training
+from edgefleet_compiler.refusal import Refusal, counted, unsupported
 from edgefleet_contract.errors import OperatorUnsupported
 
 _ELEMENT_TYPES = frozenset({
@@ -34,12 +35,9 @@ _OTHER_POOLS = Cure("pools whose windows all begin inside their input", "Export 
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A node that cannot be taken, and why."""
+class _Refusal(Refusal):
+    """A refusal with what would cure it."""
 
-    node: str
-    operator: str
-    reason: str
     cure: Cure = _OTHER_OPERATORS
 
 
@@ -64,7 +62,7 @@ def refuse_unsupported(graph: onnx.GraphProto) -> None:
             remedy="Compile the float model that it was made from; the compiler quantises it.",
             operators=[{"node": _name(node), "operator": node.op_type} for node in quantised],
         )
-    _refuse([Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))])
+    _refuse([_Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))])
 
 
 def refuse_left_over(graph: ir.Graph) -> None:
@@ -74,12 +72,12 @@ def refuse_left_over(graph: ir.Graph) -> None:
         OperatorUnsupported: Nodes whose parameters are no constants, or that compute with other element types.
     """
     refusals = [
-        Refusal(value.name or "", "input", f"has elements of type {value.dtype}", _OTHER_TYPES)
+        _Refusal(value.name or "", "input", f"has elements of type {value.dtype}", _OTHER_TYPES)
         for value in graph.inputs
         if value.dtype not in _ELEMENT_TYPES
     ]
     for node in graph:
-        refusals += [Refusal(node.name or "", node.op_type, reason, cure) for reason, cure in _late_reasons(node)]
+        refusals += [_Refusal(node.name or "", node.op_type, reason, cure) for reason, cure in _late_reasons(node)]
     _refuse(refusals)
 
 
@@ -130,16 +128,15 @@ def _reason(node: onnx.NodeProto) -> str:
     return "" if node.op_type in SUPPORTED else "no such operator in the compiler"
 
 
-def _refuse(refusals: Sequence[Refusal]) -> None:
+def _refuse(refusals: Sequence[_Refusal]) -> None:
     if not refusals:
         return
-    told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
     cures = list(dict.fromkeys(refusal.cure for refusal in refusals))
-    raise OperatorUnsupported(
-        f"{len(refusals)} part{'s' if len(refusals) > 1 else ''} of the model cannot be compiled: {told}",
+    raise unsupported(
+        refusals,
+        f"{counted(refusals)} of the model cannot be compiled",
         expected="; ".join(cure.expected for cure in cures),
         remedy=" ".join(cure.remedy for cure in cures),
-        operators=[{"node": each.node, "operator": each.operator, "reason": each.reason} for each in refusals],
     )
 
 

@@ -30,7 +30,8 @@ from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
 from edgefleet_compiler.lift.softmax import lift_softmax
 from edgefleet_compiler.lift.transposition import lift_transpose
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
-from edgefleet_compiler.tflite.refusal import Refusal, refuse
+from edgefleet_compiler.refusal import Refusal
+from edgefleet_compiler.tflite.refusal import refuse
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
 
 _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {

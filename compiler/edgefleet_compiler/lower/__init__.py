@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import name_of
@@ -12,12 +10,13 @@ from edgefleet_compiler.lower.border import Io, IoLayout, give_outputs, take_inp
 from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.lower.layout import Demand
 from edgefleet_compiler.lower.layout_analysis import analyse_layouts
-from edgefleet_compiler.lower.lowering import Lowering, Refusal
+from edgefleet_compiler.lower.lowering import Lowering
 from edgefleet_compiler.lower.operators import RULES, rule_for
 from edgefleet_compiler.lower.quantisation import wanted_parameters
 from edgefleet_compiler.lower.site import Site, Unsupported
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.optimise import optimise
+from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_contract.errors import OperatorUnsupported
 
 __all__ = ["lower"]
@@ -69,10 +68,9 @@ def _lower_node(node: ir.Node, lowering: Lowering) -> None:
 
 
 def _unsupported(refusals: list[Refusal]) -> OperatorUnsupported:
-    told = "; ".join(f"{refusal.node!r} ({refusal.operator}): {refusal.reason}" for refusal in refusals)
-    return OperatorUnsupported(
-        f"These operators cannot be exported to TFLite: {told}",
+    return unsupported(
+        refusals,
+        "These operators cannot be exported to TFLite",
         expected=f"operators among {', '.join(sorted(SUPPORTED.intersection(RULES)))}",
         remedy="Export to ONNX (--format onnx), or replace these layers in the source model.",
-        operators=[asdict(refusal) for refusal in refusals],
     )

@@ -21,6 +21,7 @@ from edgefleet_compiler.lowered.graph import (
     Tensor,
     same_parameters,
 )
+from edgefleet_compiler.refusal import Refusal
 
 FLOAT32 = np.dtype(np.float32)
 INT8 = np.dtype(np.int8)
@@ -32,15 +33,6 @@ class Stored:
 
     tensor: str
     layout: Layout
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An operator that has no lowering."""
-
-    node: str
-    operator: str
-    reason: str
 
 
 class Lowering:

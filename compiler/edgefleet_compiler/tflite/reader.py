@@ -18,9 +18,10 @@ from typing import Any, Final
 from ai_edge_litert import schema_py_generated as schema
 
 from edgefleet_compiler.lowered.graph import AttributeValue, LoweredGraph, Operator
+from edgefleet_compiler.refusal import Refusal
 from edgefleet_compiler.tflite.flatfile import FlatFile, Position
 from edgefleet_compiler.tflite.options import members, read_attributes
-from edgefleet_compiler.tflite.refusal import Refusal, refuse
+from edgefleet_compiler.tflite.refusal import refuse
 from edgefleet_compiler.tflite.tensors import TensorReader
 from edgefleet_contract.errors import ModelMalformed
 
