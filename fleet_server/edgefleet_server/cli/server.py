@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +17,7 @@ from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
 from edgefleet_server.data_folder import DataFolder, admin_token_path
 from edgefleet_server.home import default_data
+from edgefleet_server.stop_signals import StopSignals
 
 app = group()
 app.info.help = "The fleet server."
@@ -88,9 +87,7 @@ def run(
     from edgefleet_server.server import FleetServer  # noqa: PLC0415 - `server --help` needs no database and no web
 
     os.umask(0o077)  # the database and its journals, logs and blobs are the owner's alone
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignals()
     server = FleetServer(config)
     server.start()
     try:
