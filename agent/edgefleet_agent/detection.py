@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import struct
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -21,20 +22,29 @@ _RASPBERRY_PI = (
     (re.compile(r"Raspberry Pi (4|400|Compute Module 4)\b"), "rpi4"),
     (re.compile(r"Raspberry Pi (5|500|Compute Module 5)\b"), "rpi5"),
 )
+_RASPBERRY_PI_ARMV7 = re.compile(r"Raspberry Pi (Zero 2|[2345]|400|500|Compute Module [345])\b")
 
 
-def detect_target(machine: str | None = None, model_file: Path = Path("/proc/device-tree/model")) -> str:
+def detect_target(
+    machine: str | None = None,
+    model_file: Path = Path("/proc/device-tree/model"),
+    *,
+    pointer_bytes: int = struct.calcsize("P"),
+) -> str:
     """The target profile of this machine.
 
     Args:
         machine: As ``uname -m`` says it; asked of the system by default.
         model_file: Where the device tree names the board.
+        pointer_bytes: Of this process: a 32-bit system runs on a 64-bit kernel too, and only 32-bit runtimes on it.
 
     Raises:
         UsageMalformed: It is none that has a profile.
     """
     machine = machine or platform.machine()
     board = model_file.read_text(errors="replace").strip("\0\n ") if model_file.is_file() else ""
+    if pointer_bytes == 4 and _RASPBERRY_PI_ARMV7.search(board):
+        return "rpi2-armv7"
     for pattern, target in _RASPBERRY_PI:
         if pattern.search(board):
             return target
@@ -44,7 +54,7 @@ def detect_target(machine: str | None = None, model_file: Path = Path("/proc/dev
         return "x86-64"
     raise UsageMalformed(
         f"This machine says it is {board or machine!r}",
-        expected="a Raspberry Pi Zero 2, 3, 4 or 5, or 64-bit x86",
+        expected="a Raspberry Pi Zero 2, 2, 3, 4 or 5, or 64-bit x86",
         remedy="Name its target profile with --target; `edgefleet target list` shows them.",
     )
 

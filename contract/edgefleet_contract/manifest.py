@@ -61,7 +61,7 @@ class FileEntry(msgspec.Struct, frozen=True):
 class RuntimeNeed(msgspec.Struct, frozen=True):
     """What the device needs to run the artifact."""
 
-    name: Literal["litert", "onnxruntime", "tflite-micro"]
+    name: Literal["litert", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime"]
     min_version: str
     operators: list[str]
 

@@ -22,7 +22,9 @@ from edgefleet_hardware.toml_faults import plain_fault
 
 Format = Literal["tflite", "onnx", "c"]
 Dtype = Literal["float32", "float16", "int8"]
-RuntimeName = Literal["litert", "onnxruntime", "tflite-micro"]
+RuntimeName = Literal["litert", "onnxruntime", "onnxruntime-web", "tflite-micro", "tflite-runtime"]
+Kernels = Literal["reference", "cmsis-nn"]
+Extension = Literal["fpu", "dsp", "mve", "neon", "dotprod"]
 
 _PROFILE_LIMIT = 64 * 1024  # bytes; ours have about 1,500
 
@@ -35,12 +37,16 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         format: The artifact format that it runs.
         minimum_version: The oldest release that runs what we export.
         max_opset: The newest ONNX opset that this oldest release runs; None for other formats.
+        kernels: Which kernels TFLite Micro is built with; None for other runtimes.
+        operators: The operators that a firmware registers, where it leaves out some; None for all of the runtime.
     """
 
     name: RuntimeName
     format: Format
     minimum_version: str
     max_opset: int | None = None
+    kernels: Kernels | None = None
+    operators: list[str] | None = None
 
 
 class QuantiserTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +66,8 @@ class TargetProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         name: How the command line calls it.
         description: One line for people.
         instruction_set: As ``uname -m`` says it, or the architecture of a microcontroller.
+        extensions: What the instruction set has for neural networks beyond its base: a floating-point unit, the DSP
+            instructions or the vectors (MVE) of Cortex-M, the vectors (NEON) or dot products of Cortex-A.
         core: The processor core; "" where devices differ.
         hardware: Names of the hardware that takes bundles of this target, as devices declare themselves.
         formats: Artifact formats, the default first.
@@ -80,6 +88,7 @@ class TargetProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     formats: list[Format]
     dtypes: list[Dtype]
     runtimes: list[Runtime]
+    extensions: list[Extension] = []
     core: str = ""
     quantiser: QuantiserTraits = QuantiserTraits()
     cores: int | None = None
@@ -107,6 +116,8 @@ class TargetProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         for runtime in self.runtimes:
             if runtime.format == "onnx" and runtime.max_opset is None:
                 raise ValueError(f"the runtime {runtime.name!r} needs max_opset")
+            if (runtime.name == "tflite-micro") != (runtime.kernels is not None):
+                raise ValueError("kernels belongs to the runtime 'tflite-micro', and only to it")
 
     @property
     def ram_bytes(self) -> int | None:
@@ -122,6 +133,11 @@ class TargetProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def int8_only(self) -> bool:
         """Whether its kernels take int8 models and no others."""
         return self.dtypes == ["int8"]
+
+    @property
+    def is_microcontroller(self) -> bool:
+        """Whether models run in TFLite Micro, beside a firmware that has RAM and flash to itself otherwise."""
+        return any(runtime.name == "tflite-micro" for runtime in self.runtimes)
 
     def runs(self, dtype: Dtype) -> bool:
         """Whether its runtimes compute with ``dtype``."""

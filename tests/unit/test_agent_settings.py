@@ -52,6 +52,13 @@ def test_a_raspberry_pi_knows_itself_by_its_device_tree(tmp_path: Path, board: s
     assert detection.detect_target("aarch64", tmp_path / "model") == target
 
 
+@pytest.mark.parametrize("machine", ["armv7l", "aarch64"])
+@pytest.mark.parametrize("model", ["Raspberry Pi 2 Model B Rev 1.1\0", "Raspberry Pi 4 Model B Rev 1.5\0"])
+def test_a_pi_with_a_32_bit_system_is_one_target_whatever_its_kernel(model: str, machine: str, tmp_path: Path) -> None:
+    (tmp_path / "model").write_text(model)
+    assert detection.detect_target(machine, tmp_path / "model", pointer_bytes=4) == "rpi2-armv7"
+
+
 def test_a_pc_is_x86_64_and_an_unknown_board_must_be_named(tmp_path: Path) -> None:
     assert detection.detect_target("x86_64", tmp_path / "none") == "x86-64"
     with pytest.raises(UsageMalformed, match="'riscv64'"):

@@ -10,7 +10,18 @@ from edgefleet_contract.errors import ProfileMalformed, TargetUnknown
 from edgefleet_hardware import units
 from edgefleet_hardware.profile import load_profile, parse_profile, target_names
 
-FIGURES = ("core", "cores", "clock", "ram", "flash")
+FIGURES = ("instruction_set", "extensions", "core", "cores", "clock", "ram", "flash", "runtimes")
+COMPUTERS = ["android", "ios", "rpi-zero2", "rpi2-armv7", "rpi3", "rpi4", "rpi5", "web", "x86-64"]
+MICROCONTROLLERS = [
+    "corstone300-m55",
+    "esp32-s3",
+    "nrf52840",
+    "rp2040",
+    "rp2350",
+    "stm32f746",
+    "stm32h743",
+    "stm32l433",
+]
 MINE = """
 name = "my-board"
 description = "my board"
@@ -28,28 +39,45 @@ minimum_version = "2.3"
 
 
 def test_the_documented_targets_are_there() -> None:
-    assert target_names() == ["android", "nrf52840", "rpi-zero2", "rpi3", "rpi4", "rpi5", "x86-64"]
+    assert target_names() == sorted([*COMPUTERS, *MICROCONTROLLERS])
 
 
 @pytest.mark.parametrize("name", target_names())
 def test_every_figure_of_a_profile_names_its_source(name: str) -> None:
     profile = load_profile(name)
     assert profile.name == name
-    given = [figure for figure in (*FIGURES, "runtimes") if getattr(profile, figure)]
+    given = [figure for figure in FIGURES if getattr(profile, figure)]
     assert [figure for figure in given if not profile.sources.get(figure)] == []
+    assert set(profile.sources) <= set(FIGURES)
 
 
-def test_microcontrollers_run_int8_only_with_one_scale_for_fully_connected_weights() -> None:
-    profile = load_profile("nrf52840")
+@pytest.mark.parametrize("name", MICROCONTROLLERS)
+def test_microcontrollers_run_int8_only_with_one_scale_for_fully_connected_weights(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.is_microcontroller
     assert profile.int8_only
     assert not profile.quantiser.per_channel_fully_connected
-    assert (profile.ram_bytes, profile.flash_bytes) == (256 * 1024, 1024 * 1024)
+    assert profile.formats == ["tflite"]
+    assert profile.ram_bytes is not None
+    assert profile.flash_bytes is not None
 
 
-def test_the_first_format_of_a_pi_is_tflite_and_of_a_pc_onnx() -> None:
-    assert load_profile("rpi4").formats[0] == "tflite"
-    assert load_profile("x86-64").formats[0] == "onnx"
-    assert load_profile("x86-64").runtime_for("onnx").max_opset == 21
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [(name, "tflite") for name in COMPUTERS if name.startswith(("rpi", "android"))]
+    + [(name, "onnx") for name in ("x86-64", "web", "ios")],
+)
+def test_the_first_format_of_a_pi_or_a_phone_is_tflite_and_of_a_pc_browser_or_iphone_onnx(
+    name: str, first: str
+) -> None:
+    profile = load_profile(name)
+    assert not profile.is_microcontroller
+    assert profile.formats[0] == first
+
+
+def test_a_32_bit_pi_has_no_runtime_but_tflite_runtime() -> None:
+    profile = load_profile("rpi2-armv7")
+    assert [(runtime.name, runtime.minimum_version) for runtime in profile.runtimes] == [("tflite-runtime", "2.14")]
 
 
 def test_an_unknown_target_is_answered_with_the_nearest_names() -> None:
@@ -86,6 +114,9 @@ def test_a_path_without_a_file_is_an_unknown_target(tmp_path: Path) -> None:
         (MINE.replace('format = "tflite"', 'format = "onnx"'), "tflite"),
         (MINE.replace('dtypes = ["int8"]', "dtypes = []"), "dtypes"),
         (MINE.replace('name = "my-board"', "name = "), "line 2"),
+        (MINE.replace("ram =", 'extensions = ["sve"]\nram ='), "sve"),
+        (MINE + 'kernels = "cmsis-nn"', "tflite-micro"),
+        (MINE.replace('"litert"', '"tflite-micro"'), "kernels"),
         (MINE + "\x00", "read"),
         (MINE.replace('format = "tflite"', "format = 1"), "(in 'runtimes[0].format')"),
         (MINE + "#" * 70_000, "bytes"),

@@ -32,7 +32,7 @@ def open_runtime(need: RuntimeNeed, artifact: Path, *, threads: int) -> Runtime:
     """
     try:
         match need.name:
-            case "litert":
+            case "litert" | "tflite-runtime":
                 from edgefleet_agent.runtimes.litert import LiteRt  # noqa: PLC0415 - one runtime a child
 
                 return LiteRt(artifact, threads=threads)
@@ -42,6 +42,8 @@ def open_runtime(need: RuntimeNeed, artifact: Path, *, threads: int) -> Runtime:
                 return OnnxRuntime(artifact, threads=threads)
             case "tflite-micro":
                 raise RuntimeUnavailable("The bundle is for a microcontroller", expected="one for this device")
+            case "onnxruntime-web":
+                raise RuntimeUnavailable("The bundle is for a web browser", expected="one for this device")
     except ImportError as cause:
         raise RuntimeUnavailable(
             f"This device lacks the runtime {need.name!r}: {cause}",

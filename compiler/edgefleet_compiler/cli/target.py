@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
-from edgefleet_hardware.profile import TargetProfile, load_profile, target_names
+from edgefleet_hardware.profile import Runtime, TargetProfile, load_profile, target_names
 
 app = typer.Typer(help="Hardware to compile for.", no_args_is_help=True, add_completion=False)
 
@@ -54,19 +54,23 @@ def show_target(
     table = Table(title=f"{profile.name}: {profile.description}", box=box.SIMPLE_HEAD, title_justify="left")
     for heading in ("figure", "value", "source"):
         table.add_column(heading)
-    for figure in ("instruction_set", "core", "cores", "clock", "ram", "flash"):
+    for figure in ("instruction_set", "extensions", "core", "cores", "clock", "ram", "flash"):
         value = getattr(profile, figure)
-        table.add_row(figure, "-" if value in (None, "") else str(value), profile.sources.get(figure, ""))
-    runtimes = "\n".join(
-        f"{runtime.name} >= {runtime.minimum_version} ({runtime.format}"
-        + (f", opset <= {runtime.max_opset})" if runtime.max_opset else ")")
-        for runtime in profile.runtimes
-    )
+        shown = ", ".join(value) if isinstance(value, list) else str(value or "")
+        table.add_row(figure, shown or "-", profile.sources.get(figure, ""))
+    runtimes = "\n".join(_runtime(runtime) for runtime in profile.runtimes)
     table.add_row("runtimes", runtimes, profile.sources.get("runtimes", ""))
     table.add_row("formats", ", ".join(profile.formats), "the first is the default")
     table.add_row("computes with", ", ".join(profile.dtypes), "")
     table.add_row("hardware", ", ".join(profile.hardware), "what a device declares itself to be")
     stdout().print(table)
+
+
+def _runtime(runtime: Runtime) -> str:
+    facts: list[str] = [runtime.format]
+    facts += [f"opset <= {runtime.max_opset}"] if runtime.max_opset else []
+    facts += [f"{runtime.kernels} kernels"] if runtime.kernels else []
+    return f"{runtime.name} >= {runtime.minimum_version} ({', '.join(facts)})"
 
 
 def _core(profile: TargetProfile) -> str:
