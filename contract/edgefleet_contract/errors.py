@@ -311,6 +311,12 @@ class DataFolderMalformed(InputError):
     code = "data_folder.malformed"
 
 
+class ServerDiskFailed(EdgefleetError):
+    """The fleet server's disk is full, read-only or broken, or has lost a file."""
+
+    code = "server.disk_failed"
+
+
 class BrokerFailed(EdgefleetError):
     """The broker child did not start, or died."""
 

@@ -72,15 +72,21 @@ def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
     site.device()
     site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
     vectors = site.folder / "vectors.npz"
-    np.savez(vectors, x=np.zeros((5, 8, 8, 1), np.float32), y=np.arange(5))
+    np.savez(vectors, x=np.zeros((5, 2), np.float32), y=np.arange(5))
     common = ("rollout", "create", "--release", "digits@1.0.0", "--to", "all")
     rollout = site.operator.ask(*common, "--vectors", str(vectors))
     assert rollout["vectors"]["origin"] == "given by the operator"
     site.operator.ask("rollout", "abort", rollout["id"])
-    for wrong in ("missing.npz", "empty.npz"):
-        (site.folder / "empty.npz").write_bytes(b"")
+    (site.folder / "empty.npz").write_bytes(b"")
+    np.savez(site.folder / "wide.npz", x=np.zeros((5, 3), np.float32), y=np.arange(5))
+    for wrong, code, seen in (
+        ("missing.npz", "data.not_found", "missing.npz"),
+        ("empty.npz", "data.malformed", "empty.npz"),
+        ("wide.npz", "data.malformed", "do not fit digits@1.0.0 for x86-64: The input 'x' has shape (5, 3)"),
+    ):
         status, error = site.operator.refused(*common, "--vectors", str(site.folder / wrong))
-        assert (status, error["code"]) == (2, "data.malformed")
+        assert (status, error["code"]) == (2, code)
+        assert seen in error["seen"]
 
 
 def test_usage_errors_have_the_documented_status(site: Site) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, messages, sketches, topics, trust
 from edgefleet_contract.bundle import write_bundle
@@ -43,6 +46,7 @@ from edgefleet_server.rollouts.engine import Engine
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.service import RolloutRequest
 from edgefleet_server.telemetry.references import References
+from support.bundles import npz
 from support.server_device import make_csr
 
 NOON = 1_800_000_000_000  # UTC milliseconds
@@ -68,14 +72,21 @@ class TurnableClock:
         self.now += milliseconds
 
 
+def tiny_vectors(version: str) -> bytes:
+    """Four labelled cases of two values, others for each version."""
+    x = np.frombuffer(hashlib.sha256(version.encode()).digest(), np.uint8).reshape(-1, 2)[:4]
+    return npz(x=x, y=np.arange(4))
+
+
 def tiny_bundle(
     folder: Path, version: str = "1.0.0", hardware: Sequence[str] = ("x86-64",), target: str = "x86-64", *,
     name: str = "digits", labelled: bool = True, compiled: float = 0.95, model: bytes = b"",
+    changed: Callable[[Manifest], Manifest] = lambda manifest: manifest,
 ) -> Path:  # fmt: skip
     """A bundle whose model is a few bytes: a server never opens it."""
     contents = {
         "model.onnx": model or f"model {version} {target}".encode(),
-        "vectors.npz": f"vectors of {version}".encode(),
+        "vectors.npz": tiny_vectors(version),
         "reference.json": canonical.encode(REFERENCE),
     }
     manifest = Manifest(
@@ -88,7 +99,7 @@ def tiny_bundle(
     )  # fmt: skip
     path = folder / f"{name}-{version}-{target}.efb"
     with path.open("wb") as file:
-        write_bundle(file, manifest, contents)
+        write_bundle(file, changed(manifest), contents)
     return path
 
 
@@ -236,7 +247,7 @@ class Inside:
             "probation_ms": 60_000, "vectors_sha256": None, **changed,
         }  # fmt: skip
         with self.fleet.change("admin") as change:
-            rollout = rollouts.create(change, RolloutRequest(**request))
+            rollout = rollouts.create(change, RolloutRequest(**request), self.blobs)
             rollouts.start(change, rollout)
             label = rollout.label
         self.engine.run_until_quiet()

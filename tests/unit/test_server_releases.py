@@ -28,7 +28,7 @@ from edgefleet_server.publisher import Publisher
 from edgefleet_server.releases import service
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.releases.models import Blob, ReleasedBundle
-from support.server_state import NOON, Inside, tiny_bundle
+from support.server_state import NOON, Inside, tiny_bundle, tiny_vectors
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_release_is_what_was_signed(inside: Inside) -> None:
         assert [bundle.target for bundle in release.bundles] == ["rpi4", "x86-64"]
         assert trust.open_release(release.statement, inside.publisher.root()).version == "1.0.0"
         for bundle in release.bundles:
-            assert bundle.vectors_sha256 == canonical.sha256(b"vectors of 1.0.0")
+            assert bundle.vectors_sha256 == canonical.sha256(tiny_vectors("1.0.0"))
             assert inside.blobs.path(str(bundle.reference_sha256)).exists()
 
 

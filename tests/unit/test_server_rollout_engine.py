@@ -19,7 +19,7 @@ from edgefleet_server.rollouts import facts
 from edgefleet_server.rollouts.assignments import ASSIGNMENT_LIFE
 from edgefleet_server.rollouts.models import Assignment, Rollout
 from edgefleet_server.rollouts.policy import StageCounts
-from support.server_state import NOON, Inside, SiteOfThree, tiny_bundle
+from support.server_state import NOON, Inside, SiteOfThree, tiny_bundle, tiny_vectors
 
 CANARY = {"stages": (30.0, 100.0)}
 
@@ -393,7 +393,7 @@ def test_an_assignment_says_what_the_device_needs(site: SiteOfThree) -> None:
     assert assignment.rollout == label
     assert assignment.probation_ms == 5000
     assert assignment.vectors is not None
-    assert assignment.vectors.bytes == len(b"vectors of 1.0.0")
+    assert assignment.vectors.bytes == len(tiny_vectors("1.0.0"))
 
 
 def test_the_canaries_of_two_rollouts_need_not_be_the_same(inside: Inside) -> None:

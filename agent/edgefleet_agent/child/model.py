@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_agent.runtimes import open_runtime
+from edgefleet_contract import cases
 from edgefleet_contract import manifest as manifests
+from edgefleet_contract.cases import ArrayForm
 from edgefleet_contract.errors import DataMalformed, InferenceFailed
 from edgefleet_contract.manifest import TensorSpec
 
 Array = NDArray[np.generic]
-SINGLE_INPUT = "x"
 
 
 class Model:
@@ -51,12 +52,8 @@ class Model:
         Raises:
             DataMalformed: One is missing, has another shape or no numbers, or they differ in n.
         """
-        single = len(self.manifest.inputs) == 1
-        columns = [_column(spec, arrays, single=single) for spec in self.manifest.inputs]
-        counts = {len(column) for column in columns}
-        if len(counts) != 1 or 0 in counts:
-            raise DataMalformed(f"The inputs have {sorted(counts)} cases", expected="as many in each, and at least one")
-        return columns
+        names = cases.inputs_among(self.manifest.inputs, forms_of(arrays))
+        return [arrays[name] for name in names]
 
     def run(self, case: Sequence[Array]) -> list[NDArray[np.float32]]:
         """One inference.
@@ -72,20 +69,9 @@ class Model:
         return [_load(spec, output) for spec, output in zip(self.manifest.outputs, outputs, strict=True)]
 
 
-def _column(spec: TensorSpec, arrays: Mapping[str, Array], *, single: bool) -> Array:
-    array = arrays.get(spec.name)
-    if array is None and single:
-        array = arrays.get(SINGLE_INPUT)
-    if array is None:
-        names = f"{spec.name!r} or {SINGLE_INPUT!r}" if single else repr(spec.name)
-        raise DataMalformed(f"The inputs given are {sorted(arrays)}", expected=f"one called {names}")
-    row_shape = tuple(spec.shape[1:])
-    if array.ndim == 0 or array.shape[1:] != row_shape:
-        wanted = ", ".join(["n", *map(str, row_shape)])
-        raise DataMalformed(f"The input {spec.name!r} has shape {array.shape}", expected=f"({wanted})")
-    if array.dtype.kind not in "biuf":
-        raise DataMalformed(f"The input {spec.name!r} has dtype {str(array.dtype)!r}", expected="numbers")
-    return array
+def forms_of(arrays: Mapping[str, Array]) -> dict[str, ArrayForm]:
+    """What the contract's rule on cases asks of arrays."""
+    return {name: ArrayForm(array.dtype.kind, array.shape) for name, array in arrays.items()}
 
 
 def _store(spec: TensorSpec, value: Array) -> Array:
@@ -113,10 +99,11 @@ def read_arrays(path: Path) -> dict[str, Array]:
         DataMalformed: It is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # numpy would leave it open
+            members = {name: archive[name] for name in archive.files}
     except Exception as cause:  # zipfile, zlib and numpy each raise their own on bytes that are none
         raise DataMalformed(f"The file {path.name!r} cannot be read: {cause}", expected="an .npz of arrays") from cause
+    return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}  # others come as bytes
 
 
 def same_winner(expected: Array, seen: Array) -> bool:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from edgefleet_agent import frames
 from edgefleet_agent.child import open_inference
 from edgefleet_agent.child.histograms import Histograms
-from edgefleet_agent.child.model import Array, Model, read_arrays, same_winner
-from edgefleet_contract.errors import DataMalformed
+from edgefleet_agent.child.model import Array, Model, forms_of, read_arrays, same_winner
+from edgefleet_contract import cases
 
-_LABELS = "y"
 _WHILE_S = 0.5  # of a part of the vectors: between two parts, requests of callers get their turn
 
 
@@ -121,10 +120,5 @@ def _below(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _labels(arrays: Mapping[str, Array], total: int) -> Array | None:
-    """One integer a case; None where there are none (other targets are no labels)."""
-    labels = arrays.get(_LABELS)
-    if labels is None or labels.dtype.kind not in "biu":
-        return None
-    if labels.size != total:
-        raise DataMalformed(f"The array {_LABELS!r} has {labels.size} labels", expected=f"{total}, one a case")
-    return labels.reshape(-1)
+    """One integer a case; None where there are none."""
+    return arrays[cases.LABELS].reshape(-1) if cases.has_labels(forms_of(arrays), total) else None

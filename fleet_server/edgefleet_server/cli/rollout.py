@@ -12,8 +12,8 @@ from edgefleet_contract.bundle import transfer_digest
 from edgefleet_contract.errors import UsageMalformed
 from edgefleet_server.cli import output, rollout_view
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, percent
-from edgefleet_server.cli.vectors import check_vectors
 from edgefleet_server.client import Client
+from edgefleet_server.rollouts.vectors_file import check_labelled
 
 app = group()
 app.info.help = "Rollouts in stages."
@@ -156,7 +156,7 @@ def _act(verb: str, label: str, server: str | None, data: Path | None, *, as_jso
 
 
 def _upload_vectors(client: Client, path: Path) -> str:
-    check_vectors(path)
+    check_labelled(path, f"The vectors {str(path)!r}")  # the server does so too, once they have been sent
     sha256, _ = transfer_digest(path)
     client.upload(sha256, path)
     return sha256

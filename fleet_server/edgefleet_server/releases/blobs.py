@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from types import TracebackType
 
-from edgefleet_contract.errors import HashMismatch, InputError
+from edgefleet_contract.errors import HashMismatch, InputError, ServerDiskFailed
 from edgefleet_server.data_folder import sync_folder
 
 CHUNK = 1 << 20  # bytes read at a time
@@ -26,6 +26,17 @@ class BlobStore:
         """Where the blob lies, if it is there."""
         return self._folder / sha256
 
+    def file(self, sha256: str) -> Path:
+        """Where a blob lies that the database knows of.
+
+        Raises:
+            ServerDiskFailed: It is gone.
+        """
+        path = self.path(sha256)
+        if not path.is_file():
+            raise _gone(path, "no such file")
+        return path
+
     def receive(self, sha256: str, limit: int) -> BlobWriter:
         """A writer for a blob of at most ``limit`` bytes."""
         return BlobWriter(self._folder, sha256, limit)
@@ -40,13 +51,20 @@ class BlobStore:
         """A part of a blob.
 
         Raises:
-            FileNotFoundError: It is not there.
+            ServerDiskFailed: It is gone, or shorter than it was.
         """
-        descriptor = os.open(self.path(sha256), os.O_RDONLY)
+        path = self.path(sha256)
         try:
-            return os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                data = os.pread(descriptor, length, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as cause:
+            raise _gone(path, cause.strerror) from cause
+        if len(data) != length:
+            raise _gone(path, f"it ends before byte {offset + length}")
+        return data
 
 
 class BlobWriter:
@@ -98,3 +116,11 @@ class BlobWriter:
         os.fsync(self._file.fileno())
         self._temporary.replace(self._folder / self._sha256)
         sync_folder(self._folder)
+
+
+def _gone(path: Path, why: str | None) -> ServerDiskFailed:
+    return ServerDiskFailed(
+        f"The stored file {str(path)!r} cannot be read: {why}",
+        remedy="Bring the file back from a copy of the data folder; its name is its SHA-256.",
+        sha256=path.name,
+    )

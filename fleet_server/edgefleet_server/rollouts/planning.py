@@ -1,15 +1,12 @@
-"""Plans: which device is in which stage, and by which cases the release is judged."""
+"""Plans: which device is in which stage."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-from sqlalchemy.orm import Session
 
 from edgefleet_contract.errors import UsageMalformed
 from edgefleet_server.devices.models import Device
@@ -22,14 +19,6 @@ class PlannedStage:
 
     percent: float
     devices: list[Device]
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Rollout vectors, and where they come from, for people."""
-
-    sha256: str
-    origin: str
 
 
 def check_stages(percents: Sequence[float]) -> None:
@@ -78,16 +67,3 @@ def plan_stages(rollout: str, percents: Sequence[float], devices: Sequence[Devic
             stages.append(PlannedStage(percent, ordered[taken:through]))
             taken = through
     return stages
-
-
-def default_vectors(session: Session, release: Release, devices: Sequence[Device]) -> Vectors | None:
-    """The labelled baseline vectors of what most of ``devices`` run now, if that is the same model.
-
-    So a new version is judged by cases that it did not bring itself.
-    """
-    running = Counter(device.twin.running for device in devices if device.twin.running is not None)
-    for digest, _ in running.most_common():
-        incumbent = session.get(ReleasedBundle, digest)
-        if incumbent is not None and incumbent.vectors_sha256 and incumbent.release.name == release.name:
-            return Vectors(incumbent.vectors_sha256, f"baseline vectors of {incumbent.release.label}")
-    return None

@@ -28,7 +28,7 @@ Verb = Literal["start", "pause", "resume", "abort", "rollback"]
 def create_rollout(fleet: FleetHere, operator: Operator, request: RolloutCreate) -> RolloutDetail:
     """Plan a rollout, and start it unless it is to wait. A conflict at the start leaves no rollout behind."""
     with fleet.change(operator) as change:
-        rollout = service.create(change, request.as_request())
+        rollout = service.create(change, request.as_request(), fleet.blobs)
         if request.start:
             service.start(change, rollout)
         change.session.flush()

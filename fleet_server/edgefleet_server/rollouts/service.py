@@ -13,10 +13,9 @@ from edgefleet_server.audit.change import Change
 from edgefleet_server.devices.groups import devices_of, parse_selector
 from edgefleet_server.devices.models import Device
 from edgefleet_server.releases import service as releases
-from edgefleet_server.releases.models import Blob, Release
-from edgefleet_server.rollouts import planning
+from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.rollouts import planning, vectors
 from edgefleet_server.rollouts.models import Deployment, Rollout, Stage, rollout_label
-from edgefleet_server.rollouts.planning import Vectors
 from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, IN_PROGRESS
 
 
@@ -41,11 +40,12 @@ class RolloutRequest:
     vectors_sha256: str | None
 
 
-def create(change: Change, request: RolloutRequest) -> Rollout:
+def create(change: Change, request: RolloutRequest, blobs: BlobStore) -> Rollout:
     """Plan a rollout over the devices that the group has now.
 
     Raises:
-        InputError: No such release, no device in the group, no bundle for any of them, or stages that do not grow.
+        InputError: No such release, no device in the group, no bundle for any of them, stages that do not grow, or
+            vectors that do not fit.
     """
     session = change.session
     release = releases.release(session, request.release)
@@ -63,7 +63,7 @@ def create(change: Change, request: RolloutRequest) -> Rollout:
             f"The release {release.label} has no bundle for {hardware}",
             expected="a release with a bundle for at least one device of the group",
         )
-    vectors = _vectors(session, request, release, served)
+    judged_by = vectors.choose(session, request.vectors_sha256, release, served, blobs)
     rollout = Rollout(
         release=release,
         selector=request.to,
@@ -71,8 +71,8 @@ def create(change: Change, request: RolloutRequest) -> Rollout:
         success=request.success,
         error=request.error,
         probation_ms=request.probation_ms,
-        vectors_sha256=vectors.sha256 if vectors else None,
-        vectors_origin=vectors.origin if vectors else None,
+        vectors_sha256=judged_by.sha256 if judged_by else None,
+        vectors_origin=judged_by.origin if judged_by else None,
         created_at=change.now,
         stages=[],
     )
@@ -195,14 +195,6 @@ def state_counts(session: Session) -> dict[str, int]:
     """Rollouts by state."""
     grouped = select(Rollout.state, func.count()).group_by(Rollout.state)
     return dict(session.execute(grouped).all())
-
-
-def _vectors(session: Session, request: RolloutRequest, release: Release, devices: Sequence[Device]) -> Vectors | None:
-    if request.vectors_sha256 is None:
-        return planning.default_vectors(session, release, devices)
-    if session.get(Blob, request.vectors_sha256) is None:
-        raise NotFound(f"The vectors {request.vectors_sha256} have not been uploaded")
-    return Vectors(request.vectors_sha256, "given by the operator")
 
 
 def _add_stages(change: Change, rollout: Rollout, percents: Sequence[float], devices: Sequence[Device]) -> None:
