@@ -32,8 +32,8 @@ class Array(Protocol):
     def transpose(self, *axes: int) -> Array:
         """The axes in another order."""
 
-    def mean(self) -> float:
-        """The mean of all values."""
+    def mean(self, axis: int) -> Array:
+        """The means along an axis."""
 
     def tolist(self) -> list[float]:
         """The values as Python floats."""
@@ -89,7 +89,8 @@ def extract(extraction: Extraction, values: Array) -> list[float]:
         return _grid_means(extraction, values)
     flat, count = values.reshape(-1), extraction.parts[0]
     total = flat.shape[0]
-    return [float(flat[index * total // count : (index + 1) * total // count].mean()) for index in range(count)]
+    parts = [flat[index * total // count : (index + 1) * total // count] for index in range(count)]
+    return [mean for part in parts for mean in part.reshape(1, -1).mean(1).tolist()]
 
 
 def _grid_means(extraction: Extraction, values: Array) -> list[float]:
@@ -97,15 +98,14 @@ def _grid_means(extraction: Extraction, values: Array) -> list[float]:
     image = values.reshape(*values.shape[-3:])
     planes = image if extraction.axes == "NCHW" else image.transpose(2, 0, 1)
     height, width = planes.shape[1:]
-    return [
-        float(
-            planes[
-                channel,
-                row * height // rows : (row + 1) * height // rows,
-                column * width // columns : (column + 1) * width // columns,
-            ].mean()
-        )
-        for channel in range(channels)
+    cells = [
+        planes[
+            :,
+            row * height // rows : (row + 1) * height // rows,
+            column * width // columns : (column + 1) * width // columns,
+        ]
         for row in range(rows)
         for column in range(columns)
     ]
+    means = [cell.reshape(channels, -1).mean(1).tolist() for cell in cells]
+    return [cell[channel] for channel in range(channels) for cell in means]

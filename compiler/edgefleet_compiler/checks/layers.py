@@ -6,14 +6,12 @@ figure holds all the noise that gathered up to it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
 from edgefleet_compiler.hub.graph import byte_size, constant, name_of, sole_consumer
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.tensors import Sample
@@ -119,13 +117,12 @@ def _ratios(
 ) -> dict[str, float]:
     reference = Session(_with_outputs(float_hub, {first for first, _ in pairs.values()}))
     compiled = Session(_with_outputs(hub, {second for _, second in pairs.values()}))
-    gathered: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {name: [] for name in pairs}
+    meters: dict[str, SignalToNoise] = {}
     for sample in samples:
         expected, seen = reference.run(sample), compiled.run(sample)
         for name, (first, second) in pairs.items():
-            gathered[name].append((_flat(expected[first]), _flat(seen[second])))
-    ratios = {name: _decibels(cases) for name, cases in gathered.items()}
-    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+            meters.setdefault(name, SignalToNoise(expected[first].size)).add(expected[first], seen[second])
+    return {name: ratio for name, meter in meters.items() if (ratio := meter.decibels()) is not None}
 
 
 def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:
@@ -137,14 +134,3 @@ def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:
             if value.name in names and value.name not in present:
                 copy.graph.outputs.append(value)
     return copy
-
-
-def _flat(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    return values.reshape(-1).astype(np.float64)
-
-
-def _decibels(cases: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> float | None:
-    expected, seen = (np.stack(column) for column in zip(*cases, strict=True))
-    signal = float(np.square(expected - expected.mean(axis=0)).sum())
-    noise = float(np.square(expected - seen).sum())
-    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None

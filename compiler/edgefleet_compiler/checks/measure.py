@@ -23,7 +23,7 @@ from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
-_HUB_CASES = 256  # for parity with the hub; the source is run on every case for accuracy's sake anyway
+_HUB_CASES = 128  # for parity with the hub; the source is run on every case for accuracy's sake anyway
 _EXACTNESS_CASES = 16
 
 

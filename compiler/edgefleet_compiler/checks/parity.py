@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
 
 
 class Parity(msgspec.Struct, frozen=True):
@@ -45,12 +46,12 @@ class ParityMeter:
         self._n = 0
         self._max_abs = 0.0
         self._agreements = 0
-        self._outputs: list[_SignalAndNoise] = []
+        self._outputs: list[SignalToNoise] = []
 
     def add(self, reference: Sequence[NDArray[np.generic]], compiled: Sequence[NDArray[np.generic]]) -> None:
         """One case: all outputs of both models, of equal shapes."""
         if not self._outputs:
-            self._outputs = [_SignalAndNoise(output.size) for output in reference]
+            self._outputs = [SignalToNoise(output.size) for output in reference]
         for gathered, expected, seen in zip(self._outputs, reference, compiled, strict=True):
             self._max_abs = max(self._max_abs, gathered.add(expected, seen))
         self._agreements += argmax_agrees(reference[0], compiled[0])
@@ -79,37 +80,3 @@ def argmax_agrees(reference: NDArray[np.generic], compiled: NDArray[np.generic])
 def _decides(output: NDArray[np.generic]) -> bool:
     """Whether the largest element is a choice: no more than half of all, rounded up, are as large."""
     return int(np.count_nonzero(output == output.max())) <= (output.size + 1) // 2
-
-
-class _SignalAndNoise:
-    """Running sums of one output: noise power, and the reference's variance by Welford's method (1962)."""
-
-    def __init__(self, size: int) -> None:
-        self._n = 0
-        self._mean = np.zeros(size, np.float64)
-        self._variance_sum = np.zeros(size, np.float64)
-        self._noise_sum = 0.0
-
-    def add(self, reference: NDArray[np.generic], compiled: NDArray[np.generic]) -> float:
-        """Add one case.
-
-        Returns:
-            The largest absolute difference; infinity where an output is not a number.
-        """
-        expected, seen = reference.reshape(-1).astype(np.float64), compiled.reshape(-1).astype(np.float64)
-        self._n += 1
-        with np.errstate(invalid="ignore", over="ignore"):  # outputs that are no numbers make the result infinite
-            delta = expected - self._mean
-            self._mean += delta / self._n
-            self._variance_sum += delta * (expected - self._mean)
-            noise = np.abs(seen - expected)
-            self._noise_sum += float(np.square(noise).sum())
-        largest = float(noise.max(initial=0.0))
-        return math.inf if math.isnan(largest) else largest
-
-    def decibels(self) -> float | None:
-        """Signal to noise ratio, or None where either is zero."""
-        signal = float(self._variance_sum.sum())
-        if signal <= 0 or self._noise_sum <= 0 or not math.isfinite(signal / self._noise_sum):
-            return None
-        return 10 * math.log10(signal / self._noise_sum)
