@@ -31,6 +31,7 @@ _OTHER_OPERATORS = Cure(f"operators among {', '.join(sorted(SUPPORTED))}", "Repl
 _OTHER_TYPES = Cure("elements of float32, or small integers beside them", "Export the model as float32.")
 _CONSTANTS = Cure("weights, axes, pads and bounds that are constants", "Export the model with these values inside it.")
 _INFERENCE = Cure("dropouts outside training", "Export the model for inference.")
+_SOMETHING = Cure("results of at least one element", "Leave out what gives none.")
 _OTHER_POOLS = Cure("pools whose windows all begin inside their input", "Export these pools without ceil_mode.")
 
 
@@ -42,7 +43,7 @@ class _Refusal(Refusal):
 
 
 def refuse_unsupported(graph: onnx.GraphProto) -> None:
-    """Refuse operators by their kind, before anything is converted.
+    """Refuse operators by their kind, and inputs and outputs by their type, before anything is converted.
 
     Nodes that only compute constants, shapes of values included, may be of any kind: they are folded.
 
@@ -62,7 +63,9 @@ def refuse_unsupported(graph: onnx.GraphProto) -> None:
             remedy="Compile the float model that it was made from; the compiler quantises it.",
             operators=[{"node": _name(node), "operator": node.op_type} for node in quantised],
         )
-    _refuse([_Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))])
+    refusals = [_Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))]
+    refusals += _refused_types(graph)
+    _refuse(refusals)
 
 
 def refuse_left_over(graph: ir.Graph) -> None:
@@ -71,14 +74,20 @@ def refuse_left_over(graph: ir.Graph) -> None:
     Raises:
         OperatorUnsupported: Nodes whose parameters are no constants, or that compute with other element types.
     """
-    refusals = [
-        _Refusal(value.name or "", "input", f"has elements of type {value.dtype}", _OTHER_TYPES)
-        for value in graph.inputs
-        if value.dtype not in _ELEMENT_TYPES
-    ]
+    refusals: list[_Refusal] = []
     for node in graph:
         refusals += [_Refusal(node.name or "", node.op_type, reason, cure) for reason, cure in _late_reasons(node)]
     _refuse(refusals)
+
+
+def _refused_types(graph: onnx.GraphProto) -> Iterator[_Refusal]:
+    """Inputs and outputs with elements that are not taken; the converter to another opset would fail on some."""
+    producers = {name: (_name(node), _kind(node)) for node in graph.node for name in node.output}
+    for value in (*graph.input, *graph.output):
+        number = value.type.tensor_type.elem_type
+        if number and ir.DataType(number) not in _ELEMENT_TYPES:
+            name, kind = producers.get(value.name, (value.name, "input"))
+            yield _Refusal(name, kind, f"{value.name!r} has elements of type {ir.DataType(number)}", _OTHER_TYPES)
 
 
 def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
@@ -91,6 +100,8 @@ def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
     for value in node.outputs:
         if value.name and value.dtype not in _ELEMENT_TYPES:
             yield f"{value.name!r} has elements of type {value.dtype}", _OTHER_TYPES
+        if value.name and 0 in shape_of(value):
+            yield f"{value.name!r} is empty: its shape is {list(shape_of(value))}", _SOMETHING
     if node.op_type == "Dropout" and is_training(node):
         yield "it is in training mode", _INFERENCE
     if node.op_type in ("MaxPool", "AveragePool") and _has_window_in_padding(node):

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import onnx
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape, shape_of
+from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
-from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported, UsageMalformed
+from edgefleet_compiler.refusal import Refusal, unsupported
+from edgefleet_contract.errors import ModelMalformed, UsageMalformed
 
 MOST_BYTES = 2**30
 """A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
@@ -50,7 +51,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
     """The model with a static shape for every value; what the shapes make constant is folded on the way.
 
     Raises:
-        ModelMalformed: Shapes contradict each other, or a value is empty or larger than ``MOST_BYTES``.
+        ModelMalformed: Shapes contradict each other, or a value is larger than ``MOST_BYTES``.
         OperatorUnsupported: Shapes that depend on the data.
     """
     for _ in range(MOST_ROUNDS):
@@ -68,12 +69,16 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
         if not folded:
             break
         proto = ir.to_proto(model)
-    told = "; ".join(f"{node.name or node.outputs[0].name!r} ({node.op_type})" for node in open_nodes)
-    raise OperatorUnsupported(
-        f"Shapes depend on the data: {told}",
+    raise unsupported(
+        [Refusal(_told(node), node.op_type, "its shape depends on the data") for node in open_nodes],
+        "Shapes are not known before the model runs",
         expected="shapes that follow from the shapes of the inputs",
-        operators=[{"node": node.name or "", "operator": node.op_type} for node in open_nodes],
+        remedy="Export the model with fixed sizes.",
     )
+
+
+def _told(node: ir.Node) -> str:
+    return node.name or next((value.name for value in node.outputs if value.name), node.op_type)
 
 
 def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:
@@ -122,8 +127,6 @@ def _check_sizes(graph: ir.Graph) -> None:
     for value in activations(graph):
         if not _is_known(value):
             continue
-        if 0 in shape_of(value):
-            raise ModelMalformed(f"The value {value.name!r} is empty: its shape is {list(shape_of(value))}")
         if byte_size(value) > MOST_BYTES:
             raise ModelMalformed(
                 f"The value {value.name!r} takes {byte_size(value)} bytes", expected=f"at most {MOST_BYTES} a value"

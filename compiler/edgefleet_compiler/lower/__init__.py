@@ -17,6 +17,7 @@ from edgefleet_compiler.lower.site import Site, Unsupported
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.optimise import optimise
 from edgefleet_compiler.refusal import Refusal, unsupported
+from edgefleet_compiler.tflite.kernel_types import why_no_kernel
 from edgefleet_contract.errors import OperatorUnsupported
 
 __all__ = ["lower"]
@@ -58,13 +59,17 @@ def _demand(node: ir.Node) -> Demand:
 
 def _lower_node(node: ir.Node, lowering: Lowering) -> None:
     """Lower a node, or note why not and go on, so that all that are unsupported are told at once."""
-    rule = rule_for(node)
+    rule, before = rule_for(node), len(lowering.graph.operators)
     try:
         rule.lower(Site(node, rule, lowering))
-    except Unsupported as reason:
-        lowering.refusals.append(Refusal(node.name or "", node.op_type, str(reason)))
+    except Unsupported as refusal:
+        lowering.refusals.append(Refusal(node.name or "", node.op_type, str(refusal)))
         for output in node.outputs:
             lowering.bind_placeholder(output)
+        return
+    reasons = (why_no_kernel(operator, lowering.graph) for operator in lowering.graph.operators[before:])
+    if reason := next(filter(None, reasons), None):
+        lowering.refusals.append(Refusal(node.name or "", node.op_type, reason))
 
 
 def _unsupported(refusals: list[Refusal]) -> OperatorUnsupported:

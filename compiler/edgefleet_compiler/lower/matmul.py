@@ -1,4 +1,4 @@
-"""MatMul: FULLY_CONNECTED by a constant matrix, else BATCH_MATMUL."""
+"""MatMul: FULLY_CONNECTED by a constant matrix, else BATCH_MATMUL; a vector is a matrix of one row or column."""
 
 from __future__ import annotations
 
@@ -12,5 +12,14 @@ def lower_matmul(site: Site) -> None:
     if weight is not None and weight.stored.ndim == 2:
         operands: list[str | None] = [site.input(), site.add_operand(weight.transposed((1, 0)))]
         site.finish("FULLY_CONNECTED", operands, {"keep_num_dims": True})
-    else:
+        return
+    left, right = site.shape(0), site.shape(1)
+    if len(left) > 1 and len(right) > 1:
         site.finish("BATCH_MATMUL", [operand(site, 0), operand(site, 1)])
+        return
+    rows = left if len(left) > 1 else (1, *left)
+    columns = right if len(right) > 1 else (*right, 1)
+    operands = [site.reshape(operand(site, 0), rows), site.reshape(operand(site, 1), columns)]
+    batch = max(rows[:-2], columns[:-2], key=len)
+    product = site.emit("BATCH_MATMUL", operands, (*batch, rows[-2], columns[-1]))
+    site.finish_with(site.reshape(product, site.output_shape))

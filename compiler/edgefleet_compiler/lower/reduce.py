@@ -55,7 +55,10 @@ def _axes(node: ir.Node) -> tuple[int, ...] | None:
     if node.op_type.startswith("Global"):
         return tuple(range(2, rank))
     given = node.inputs[1] if len(node.inputs) > 1 else None
-    if given is None:
-        return () if node.attributes.get_int("noop_with_empty_axes", 0) else tuple(range(rank))
     constant = constant_of(given)
-    return None if constant is None else tuple(int(axis) % rank for axis in constant.stored)
+    if given is not None and constant is None:
+        return None
+    axes = tuple(int(axis) % rank for axis in constant.stored) if constant is not None else ()
+    if axes or node.attributes.get_int("noop_with_empty_axes", 0):
+        return axes
+    return tuple(range(rank))

@@ -1,0 +1,31 @@
+"""The node tests of the ``onnx`` package's backend suite, for every operator that the compiler claims."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgefleet_compiler.hub.operators import SUPPORTED
+from support.onnx_backend import Format, Outcome
+from support.onnx_backend_workers import outcomes
+
+pytestmark = pytest.mark.integration
+
+
+def of(model_format: Format, verdict: str) -> list[Outcome]:
+    return [each for each in outcomes() if each.format == model_format and each.verdict == verdict]
+
+
+@pytest.mark.parametrize("model_format", ["onnx", "tflite"])
+def test_no_node_test_of_a_claimed_operator_fails(model_format: Format) -> None:
+    assert [(each.test, each.reason) for each in of(model_format, "failed")] == []
+
+
+@pytest.mark.parametrize(("model_format", "floor"), [("onnx", 240), ("tflite", 180)])
+def test_as_many_node_tests_run_as_are_promised(model_format: Format, floor: int) -> None:
+    assert len(of(model_format, "run")) >= floor
+
+
+def test_no_claimed_operator_is_refused_in_all_its_tests() -> None:
+    verdicts = {(each.operator, each.verdict) for each in outcomes() if each.format == "onnx"}
+    refused = {operator for operator, verdict in verdicts if verdict == "refused"} & SUPPORTED
+    assert sorted(operator for operator in refused if (operator, "run") not in verdicts) == []
