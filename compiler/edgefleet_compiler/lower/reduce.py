@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import shape_of
+from edgefleet_compiler.hub.graph import integer, shape_of
 from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.lower.layout import AS_IS, EITHER, Demand, Need, channels_last
 from edgefleet_compiler.lower.site import Site
@@ -59,6 +59,6 @@ def _axes(node: ir.Node) -> tuple[int, ...] | None:
     if given is not None and constant is None:
         return None
     axes = tuple(int(axis) % rank for axis in constant.stored) if constant is not None else ()
-    if axes or node.attributes.get_int("noop_with_empty_axes", 0):
+    if axes or integer(node, "noop_with_empty_axes", 0):
         return axes
     return tuple(range(rank))

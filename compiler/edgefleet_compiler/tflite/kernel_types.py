@@ -1,8 +1,8 @@
 """The element types beside float32 that TFLite's kernels compute with as plain numbers, operator by operator.
 
 To TFLite int8 and uint8 stand for reals: an ADD of two int8 tensors without scale and zero point is an error at best,
-and a wrong result or an abort at worst. So only operators that move elements take them plain. Source: the type switches of
-LiteRT's ``tflite/kernels/*.cc``.
+and a wrong result or an abort at worst. So only operators that move elements take them plain. Source: the type switches
+of LiteRT's ``tflite/kernels/*.cc``.
 """
 
 from __future__ import annotations
