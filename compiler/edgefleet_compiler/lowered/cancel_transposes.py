@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgefleet_compiler.lowered.editing import bypass, writers
+from edgefleet_compiler.lowered.editing import bypass, keeps_parameters, writers
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 
 
@@ -22,7 +22,7 @@ def cancel_transposes(graph: LoweredGraph) -> None:
             name = graph.fresh_name("axes")
             graph.add_tensor(Tensor(name, (len(axes),), np.dtype(np.int32), data=np.array(axes, np.int32)))
             operator.inputs = [before.inputs[0], name]
-        if axes == sorted(axes) and bypass(graph, operator):
+        if axes == sorted(axes) and keeps_parameters(graph, operator) and bypass(graph, operator):
             written_by = writers(graph)
 
 

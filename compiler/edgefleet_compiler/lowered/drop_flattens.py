@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefleet_compiler.lowered.editing import writers
+from edgefleet_compiler.lowered.editing import keeps_parameters, writers
 from edgefleet_compiler.lowered.graph import LoweredGraph
 
 
@@ -13,5 +13,5 @@ def drop_flattens(graph: LoweredGraph) -> None:
         if operator.kind != "FULLY_CONNECTED" or operator.attributes.get("keep_num_dims", False):
             continue
         reshape = written_by.get(str(operator.inputs[0]))
-        if reshape is not None and reshape.kind == "RESHAPE":
+        if reshape is not None and reshape.kind == "RESHAPE" and keeps_parameters(graph, reshape):
             operator.inputs[0] = reshape.inputs[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, same_parameters
 
 
 def readers(graph: LoweredGraph) -> dict[str, list[Operator]]:
@@ -20,6 +20,12 @@ def readers(graph: LoweredGraph) -> dict[str, list[Operator]]:
 def writers(graph: LoweredGraph) -> dict[str, Operator]:
     """The operator that writes each tensor; inputs and constants have none."""
     return {name: operator for operator in graph.operators for name in operator.outputs}
+
+
+def keeps_parameters(graph: LoweredGraph, operator: Operator) -> bool:
+    """Whether an operator that moves elements leaves them the reals that they are: kernels move integers as such."""
+    source, output = graph.tensors[str(operator.inputs[0])], graph.tensors[operator.outputs[0]]
+    return source.dtype == output.dtype and same_parameters(source.quantisation, output.quantisation)
 
 
 def bypass(graph: LoweredGraph, operator: Operator) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefleet_compiler.lowered.editing import writers
+from edgefleet_compiler.lowered.editing import keeps_parameters, writers
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.lowered.padding import is_same, reach
 
+PADS = frozenset({"PAD", "PADV2"})
 CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
@@ -21,9 +22,9 @@ def fold_padding(graph: LoweredGraph) -> None:
     written_by = writers(graph)
     for operator in graph.operators:
         pad = written_by.get(str(operator.inputs[0]))
-        if pad is None:
+        if pad is None or pad.kind not in PADS or not _is_plain(graph, pad):
             continue
-        if operator.kind == "PAD" and pad.kind == "PAD":
+        if operator.kind == "PAD" and pad.kind == "PAD" and _is_plain(graph, operator):
             _join(graph, pad, operator)
         elif _pads_neutrally(graph, pad, operator) and _is_same(graph, pad, operator):
             operator.inputs[0] = pad.inputs[0]
@@ -36,6 +37,11 @@ def _join(graph: LoweredGraph, first: Operator, second: Operator) -> None:
     name = graph.fresh_name("paddings")
     graph.add_tensor(Tensor(name, amounts.shape, amounts.dtype, data=amounts))
     second.inputs = [first.inputs[0], name]
+
+
+def _is_plain(graph: LoweredGraph, pad: Operator) -> bool:
+    """Whether the amounts are known, and what is padded stays what it is."""
+    return graph.tensors[str(pad.inputs[1])].is_constant and keeps_parameters(graph, pad)
 
 
 def _pads_neutrally(graph: LoweredGraph, pad: Operator, operator: Operator) -> bool:
@@ -85,5 +91,5 @@ def _windows(graph: LoweredGraph, operator: Operator) -> tuple[int, int]:
 def _amounts(graph: LoweredGraph, pad: Operator) -> NDArray[np.int32]:
     """Shape (rank, 2): elements before and after each axis."""
     amounts = graph.tensors[str(pad.inputs[1])].data
-    assert amounts is not None, "the compiler writes constant paddings only"
+    assert amounts is not None, "only plain pads are asked for their amounts"
     return amounts.astype(np.int32)

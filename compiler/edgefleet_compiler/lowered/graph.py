@@ -60,6 +60,8 @@ class Tensor:
         dtype: The stored element type; float16 only for constants.
         quantisation: None for float tensors and for integer tensors that are indices or shapes.
         data: The value of a constant, of ``shape`` and ``dtype``; None for activations.
+        variable: Whether it is the state of the one operator that reads it, kept from inference to inference; zeros
+            before the first.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Tensor:
     dtype: np.dtype[np.generic]
     quantisation: Quantisation | None = None
     data: NDArray[np.generic] | None = None
+    variable: bool = False
 
     @property
     def is_constant(self) -> bool:
@@ -156,6 +159,12 @@ class LoweredGraph:
     def constants(self) -> Iterator[Tensor]:
         """The tensors whose value is known at compile time."""
         return (tensor for tensor in self.tensors.values() if tensor.is_constant)
+
+    @property
+    def states(self) -> list[str]:
+        """Names of the tensors that keep their value from inference to inference, in execution order."""
+        read = dict.fromkeys(name for operator in self.operators for name in operator.inputs if name is not None)
+        return [name for name in read if self.tensors[name].variable]
 
     def consumers(self, name: str) -> list[Operator]:
         """The operators that read ``name``, in execution order."""

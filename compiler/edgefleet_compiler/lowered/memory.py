@@ -64,6 +64,7 @@ def _lifetimes(graph: LoweredGraph) -> dict[str, tuple[int, int]]:
     """First and last step of each activation, in the order in which they are first written."""
     last_step = len(graph.operators)
     lifetimes = dict.fromkeys(graph.inputs, (0, 0))
+    states = graph.states
     for step, operator in enumerate(graph.operators, start=1):
         for name in operator.outputs:
             lifetimes[name] = (step, step)
@@ -73,7 +74,7 @@ def _lifetimes(graph: LoweredGraph) -> dict[str, tuple[int, int]]:
     for name in graph.outputs:
         if name in lifetimes:
             lifetimes[name] = (lifetimes[name][0], last_step)
-    return lifetimes
+    return lifetimes | dict.fromkeys(states, (0, last_step))
 
 
 def _alive_at(step: int, lifetimes: dict[str, tuple[int, int]], sizes: dict[str, int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgefleet_compiler.lowered.editing import bypass, writers
+from edgefleet_compiler.lowered.editing import bypass, keeps_parameters, writers
 from edgefleet_compiler.lowered.graph import LoweredGraph, Tensor
 
 
@@ -14,6 +14,8 @@ def merge_reshapes(graph: LoweredGraph) -> None:
         if before is not None and before.kind == "RESHAPE":
             operator.inputs[0] = before.inputs[0]
         source, output = graph.tensors[str(operator.inputs[0])], graph.tensors[operator.outputs[0]]
+        if not keeps_parameters(graph, operator):
+            continue
         if source.shape == output.shape:
             if bypass(graph, operator):
                 written_by = writers(graph)

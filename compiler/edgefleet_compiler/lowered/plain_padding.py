@@ -5,7 +5,7 @@ PADV2, which pads with a value of choice, is not among the operators that XNNPAC
 
 from __future__ import annotations
 
-from edgefleet_compiler.lowered.editing import readers, writers
+from edgefleet_compiler.lowered.editing import keeps_parameters, readers, writers
 from edgefleet_compiler.lowered.fold_padding import value_is_lowest
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 
@@ -17,6 +17,8 @@ def use_plain_padding(graph: LoweredGraph) -> None:
     read_by, written_by = readers(graph), writers(graph)
     for pad in graph.operators:
         if pad.kind != "PADV2" or not value_is_lowest(graph, pad) or pad.outputs[0] in graph.outputs:
+            continue
+        if not keeps_parameters(graph, pad):
             continue
         only_maxima = all(reader.kind == "MAX_POOL_2D" for reader in read_by[pad.outputs[0]])
         source = str(pad.inputs[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgefleet_compiler.lowered.editing import keeps_parameters
 from edgefleet_compiler.lowered.fuse_activations import CLAMPS
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, same_parameters
 
@@ -21,6 +22,8 @@ def _move_before(graph: LoweredGraph, clamp: Operator) -> Operator | None:
     moved = graph.tensors[str(clamp.inputs[0])]
     move = graph.producer(moved.name)
     if move is None or move.kind not in MOVES or moved.name in graph.outputs:
+        return None
+    if not keeps_parameters(graph, move):
         return None
     clamped = graph.tensors[clamp.outputs[0]]
     alone = len(graph.consumers(moved.name)) == 1 and same_parameters(moved.quantisation, clamped.quantisation)

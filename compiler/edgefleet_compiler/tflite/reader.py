@@ -2,8 +2,8 @@
 
 Reads every file that the converters of the last years wrote: operator codes that stand only in the deprecated field,
 weights behind the FlatBuffer, one-dimensional tensors quantised along an axis they do not have, tensors without names
-or with the same name. What the lowered graph cannot hold (several subgraphs, custom operators, state) is refused by
-name, all of it at once.
+or with the same name. What the lowered graph cannot hold (several subgraphs, custom operators) is refused by name, all of
+it at once. States, as SVDF keeps them, are tensors of their own.
 
 The file is not copied: constants are read-only views of ``data``.
 """
@@ -45,8 +45,8 @@ def read_tflite(data: bytes) -> LoweredGraph:
 
     Raises:
         ModelMalformed: The file is no TFLite model, is truncated or contradicts itself.
-        OperatorUnsupported: The model has control flow, state, custom operators, or element types that the lowered
-            graph does not hold.
+        OperatorUnsupported: The model has control flow, custom operators, or element types that the lowered graph does
+            not hold.
     """
     flat = FlatFile(data)
     try:
@@ -145,6 +145,8 @@ def _unsupported_operators(records: list[_Record], tensors: TensorReader) -> Ite
     for record in records:
         operands = [index for index in (*record.inputs, *record.outputs) if index != -1]
         reason = _why_unsupported(record) or next(filter(None, map(tensors.why_unsupported, operands)), None)
+        if any(map(tensors.is_state, record.outputs)):
+            reason = reason or "its output is a state, which operators only read and change in place"
         if reason:
             yield Refusal(tensors.name(record.outputs[0]), record.kind, reason)
 
@@ -159,8 +161,8 @@ def _why_unsupported(record: _Record) -> str | None:
         return "control flow is not compiled"
     if record.kind.startswith("STABLEHLO") or record.table.BuiltinOptions2Type():
         return "StableHLO operators are not compiled"
-    if record.table.IntermediatesLength() or record.table.MutatingVariableInputsLength():
-        return "operators that keep state are not compiled"
+    if record.table.IntermediatesLength():
+        return "operators with intermediate tensors are not compiled"
     return None
 
 

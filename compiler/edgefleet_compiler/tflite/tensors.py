@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import count
 from math import prod
 from typing import Any, Final
@@ -78,8 +79,6 @@ class TensorReader:
         table = self._tables[index]
         if dtype_of(table.Type()) is None:
             return f"elements of {type_name(table.Type())} are not compiled"
-        if table.IsVariable():
-            return "operators that keep state are not compiled"
         if table.Sparsity() is not None:
             return "sparse weights are not compiled"
         if table.ExternalBuffer():
@@ -88,6 +87,10 @@ class TensorReader:
         if quantisation is not None and self._flat.table(quantisation, "quantisation table").DetailsType():
             return "blockwise and custom quantisation are not compiled"
         return None
+
+    def is_state(self, index: int) -> bool:
+        """Whether the tensor keeps its value from inference to inference."""
+        return bool(self._tables[index].IsVariable())
 
     def why_open(self, index: int) -> str | None:
         """Why an input's shape is not static; None when it is, but for the batch, which is made 1."""
@@ -116,11 +119,13 @@ class TensorReader:
         return tensor
 
     def constant(self, index: int) -> Tensor:
-        """A tensor that is read and that nothing has written, so that the file must hold its value.
+        """A tensor that is read and that nothing has written, so that the file must hold its value; or a state.
 
         Raises:
-            ModelMalformed: It holds none, or not as many bytes as shape and type say.
+            ModelMalformed: It holds none, or not as many bytes as shape and type say; or a state holds any.
         """
+        if self.is_state(index):
+            return replace(self.activation(index), variable=True)
         tensor = self._tensor(index)
         data = self._data(index)
         size = prod(tensor.shape) * tensor.dtype.itemsize

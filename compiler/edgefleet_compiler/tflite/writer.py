@@ -81,6 +81,8 @@ class _Writer:
             fields["Quantization"] = self._quantisation(tensor.quantisation)
         if tensor.name in self._graph.inputs or tensor.name in self._graph.outputs:
             fields["Name"] = self._builder.text(tensor.name)
+        if tensor.variable:
+            fields["IsVariable"] = 1
         return self._builder.table("Tensor", **fields, Type=number_of(tensor.dtype))
 
     def _buffer(self, content: bytes) -> int:
