@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.data.variety import Variety
-from edgefleet_compiler.exports import Exported, export
+from edgefleet_compiler.exports import Exported, export, export_kept
+from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
@@ -29,13 +30,13 @@ class Artifact:
 
     Attributes:
         recipe: What was done.
-        hub: What was exported.
+        hub: What was exported; None for a quantised TFLite source that left as TFLite.
         exported: The file, its costs and its needs.
         passes: What was done to the float hub, in order.
     """
 
     recipe: Recipe
-    hub: ir.Model
+    hub: ir.Model | None
     exported: Exported
     passes: tuple[PassRecord, ...]
 
@@ -87,6 +88,8 @@ class Workbench:
             DataMalformed: A case of the calibration set cannot be used.
         """
         key = (recipe, max_opset)
+        if key not in self._artifacts and self._stays_lowered(recipe):
+            self._artifacts[key] = self._build_kept(recipe)
         if key not in self._artifacts:
             hub, passes = self._hub(recipe)
             if not _is_changed(hub, recipe):
@@ -96,6 +99,17 @@ class Workbench:
                 exported = export(hub, recipe, max_opset=max_opset)
             self._artifacts[key] = Artifact(recipe, hub, exported, tuple(records))
         return self._artifacts[key]
+
+    def _stays_lowered(self, recipe: Recipe) -> bool:
+        return recipe.scheme == SCHEME and recipe.format == "tflite" and self._source.lowered is not None
+
+    def _build_kept(self, recipe: Recipe) -> Artifact:
+        """The artifact of a quantised TFLite source that leaves as TFLite, with nothing lost."""
+        assert self._source.lowered is not None
+        records: list[PassRecord] = []
+        with _recorded(records, f"export {recipe.format}", "the artifact, with the source's integers"):
+            exported = export_kept(self._source.lowered, recipe.io)
+        return Artifact(recipe, None, exported, tuple(records))
 
     def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:
         """The float model in the format of another recipe, for instance to time that one's artifact against."""
@@ -130,7 +144,14 @@ class Workbench:
         if recipe.scheme == "fp16":
             with _recorded(records, "narrow weights", "weights in 16 bits"):
                 return fp16_weights(self._source.hub)
+        if recipe.scheme == SCHEME:
+            return self._quantised_hub()
         return self._source.hub
+
+    def _quantised_hub(self) -> ir.Model:
+        hub = self._source.hubs.quantised
+        assert hub is not None, "recipes are checked against the source before anything is built"
+        return hub
 
     def _calibrate(self, records: list[PassRecord]) -> Ranges:
         data = self._calibration

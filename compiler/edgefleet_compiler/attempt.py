@@ -8,9 +8,10 @@ from edgefleet_compiler.artifact import Artifact, Workbench
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
-from edgefleet_compiler.checks.layers import Layer, inspect_layers
+from edgefleet_compiler.checks.layers import Layer, inspect_layers, kept_layers
 from edgefleet_compiler.checks.measure import Examiner, Measurement
 from edgefleet_compiler.checks.runtimes import execution_of
+from edgefleet_compiler.keeping import SCHEME, check_kernels
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
@@ -85,6 +86,7 @@ class Trier:
                 target=profile.name,
                 recipe=recipe.scheme,
             )
+        check_kernels(artifact.exported.lowered, artifact.recipe, profile)
         refusals: list[GateError] = []
         try:
             self._examiner.check_export(artifact, execution)
@@ -93,7 +95,7 @@ class Trier:
         measurement = self._examiner.measure(artifact, execution)
         lost_accuracy = check_accuracy(self._options, measurement.accuracy, measurement.parity[0], profile.name)
         refusals += [lost_accuracy] if lost_accuracy is not None else []
-        latency = self._time(artifact, profile) if host_is_target(profile) else None
+        latency = self._time(artifact, profile) if host_is_target(profile) and artifact.hub is not None else None
         budget = check_budget(
             self._options,
             profile,
@@ -103,7 +105,7 @@ class Trier:
         )
         exceeded = over_budget(budget, profile, artifact.recipe.scheme)
         refusals += [exceeded] if exceeded is not None else []
-        layers = inspect_layers(self._examiner.source.hub, artifact.hub, self._examiner.cases)
+        layers = self._inspect(artifact)
         warnings = [
             *_warn_of_recipe(recipe, artifact),
             *self._bench.calibration_warnings,
@@ -112,6 +114,12 @@ class Trier:
             *_warn_of_latency(artifact.recipe, latency),
         ]
         return Attempt(artifact, measurement, latency, layers, budget, refusals, warnings)
+
+    def _inspect(self, artifact: Artifact) -> list[Layer]:
+        if artifact.hub is not None:
+            return inspect_layers(self._examiner.source.hub, artifact.hub, self._examiner.cases)
+        assert artifact.exported.lowered is not None
+        return kept_layers(artifact.exported.lowered)
 
     def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:
         runtime = profile.runtime_for(artifact.recipe.format)
@@ -166,4 +174,5 @@ def _warn_of_latency(recipe: Recipe, latency: Latency | None) -> list[str]:
     if latency is None or recipe.scheme == "float" or latency.median_ms <= latency.baseline_median_ms * _NOISE:
         return []
     times = f"{latency.median_ms:.3f} ms against {latency.baseline_median_ms:.3f} ms (medians, one thread)"
-    return [f"{recipe.scheme} is slower than float here: {times}."]
+    subject = "The source's own quantisation" if recipe.scheme == SCHEME else recipe.scheme
+    return [f"{subject} is slower than float here: {times}."]

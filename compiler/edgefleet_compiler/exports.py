@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx
 import onnx_ir as ir
@@ -13,10 +14,15 @@ from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.lower import lower
+from edgefleet_compiler.lowered.border import set_border
 from edgefleet_compiler.lowered.costs import macs, weights_bytes
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.memory import MemoryPlan, plan_memory
+from edgefleet_compiler.lowered.optimise import optimise
+from edgefleet_compiler.lowered.signed import asymmetric_weights
 from edgefleet_compiler.recipe import Io, IoLayout, Recipe
+from edgefleet_compiler.refusal import Refusal, unsupported
+from edgefleet_compiler.tflite.writer import write_tflite
 from edgefleet_contract.errors import OperatorUnsupported
 
 
@@ -31,6 +37,7 @@ class Exported:
         weights_bytes: Constants in the file.
         macs: Multiply-accumulates of one inference; None where the model cannot be lowered.
         memory: The plan for its activations; None as above.
+        lowered: The graph that was counted; None as above.
     """
 
     data: bytes
@@ -39,6 +46,7 @@ class Exported:
     weights_bytes: int
     macs: int | None
     memory: MemoryPlan | None
+    lowered: LoweredGraph | None
 
 
 def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
@@ -53,6 +61,7 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
         OperatorUnsupported: The format does not have all operators.
         RecipeUnfit: Integer inputs or outputs were asked for, and one stays in float.
     """
+    assert recipe.io != "source", "recipes are checked: a hub has no border but its own"
     if recipe.format == "tflite":
         data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
         operators = {operator.kind for operator in lowered.operators}
@@ -65,6 +74,39 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     return _with_costs(
         data, operators, stored_axes, constants, lowered_for_costs(hub, io=recipe.io, io_layout=recipe.io_layout)
     )
+
+
+def export_kept(source: LoweredGraph, io: Io) -> Exported:
+    """Export a graph that came quantised: the same integers and scales, in fewer operators where nothing is lost.
+
+    Args:
+        source: Signed and checked; it is not changed.
+        io: What its inputs and outputs are to be.
+
+    Raises:
+        OperatorUnsupported: Weights whose zero point is not 0, which no kernel takes.
+        RecipeUnfit: An input or output has no form in ``io``.
+    """
+    _refuse_asymmetric(source)
+    graph = source.copy()
+    set_border(graph, io)
+    optimise(graph)
+    kinds = {operator.kind for operator in graph.operators}
+    return _with_costs(write_tflite(graph), kinds, {}, weights_bytes(graph), graph)
+
+
+def _refuse_asymmetric(graph: LoweredGraph) -> None:
+    refusals = [
+        Refusal(name, kind, "weights whose zero point is not 0 even as int8")
+        for name, kind in asymmetric_weights(graph).items()
+    ]
+    if refusals:
+        raise unsupported(
+            refusals,
+            "These operators of the quantised model cannot be exported to TFLite",
+            expected="weights that are symmetric around zero, as in TFLite's 8-bit specification",
+            remedy="Export to ONNX (--format onnx), or convert the float model again.",
+        )
 
 
 def _with_costs(
@@ -81,10 +123,11 @@ def _with_costs(
         weights_bytes=constants,
         macs=None if lowered is None else macs(lowered),
         memory=None if lowered is None else plan_memory(lowered),
+        lowered=lowered,
     )
 
 
-def lowered_for_costs(hub: ir.Model, *, io: Io, io_layout: IoLayout) -> LoweredGraph | None:
+def lowered_for_costs(hub: ir.Model, *, io: Literal["float", "int8"], io_layout: IoLayout) -> LoweredGraph | None:
     """A hub as a lowered graph, whose costs can be counted; None where it has operators that TFLite lacks."""
     try:
         return lower(hub, io=io, io_layout=io_layout)

@@ -21,7 +21,7 @@ from edgefleet_compiler.output import check_output, replaced_folder
 from edgefleet_compiler.pack.bundle import RECIPE, Contents, pack_bundle
 from edgefleet_compiler.pack.file import Packed
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.recipe import Recipe, candidates
+from edgefleet_compiler.recipe import Recipe, candidates, check_recipe
 from edgefleet_compiler.report.make import make_refusal, make_report
 from edgefleet_compiler.report.record import Report
 from edgefleet_compiler.report.write import write_report
@@ -76,10 +76,12 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
         EdgefleetError: The request, the model or the data cannot be used at all; nothing is half-written then.
     """
     name = _check_request(options)
-    plans = [_plan(options, profile) for profile in _profiles(options)]
-    check_output(options.out, [plan.profile.name for plan in plans])
+    check_recipe(options)
+    profiles = _profiles(options)
+    check_output(options.out, [profile.name for profile in profiles])
     progress.stage("importing")
     source = load_source(options.model, input_shapes=options.input_shapes)
+    plans = [_plan(options, profile, source) for profile in profiles]
     data = _open_data(options, source)
     evaluation = choose_evaluation(data.validation, data.calibration, source.inputs, seed=options.seed or 0)
     examiner = Examiner(source, evaluation, options, progress)
@@ -171,9 +173,9 @@ def _profiles(options: CompileOptions) -> list[TargetProfile]:
     return profiles
 
 
-def _plan(options: CompileOptions, profile: TargetProfile) -> Plan:
+def _plan(options: CompileOptions, profile: TargetProfile, source: Source) -> Plan:
     try:
-        return Plan(profile, candidates(options, profile))
+        return Plan(profile, candidates(options, profile, source.quantised))
     except GateError as refusal:
         return Plan(profile, [], refusal)
 

@@ -12,18 +12,20 @@ from typing import Literal
 
 import msgspec
 
+from edgefleet_compiler.keeping import SCHEME, Quantised, check_asked, check_kept, default_io
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
 from edgefleet_hardware.profile import Dtype, Format, TargetProfile
 from edgefleet_hardware.toml_faults import plain_fault
 
-Scheme = Literal["int8", "fp16", "float"]
-Io = Literal["float", "int8"]
+Scheme = Literal["int8", "fp16", "float", "source"]
+Io = Literal["float", "int8", "source"]
 IoLayout = Literal["source", "native"]
 
 _RECIPE_LIMIT = 64 * 1024  # bytes
 _AUTO = "auto"
-_NAMES = (_AUTO, "int8", "fp16", "float")
+_INT16X8 = "int16x8"
+_NAMES = (_AUTO, "int8", "fp16", "float", SCHEME, _INT16X8)
 
 
 class Int8Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -43,9 +45,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
     Attributes:
         version: Of this form.
-        scheme: int8: weights and activations; fp16: weights stored in 16 bits, computed in float32; float: unchanged.
+        scheme: int8: weights and activations; fp16: weights stored in 16 bits, computed in float32; float: unchanged;
+            source: a source that is quantised already, with its own integers and scales.
         format: Of the artifact.
-        io: Element type of the artifact's inputs and outputs.
+        io: Element type of the artifact's inputs and outputs; "source" keeps those of a quantised TFLite source.
         io_layout: Axis order of the artifact's 4-D inputs and outputs: the source's, or that of the runtime's kernels.
         seed: Of everything random.
         int8: Settings of the int8 scheme; None for others.
@@ -67,8 +70,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         """
         if (self.scheme == "int8") != (self.int8 is not None):
             raise ValueError("the table [int8] belongs to the scheme int8, and only to it")
-        if self.io == "int8" and self.scheme != "int8":
+        if self.io == "int8" and self.scheme not in ("int8", SCHEME):
             raise ValueError(f"io int8 needs the scheme int8, not {self.scheme}")
+        if self.io == "source" and self.scheme != SCHEME:
+            raise ValueError(f"io source needs the scheme source, not {self.scheme}")
 
     def to_toml(self) -> str:
         """The recipe as the text of ``recipe.toml``."""
@@ -91,11 +96,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         return "\n".join(lines) + "\n"
 
 
-def candidates(options: CompileOptions, profile: TargetProfile) -> list[Recipe]:
+def candidates(options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None) -> list[Recipe]:
     """The recipes to try for one target, in order; the first that loses no more accuracy than allowed is shipped.
 
     ``auto`` with a calibration set gives int8, then fp16 where the target runs it; without one, fp16. Every other
-    request gives itself alone.
+    request gives itself alone. Of a source that is quantised already, ``auto`` and ``int8`` keep what it has.
+
+    Args:
+        options: The request.
+        profile: The target.
+        quantised: What is known of a source that is quantised already; None for float ones.
 
     Raises:
         CalibrationMissing: int8 was asked for without a calibration set.
@@ -104,17 +114,35 @@ def candidates(options: CompileOptions, profile: TargetProfile) -> list[Recipe]:
         UsageMalformed: Options that contradict the recipe, or what this version does not offer.
     """
     if options.recipe.endswith(".toml"):
-        return [_checked(_from_file(Path(options.recipe), options), options, profile)]
-    if options.recipe == "int16x8":
-        raise UsageMalformed("This version does not offer the recipe 'int16x8'", expected=f"one of {', '.join(_NAMES)}")
-    if options.recipe not in _NAMES:
-        raise RecipeMalformed(
-            f"The recipe is {options.recipe!r}", expected=f"one of {', '.join(_NAMES)}, or the path of a .toml file"
+        return [_checked(_from_file(Path(options.recipe), options), options, profile, quantised)]
+    check_recipe(options)
+    if quantised is not None:
+        check_asked(options, quantised)
+        return [_checked(_keep(options, profile, quantised), options, profile, quantised)]
+    if options.recipe == _INT16X8:
+        raise UsageMalformed(
+            f"This version makes no {_INT16X8!r} of a float source; it keeps sources that are quantised so",
+            expected=f"one of {', '.join(name for name in _NAMES if name != _INT16X8)}",
         )
     if options.recipe != _AUTO:
         scheme: Scheme = options.recipe  # type: ignore[assignment]  # one of _NAMES, and not auto
         return [_checked(_build(scheme, options, profile), options, profile)]
     return [_checked(_build(scheme, options, profile), options, profile) for scheme in _ladder(options, profile)]
+
+
+def check_recipe(options: CompileOptions) -> None:
+    """Refuse a recipe that no source could be compiled by, before anything is read that takes long.
+
+    Raises:
+        RecipeMalformed: It is no known name and no readable recipe file.
+        UsageMalformed: Options that contradict the recipe file.
+    """
+    if options.recipe.endswith(".toml"):
+        _from_file(Path(options.recipe), options)
+    elif options.recipe not in _NAMES:
+        raise RecipeMalformed(
+            f"The recipe is {options.recipe!r}", expected=f"one of {', '.join(_NAMES)}, or the path of a .toml file"
+        )
 
 
 def _ladder(options: CompileOptions, profile: TargetProfile) -> list[Scheme]:
@@ -130,6 +158,17 @@ def _ladder(options: CompileOptions, profile: TargetProfile) -> list[Scheme]:
     if not ladder:
         raise CalibrationMissing("--io int8 needs a calibration set", remedy="Give one with --calibration F.npz.")
     return ladder
+
+
+def _keep(options: CompileOptions, profile: TargetProfile, source: Quantised) -> Recipe:
+    artifact = options.format or profile.formats[0]
+    return Recipe(
+        scheme=SCHEME,
+        format=artifact,
+        io=options.io or default_io(source, artifact, profile),
+        io_layout=options.io_layout or "source",
+        seed=options.seed or 0,
+    )
 
 
 def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> Recipe:
@@ -176,7 +215,10 @@ def _from_file(path: Path, options: CompileOptions) -> Recipe:
     return recipe
 
 
-def _checked(recipe: Recipe, options: CompileOptions, profile: TargetProfile) -> Recipe:
+def _checked(
+    recipe: Recipe, options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None
+) -> Recipe:
+    check_kept(recipe, quantised)
     _check_runs(recipe.scheme, profile)
     if recipe.format not in profile.formats:
         raise RecipeUnfit(
@@ -201,7 +243,7 @@ def _checked(recipe: Recipe, options: CompileOptions, profile: TargetProfile) ->
 
 
 def _check_runs(scheme: Scheme, profile: TargetProfile) -> None:
-    needed: dict[Scheme, Dtype] = {"int8": "int8", "fp16": "float16", "float": "float32"}
+    needed: dict[Scheme, Dtype] = {"int8": "int8", "fp16": "float16", "float": "float32", SCHEME: "int8"}
     if not profile.runs(needed[scheme]):
         raise RecipeUnfit(
             f"The target {profile.name!r} does not run the recipe {scheme!r}",

@@ -23,6 +23,7 @@ class TensorInfo:
         dtype: The stored element type.
         axes: ``"NHWC"``, ``"NCHW"``, or ``""`` where the axes have no such names.
         quantisation: What stored integers stand for; None for plain numbers.
+        reach: The least and the largest real value that a quantised source tells apart; None where nothing says so.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TensorInfo:
     dtype: np.dtype[np.generic]
     axes: str = ""
     quantisation: Affine | None = None
+    reach: tuple[float, float] | None = None
 
     def store(self, real: NDArray[np.generic]) -> NDArray[np.generic]:
         """Real values as they are stored: rounded to nearest, ties to even, and saturated."""

@@ -7,7 +7,6 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from edgefleet_compiler.tflite.reader import read_tflite
 from edgefleet_compiler.tflite.writer import write_tflite
-from edgefleet_contract.errors import OperatorUnsupported
 from support.tflite_graphs import SHARED_FLOAT, SHARED_INT8, SHARED_MODELS, random_inputs, run_litert
 
 pytestmark = pytest.mark.shared
@@ -35,6 +34,7 @@ def test_image_classification_comes_near_its_weights() -> None:
     assert len(write_tflite(read_tflite(data))) <= 86_080
 
 
-def test_a_model_that_keeps_state_is_refused_by_name() -> None:
-    with pytest.raises(OperatorUnsupported, match=r"'tensor_6' \(SVDF\): operators that keep state"):
-        read_tflite((SHARED_MODELS / "keyword_scrambled.tflite").read_bytes())
+def test_states_are_tensors_that_keep_their_value() -> None:
+    graph = read_tflite((SHARED_MODELS / "keyword_scrambled.tflite").read_bytes())
+    assert len(graph.states) == 7
+    assert all(graph.tensors[name].data is None for name in graph.states)

@@ -67,6 +67,17 @@ def require_equal(reference: Model, model: Model, samples: Sequence[Sample], *, 
         _judge(f"Output {index} of {what}", "largest difference", error, FLOAT_TOLERANCE * span, span)
 
 
+def require_identical(reference: Model, model: Model, samples: Sequence[Sample], *, what: str) -> None:
+    """Run two forms of a model that hold the same integers, and refuse any difference.
+
+    Raises:
+        ParityLost: There is one.
+    """
+    for index, (expected, seen) in enumerate(_outputs(reference, model, samples)):
+        error = float(_difference(expected, seen).max(initial=0.0))
+        _judge(f"Output {index} of {what}", "largest difference", error, 0.0, _span(expected))
+
+
 def require_close(
     reference: Model, model: Model, samples: Sequence[Sample], *, what: str, rounded_from: Model | None = None
 ) -> None:

@@ -14,6 +14,8 @@ import onnx_ir as ir
 from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
 from edgefleet_compiler.hub.graph import byte_size, constant, name_of, sole_consumer
 from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.lowered.costs import layer_costs
+from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.tensors import Sample
 
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
@@ -26,7 +28,7 @@ class Layer(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Of the source's node.
-        operator: ONNX operator.
+        operator: ONNX operator, or TFLite's where a quantised TFLite source stays what it is.
         sqnr_db: Signal to noise ratio of its output against the float hub, the mean over the cases removed; None
             where nothing differs, or nothing varies.
         bytes: Its constants in the artifact.
@@ -66,6 +68,18 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
             cause=_LEFT_IN_FLOAT if quantised and _stored(node) is _last(node).outputs[0] else None,
         )
         for node in nodes
+    ]
+
+
+def kept_layers(graph: LoweredGraph) -> list[Layer]:
+    """The layers of a quantised source that is left as it is: nothing of them differs.
+
+    Args:
+        graph: What was exported; its operators are named after the tensors that they write in the source.
+    """
+    return [
+        Layer(name=cost.name, operator=cost.kind, sqnr_db=None, bytes=cost.constant_bytes, cause=None)
+        for cost in layer_costs(graph)
     ]
 
 

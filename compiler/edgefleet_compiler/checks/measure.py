@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,19 @@ from numpy.typing import NDArray
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
 from edgefleet_compiler.checks.alignment import AlignedRunner
-from edgefleet_compiler.checks.exactness import Model, require_close, require_equal, require_finite
+from edgefleet_compiler.checks.exactness import (
+    Model,
+    require_close,
+    require_equal,
+    require_finite,
+    require_identical,
+)
 from edgefleet_compiler.checks.metrics import Metric, choose_metric
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import Execution, open_runner
 from edgefleet_compiler.data.evaluation import Evaluation
 from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
@@ -32,7 +40,7 @@ class Measurement:
     """What an artifact computes, compared.
 
     Attributes:
-        parity: Against the source, then against the float hub.
+        parity: Against the source, then against the float hub where the artifact was made of a hub.
         accuracy: None on random inputs.
     """
 
@@ -62,12 +70,7 @@ class Examiner:
         self._new_metric()  # refuses a metric that does not fit before anything is built
         self._measured: dict[tuple[bytes, Execution], Measurement] = {}
         self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
-        self.source_runner = AlignedRunner(
-            open_runner(source.file.runnable, source.file.format, execution=_believed(source)),
-            source.inputs,
-            source.outputs,
-        )
-        self._hub = hub_model(Session(source.hub, optimise=False))
+        self.source_runner = self._open_source(_believed(source))
 
     def check_import(self) -> None:
         """Believe the hub only once it has computed what the source computes.
@@ -77,8 +80,8 @@ class Examiner:
             ParityLost: It does not.
         """
         require_finite(self.source_runner.run, self.cases, [tensor.name for tensor in self.source.outputs])
-        require = require_close if self.source.hybrid else require_equal
-        require(self.source_runner.run, self._hub, self.cases, what="the imported hub and the source model")
+        if self.source.lowered is None:
+            self._check_hub()
 
     def open(self, artifact: Artifact, execution: Execution) -> AlignedRunner:
         """An artifact, ready to be run on cases in the source's axes."""
@@ -91,12 +94,38 @@ class Examiner:
         Raises:
             ParityLost: It does not.
         """
+        if artifact.hub is None:
+            kept = self.open(artifact, "plain").run
+            require = require_identical if artifact.recipe.io == "source" else require_equal
+            require(self._open_source("plain").run, kept, self.cases, what="the artifact and the source model")
+            return
+        if self.source.lowered is not None:
+            self._check_hub()
         reference, runner = hub_model(Session(artifact.hub, optimise=False)), self.open(artifact, execution)
         what = "the artifact and the hub that it was made from"
-        if artifact.recipe.scheme == "int8":
+        if artifact.recipe.scheme in ("int8", SCHEME):
             require_close(reference, runner.run, self.cases, what=what, rounded_from=self._hub)
         else:
             require_equal(reference, runner.run, self.cases, what=what)
+
+    @cached_property
+    def _hub(self) -> Model:
+        """The float hub, ready to be run."""
+        return hub_model(Session(self.source.hub, optimise=False))
+
+    def _check_hub(self) -> None:
+        what = "the imported hub and the source model"
+        quantised = self.source.hubs.quantised
+        if quantised is not None:
+            imported = hub_model(Session(quantised, optimise=False))
+            require_close(self.source_runner.run, imported, self.cases, what=what, rounded_from=self._hub)
+            return
+        require = require_close if self.source.hybrid else require_equal
+        require(self.source_runner.run, self._hub, self.cases, what=what)
+
+    def _open_source(self, execution: Execution) -> AlignedRunner:
+        runner = open_runner(self.source.file.runnable, self.source.file.format, execution=execution)
+        return AlignedRunner(runner, self.source.inputs, self.source.outputs)
 
     def measure(self, artifact: Artifact, execution: Execution) -> Measurement:
         """Run source, hub and artifact over the cases.
@@ -107,24 +136,27 @@ class Examiner:
         """
         key = (artifact.data, execution)
         if key not in self._measured:
-            self._measured[key] = self._measure(self.open(artifact, execution))
+            # What keeps the source's own file format is compared with the source as the target would run that.
+            source = self.source_runner if artifact.hub is not None else self._open_source(execution)
+            self._measured[key] = self._measure(source, self.open(artifact, execution), artifact.hub is not None)
         return self._measured[key]
 
-    def _measure(self, artifact: AlignedRunner) -> Measurement:
+    def _measure(self, source: AlignedRunner, artifact: AlignedRunner, against_hub_too: bool) -> Measurement:
         data, metric = self.evaluation.data, self._new_metric()
         against_source, against_hub = ParityMeter("source"), ParityMeter("hub")
         self._progress.stage("measuring", data.n)
         for index, sample in enumerate(data.samples()):
-            reference, compiled = self.source_runner.run(sample), artifact.run(sample)
+            reference, compiled = source.run(sample), artifact.run(sample)
             against_source.add(reference, compiled)
-            if index < _HUB_CASES:
+            if against_hub_too and index < _HUB_CASES:
                 against_hub.add(self._hub(sample), compiled)
             if metric is not None:
                 with naming(data.path):
                     metric.add(index, next(iter(sample.values())), reference[0], compiled[0])
             self._progress.advance()
         accuracy = None if metric is None else self._accuracy_by(metric)
-        return Measurement([against_source.result(), against_hub.result()], accuracy)
+        meters = [against_source, against_hub] if against_hub_too else [against_source]
+        return Measurement([meter.result() for meter in meters], accuracy)
 
     def _new_metric(self) -> Metric | None:
         """A metric for the cases; None where accuracy is not to be measured.
@@ -147,9 +179,11 @@ class Examiner:
 def _believed(source: Source) -> Execution:
     """How a source is run that is believed: not by onnxruntime's optimiser, whose fusions have computed wrong results.
 
+    Quantised TFLite sources are run without delegates, whose kernels round differently.
+
     Hubs are run without it, too. What it makes of an artifact shows by comparison with them.
     """
-    return "plain" if source.file.format == "onnx" else "deployed"
+    return "plain" if source.file.format == "onnx" or source.quantised is not None else "deployed"
 
 
 def hub_model(session: Session) -> Model:

@@ -41,10 +41,11 @@ def inspect(
     operators = ", ".join(f"{count} {operator}" for operator, count in facts["operators"].items())
     console.print(f"operators  {operators}", soft_wrap=True)
     narrower = "; the file stores them narrower" if facts["weights_stored_narrower"] else ""
-    console.print(f"constants  {format_bytes(facts['weights_bytes'])} in float{narrower}")
+    width = "as quantised" if facts["quantised"] else "in float"
+    console.print(f"constants  {format_bytes(facts['weights_bytes'])} {width}{narrower}")
     if facts["macs"] is not None:
         console.print(f"work       {facts['macs']:,} multiply-accumulates")
-        console.print(f"peak RAM   {format_bytes(facts['peak_ram_bytes'])} of activations in float")
+        console.print(f"peak RAM   {format_bytes(facts['peak_ram_bytes'])} of activations {width}")
 
 
 def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -55,16 +56,21 @@ def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     from edgefleet_compiler.source import load_source  # noqa: PLC0415
 
     source = load_source(path, input_shapes=shapes)
-    lowered = lowered_for_costs(source.hub, io="float", io_layout="source")
-    graph = source.hub.graph
+    if source.lowered is not None:
+        lowered, kinds = source.lowered, [operator.kind for operator in source.lowered.operators]
+    else:
+        hub = source.hubs.quantised or source.hub
+        lowered = lowered_for_costs(hub, io="float", io_layout="source")
+        kinds = [node.op_type for node in hub.graph]
     return {
         "path": str(path),
         "format": source.file.format,
         "bytes": len(source.file.data),
         "sha256": source.sha256,
+        "quantised": source.quantised is not None,
         "inputs": [_tensor(tensor) for tensor in source.inputs],
         "outputs": [_tensor(tensor) for tensor in source.outputs],
-        "operators": dict(sorted(Counter(node.op_type for node in graph).items())),
+        "operators": dict(sorted(Counter(kinds).items())),
         "weights_bytes": source.weights_bytes,
         "weights_stored_narrower": source.stores_narrower,
         "macs": None if lowered is None else macs(lowered),

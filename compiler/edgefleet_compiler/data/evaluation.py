@@ -59,5 +59,7 @@ def _random_set(inputs: Sequence[TensorInfo], seed: int) -> DataSet:
 
 
 def _random_value(tensor: TensorInfo, generator: np.random.Generator) -> NDArray[np.generic]:
+    if tensor.reach is not None:
+        return generator.uniform(*tensor.reach, tensor.shape).astype(tensor.dtype)
     normal = generator.standard_normal(tensor.shape)
     return normal.astype(tensor.dtype)

@@ -12,6 +12,8 @@ from edgefleet_contract.errors import ModelMalformed, ModelNotFound
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgefleet_compiler.lowered.graph import LoweredGraph
+
 _MODEL_LIMIT = 2**31 - 1  # bytes: the limit of protobuf and of flatbuffers alike
 _TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
 _FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive, as Keras .keras files are"}
@@ -36,15 +38,22 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Imported:
-    """The raw hub that came of a model file.
+    """What came of a model file: a raw hub, or a TFLite graph that is quantised already.
 
     Attributes:
-        model: The raw hub.
+        model: The raw hub; None where there is ``lowered``.
+        lowered: A graph that needs no hub to leave as TFLite, int8 throughout.
         hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
     """
 
-    model: ir.Model
+    model: ir.Model | None = None
+    lowered: LoweredGraph | None = None
     hybrid: bool = False
+
+    def hub(self) -> ir.Model:
+        """The raw hub of a file that is no quantised TFLite."""
+        assert self.model is not None
+        return self.model
 
 
 def read_model(path: Path) -> ModelFile:
@@ -72,7 +81,7 @@ def read_model(path: Path) -> ModelFile:
 
 
 def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
-    """Make the raw hub of a model file.
+    """Understand a model file.
 
     Args:
         file: The model.
@@ -92,11 +101,15 @@ def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]
 
 def _import_tflite(data: bytes) -> Imported:
     from edgefleet_compiler.importers.tflite import import_tflite  # noqa: PLC0415 - loads a large schema
+    from edgefleet_compiler.importers.tflite_quantised import import_quantised  # noqa: PLC0415 - as above
+    from edgefleet_compiler.lowered.coherence import is_quantised  # noqa: PLC0415 - as above
     from edgefleet_compiler.tflite.reader import read_tflite  # noqa: PLC0415 - as above
 
-    model = import_tflite(data)
-    hybrid = any(constant.quantisation is not None for constant in read_tflite(data).constants())
-    return Imported(model, hybrid)
+    graph = read_tflite(data)
+    if is_quantised(graph):
+        return Imported(lowered=import_quantised(graph))
+    hybrid = any(constant.quantisation is not None for constant in graph.constants())
+    return Imported(import_tflite(data), hybrid=hybrid)
 
 
 def _read(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from edgefleet_compiler.tflite.reader import read_tflite
 
 
 def import_tflite(data: bytes) -> ir.Model:
-    """The raw hub of a float ``.tflite`` model.
+    """The raw hub of a ``.tflite`` model.
 
     Args:
         data: The whole file.
@@ -20,7 +20,7 @@ def import_tflite(data: bytes) -> ir.Model:
 
     Raises:
         ModelMalformed: The file is no TFLite model, is truncated or contradicts itself, or has weights that are NaN.
-        OperatorUnsupported: Operators that have no way into the hub, all of them; or a model quantised already.
+        OperatorUnsupported: Operators that have no way into the hub, all of them.
     """
     model = lift(read_tflite(data))
     refuse_non_finite(model.graph)

@@ -11,7 +11,7 @@ inputs, or ``data`` (a constant).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,24 @@ class LoweredGraph:
     def constants(self) -> Iterator[Tensor]:
         """The tensors whose value is known at compile time."""
         return (tensor for tensor in self.tensors.values() if tensor.is_constant)
+
+    def copy(self) -> LoweredGraph:
+        """A graph that can be changed without changing this one; constants are shared."""
+        return LoweredGraph(
+            tensors={name: replace(tensor) for name, tensor in self.tensors.items()},
+            operators=[
+                replace(
+                    operator,
+                    inputs=list(operator.inputs),
+                    outputs=list(operator.outputs),
+                    attributes=dict(operator.attributes),
+                )
+                for operator in self.operators
+            ],
+            inputs=list(self.inputs),
+            outputs=list(self.outputs),
+            stored_axes=dict(self.stored_axes),
+        )
 
     @property
     def states(self) -> list[str]:

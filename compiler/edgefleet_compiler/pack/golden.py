@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.artifact import Artifact
@@ -21,6 +20,8 @@ from edgefleet_compiler.checks.parity import ParityMeter
 from edgefleet_compiler.checks.runtimes import Execution
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.hub.graph import constant
+from edgefleet_compiler.lowered.editing import writers
+from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.pack.arrays import npz_bytes, stacked
 from edgefleet_compiler.tensors import TensorInfo
 from edgefleet_contract.manifest import GoldenVectors, TensorSpec
@@ -53,7 +54,7 @@ def golden_vectors(
     runner = examiner.open(artifact, execution)
     other = examiner.open(artifact, "plain" if execution == "deployed" else "deployed")
     compiled = [runner.run(case) for case in examiner.cases]
-    least = max(_LEAST_SHARE * _reach(compiled), _LEAST_STEPS * _largest_output_step(artifact.hub.graph))
+    least = max(_LEAST_SHARE * _reach(compiled), _LEAST_STEPS * _largest_output_step(artifact))
     source = [examiner.source_runner.run(case) for case in examiner.cases]
     inputs = _columns("in", examiner.source.inputs, [runner.arrange(case) for case in examiner.cases])
     listed, files = [], {}
@@ -102,10 +103,13 @@ def _listed(
     )
 
 
-def _largest_output_step(graph: ir.Graph) -> float:
+def _largest_output_step(artifact: Artifact) -> float:
     """The largest quantisation step of an output, in real units; 0 where none is quantised."""
+    if artifact.hub is None:
+        assert artifact.exported.lowered is not None
+        return _largest_kept_step(artifact.exported.lowered)
     steps = [0.0]
-    for output in graph.outputs:
+    for output in artifact.hub.graph.outputs:
         producer = output.producer()
         while producer is not None and producer.op_type == "Transpose" and producer.inputs[0] is not None:
             producer = producer.inputs[0].producer()
@@ -113,6 +117,14 @@ def _largest_output_step(graph: ir.Graph) -> float:
             scale = constant(producer.inputs[1])
             steps.append(0.0 if scale is None else float(scale))
     return max(steps)
+
+
+def _largest_kept_step(graph: LoweredGraph) -> float:
+    """The same of a lowered graph, whose outputs may stand behind a DEQUANTIZE."""
+    written = writers(graph)
+    before = [written[name].inputs[0] if written[name].kind == "DEQUANTIZE" else name for name in graph.outputs]
+    parameters = [graph.tensors[name].quantisation for name in before if name is not None]
+    return max((float(each.scale.max()) for each in parameters if each is not None), default=0.0)
 
 
 def _columns(prefix: str, tensors: Sequence[TensorInfo], cases: list[Outputs]) -> dict[str, NDArray[np.generic]]:

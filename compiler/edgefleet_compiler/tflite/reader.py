@@ -2,8 +2,8 @@
 
 Reads every file that the converters of the last years wrote: operator codes that stand only in the deprecated field,
 weights behind the FlatBuffer, one-dimensional tensors quantised along an axis they do not have, tensors without names
-or with the same name. What the lowered graph cannot hold (several subgraphs, custom operators) is refused by name, all of
-it at once. States, as SVDF keeps them, are tensors of their own.
+or with the same name. What the lowered graph cannot hold (several subgraphs, custom operators) is refused by name,
+all at once. States, as SVDF keeps them, are tensors of their own.
 
 The file is not copied: constants are read-only views of ``data``.
 """

@@ -46,7 +46,8 @@ class LiteRtRunner(Runner):
         self._output_indices = [entry["index"] for entry in outputs]
 
     def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """One inference on stored values; see ``Runner``."""
+        """One inference on stored values, from rest where the model keeps a state; see ``Runner``."""
+        self._interpreter.reset_all_variables()
         for index, value in zip(self._input_indices, stored, strict=True):
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
