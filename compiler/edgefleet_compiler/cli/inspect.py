@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -14,6 +14,10 @@ from rich.table import Table
 from edgefleet_compiler.cli import parse
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
 from edgefleet_hardware.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.lowered.graph import LoweredGraph
+    from edgefleet_compiler.source import Source
 
 
 def inspect(
@@ -50,18 +54,12 @@ def inspect(
 
 def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     # Imported when called: these load onnx, numpy and the schema of TFLite.
-    from edgefleet_compiler.exports import lowered_for_costs  # noqa: PLC0415
     from edgefleet_compiler.lowered.costs import macs  # noqa: PLC0415
     from edgefleet_compiler.lowered.memory import plan_memory  # noqa: PLC0415
     from edgefleet_compiler.source import load_source  # noqa: PLC0415
 
     source = load_source(path, input_shapes=shapes)
-    if source.lowered is not None:
-        lowered, kinds = source.lowered, [operator.kind for operator in source.lowered.operators]
-    else:
-        hub = source.hubs.quantised or source.hub
-        lowered = lowered_for_costs(hub, io="float", io_layout="source")
-        kinds = [node.op_type for node in hub.graph]
+    lowered, kinds = _consists_of(source)
     return {
         "path": str(path),
         "format": source.file.format,
@@ -76,6 +74,16 @@ def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
         "macs": None if lowered is None else macs(lowered),
         "peak_ram_bytes": None if lowered is None else plan_memory(lowered).peak_bytes,
     }
+
+
+def _consists_of(source: Source) -> tuple[LoweredGraph | None, list[str]]:
+    """The model as a lowered graph, if it has such a form, and the kinds of its operators."""
+    if source.lowered is not None:
+        return source.lowered, [operator.kind for operator in source.lowered.operators]
+    from edgefleet_compiler.exports import lowered_for_costs  # noqa: PLC0415 - loads onnx
+
+    hub = source.hubs.quantised or source.hub
+    return lowered_for_costs(hub, io="float", io_layout="source"), [node.op_type for node in hub.graph]
 
 
 def _tensor(tensor: Any) -> dict[str, Any]:
