@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from edgefleet_compiler.checks.accuracy import Accuracy
 from edgefleet_compiler.checks.budget import BudgetLine
@@ -97,3 +99,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def as_json(self) -> bytes:
         """The report as indented JSON; every number in it is finite."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+File = TypeVar("File", ArtifactFile, BundleFile)
+
+
+def moved(report: Report, folder: Path) -> Report:
+    """The report of files that now stand in another folder."""
+
+    def there(file: File | None) -> File | None:
+        return None if file is None else replace(file, path=str(folder / Path(file.path).name))
+
+    return replace(report, artifact=there(report.artifact), bundle=there(report.bundle))
