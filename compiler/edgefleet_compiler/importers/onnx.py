@@ -15,6 +15,7 @@ from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.finite import refuse_non_finite
 from edgefleet_compiler.importers.onnx_external import load_external_data
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
+from edgefleet_compiler.importers.onnx_functions import expand_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.passes.names import name_nodes
@@ -44,7 +45,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _check_opset(proto)
     load_external_data(proto, folder)
     _check(proto)
-    proto = _inline(proto)
+    proto = expand_functions(_inline(proto))
     _drop_default_inputs(proto.graph)
     _check_outputs(proto.graph)
     refuse_unsupported(proto.graph)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from edgefleet_compiler.lower.activation import lower_clamp, lower_leaky_relu, lower_sigmoid, lower_tanh
 from edgefleet_compiler.lower.concat import concat_demand, lower_concat
 from edgefleet_compiler.lower.conv import lower_conv
+from edgefleet_compiler.lower.conv_transpose import lower_conv_transpose
 from edgefleet_compiler.lower.elementwise import broadcast_demand, lower_elementwise
 from edgefleet_compiler.lower.gemm import gemm_demand, lower_gemm
 from edgefleet_compiler.lower.identity import lower_identity
@@ -45,6 +46,7 @@ RULES: dict[str, Rule] = {
     "Clip": Rule(lower_clamp, _either, integer=True, shares_parameters=True),
     "Concat": Rule(lower_concat, concat_demand, integer=True, operands=None, shares_parameters=True),
     "Conv": Rule(lower_conv, _channels_last, integer=True, operands=3),
+    "ConvTranspose": Rule(lower_conv_transpose, _channels_last, operands=3),
     "DequantizeLinear": Rule(lower_dequantize_linear, _either),
     "Div": Rule(lower_elementwise, broadcast_demand),
     "Gemm": Rule(lower_gemm, gemm_demand, integer=True, operands=3),
