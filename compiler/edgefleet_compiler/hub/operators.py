@@ -9,8 +9,8 @@ from __future__ import annotations
 SUPPORTED = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "Div",
     "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "LeakyRelu", "MatMul", "Max", "MaxPool", "Min",
-    "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Tanh",
-    "Transpose", "Unsqueeze",
+    "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze", "Upsample",
 })  # fmt: skip
 """Operators of the ``ai.onnx`` domain that the compiler takes."""
 
@@ -36,6 +36,7 @@ PARAMETERS: dict[str, tuple[int, ...]] = {
     "ConvTranspose": (1, 2),
     "Pad": (1, 2, 3),
     "ReduceMean": (1,),
+    "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),
 }
 """Which inputs must be constants: no runtime here can plan for weights or axes that come with the data."""

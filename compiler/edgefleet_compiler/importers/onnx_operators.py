@@ -11,6 +11,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import constant, integer, integers, shape_of
 from edgefleet_compiler.hub.operators import CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
 from edgefleet_compiler.passes.no_ops import is_training
+from edgefleet_compiler.passes.resizes import rounds_sizes
 from edgefleet_compiler.refusal import Refusal, counted, unsupported
 from edgefleet_contract.errors import OperatorUnsupported
 
@@ -33,6 +34,8 @@ _CONSTANTS = Cure("weights, axes, pads and bounds that are constants", "Export t
 _INFERENCE = Cure("dropouts outside training", "Export the model for inference.")
 _SOMETHING = Cure("results of at least one element", "Leave out what gives none.")
 _OTHER_POOLS = Cure("pools whose windows all begin inside their input", "Export these pools without ceil_mode.")
+
+_OTHER_SIZES = Cure("resizes to whole numbers of elements", "Export these resizes with sizes instead of scales.")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
             yield f"{value.name!r} is empty: its shape is {list(shape_of(value))}", _SOMETHING
     if node.op_type == "Dropout" and is_training(node):
         yield "it is in training mode", _INFERENCE
+    if node.op_type == "Resize" and rounds_sizes(node):
+        yield "its scales do not give whole numbers of elements, which runtimes round in different ways", _OTHER_SIZES
     if node.op_type in ("MaxPool", "AveragePool") and _has_window_in_padding(node):
         yield "rounded up, it has a window that lies in the padding", _OTHER_POOLS
 

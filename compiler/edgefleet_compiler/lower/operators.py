@@ -18,6 +18,7 @@ from edgefleet_compiler.lower.pool import lower_average_pool, lower_max_pool
 from edgefleet_compiler.lower.quantize_linear import lower_dequantize_linear, lower_quantize_linear
 from edgefleet_compiler.lower.reduce import lower_reduce, reduce_demand
 from edgefleet_compiler.lower.reshape import lower_reshape, reshape_demand
+from edgefleet_compiler.lower.resize import lower_resize, resize_demand
 from edgefleet_compiler.lower.site import Rule, Site
 from edgefleet_compiler.lower.slice import lower_slice, slice_demand
 from edgefleet_compiler.lower.softmax import lower_softmax, softmax_demand
@@ -65,6 +66,7 @@ RULES: dict[str, Rule] = {
     "ReduceSum": Rule(lower_reduce, reduce_demand, integer=True),
     "Relu": Rule(lower_clamp, _either, integer=True, shares_parameters=True),
     "Reshape": Rule(lower_reshape, reshape_demand, integer=True, shares_parameters=True),
+    "Resize": Rule(lower_resize, resize_demand, integer=True, shares_parameters=True),
     "Sigmoid": Rule(lower_sigmoid, _either, integer=True, fixed_parameters=(1 / 256, -128)),
     "Slice": Rule(lower_slice, slice_demand, integer=True, shares_parameters=True),
     "Softmax": Rule(lower_softmax, softmax_demand, integer=True, fixed_parameters=(1 / 256, -128)),

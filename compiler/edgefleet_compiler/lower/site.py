@@ -160,6 +160,10 @@ class Site:
         """The int32 tensor of a setting such as axes or paddings."""
         return self._lowering.add_constant(base, np.array(data, np.int32))
 
+    def add_float(self, base: str, data: NDArray[np.floating]) -> str:
+        """A float32 tensor of numbers that the operator needs beside its operands."""
+        return self._lowering.add_constant(base, np.ascontiguousarray(data, np.float32))
+
     def add_like_output(self, base: str, real: NDArray[np.float32]) -> str:
         """A constant in the output's type: float32, or int8 by the output's parameters, rounded half to even."""
         quantisation = self.output_quantisation

@@ -30,6 +30,7 @@ from edgefleet_compiler.passes.pads_and_slices import write_out_pads_and_slices
 from edgefleet_compiler.passes.ranks import align_ranks
 from edgefleet_compiler.passes.record import Effects, PassRecord, describe
 from edgefleet_compiler.passes.reshapes import merge_reshapes
+from edgefleet_compiler.passes.resizes import write_out_resizes
 from edgefleet_compiler.passes.windows import write_out_windows
 
 PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
@@ -41,6 +42,7 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     normalise_clips,
     write_out_windows,
     write_out_pads_and_slices,
+    write_out_resizes,
     merge_reshapes,
     normalise_gemms,
     align_ranks,
