@@ -49,7 +49,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _drop_default_inputs(proto.graph)
     _check_outputs(proto.graph)
     refuse_unsupported(proto.graph)
-    proto = _convert(proto)
+    proto = expand_functions(_convert(proto))  # again, since some operators got their definition late
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)

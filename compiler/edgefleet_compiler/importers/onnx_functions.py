@@ -7,6 +7,7 @@ attributes and types of the call. ``Attention``, ``Mish``, ``Celu`` or ``RMSNorm
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import onnx
 from onnx import defs, inliner
@@ -20,6 +21,9 @@ MOST_ROUNDS = 8
 
 _KEPT = SUPPORTED | CONTROL_FLOW | QUANTISED | {"Bernoulli", "Range"}
 """Operators that stay as they are: known ones, and those whose bodies loop, quantise or draw random numbers."""
+
+_Schema = Any
+"""``onnx.defs.OpSchema``, whose type stubs lack all that concerns functions."""
 
 _DOMAIN = "edgefleet.functions"
 """Where the bodies stand as functions of the model until they are inlined."""
@@ -49,13 +53,13 @@ def expand_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _schema_of(node: onnx.NodeProto, opset: int) -> defs.OpSchema | None:
+def _schema_of(node: onnx.NodeProto, opset: int) -> _Schema | None:
     """The definition of an operator that is to be expanded; None for those that stay."""
     if node.domain not in ("", "ai.onnx") or node.op_type in _KEPT:
         return None
     if not defs.has(node.op_type, max_inclusive_version=opset):
         return None
-    schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
+    schema: _Schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
     return schema if schema.has_function or schema.has_context_dependent_function else None
 
 
@@ -94,21 +98,23 @@ def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
     return types
 
 
-def _body(
-    schema: defs.OpSchema, node: onnx.NodeProto, opset: int, types: Mapping[str, onnx.TypeProto]
-) -> onnx.FunctionProto:
+def _body(schema: _Schema, node: onnx.NodeProto, opset: int, types: Mapping[str, onnx.TypeProto]) -> onnx.FunctionProto:
     """The definition of a call, in the newest form that its opset takes."""
     if schema.has_function:
         version = max(known for known in schema.function_opset_versions if known <= opset)
-        return onnx.FunctionProto.FromString(schema.get_function_with_opset_version(version))
+        return _function(schema.get_function_with_opset_version(version))
     version = max(known for known in schema.context_dependent_function_opset_versions if known <= opset)
     known = [types.get(name, onnx.TypeProto()).SerializeToString() for name in node.input]
-    return onnx.FunctionProto.FromString(
-        schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), known)
-    )
+    return _function(schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), known))
 
 
-def _write_out_defaults(node: onnx.NodeProto, schema: defs.OpSchema, body: onnx.FunctionProto) -> None:
+def _function(serialised: bytes) -> onnx.FunctionProto:
+    function = onnx.FunctionProto()
+    function.ParseFromString(serialised)
+    return function
+
+
+def _write_out_defaults(node: onnx.NodeProto, schema: _Schema, body: onnx.FunctionProto) -> None:
     """Give the call the attributes that its body refers to and that it left at their defaults."""
     given = {attribute.name for attribute in node.attribute}
     for name in body.attribute:

@@ -17,8 +17,9 @@ from edgefleet_contract.errors import ModelMalformed, UsageMalformed
 MOST_BYTES = 2**30
 """A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
 
-MOST_ROUNDS = 8
-"""Shapes make constants foldable, which make more shapes known; exporters need two or three rounds."""
+MOST_ROUNDS = 64
+"""Shapes make constants foldable, which make more shapes known; exporters need two or three rounds, and one more for
+each GroupNormalization."""
 
 
 def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -61,12 +62,13 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
         except ONNX_FAULTS as cause:
             raise ModelMalformed(f"The model's shapes contradict each other: {told_by(cause)}") from cause
         _check_sizes(model.graph)
+        added = _keep_shapes(model.graph)
         constants_to_initializers(model)
         folded = fold_constants(model)
         open_nodes = [node for node in model.graph if not all(_is_known(value) for value in node.outputs)]
         if not open_nodes:
             return model
-        if not folded:
+        if not folded and not added:
             break
         proto = ir.to_proto(model)
     raise unsupported(
@@ -79,6 +81,21 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
 
 def _told(node: ir.Node) -> str:
     return node.name or next((value.name for value in node.outputs if value.name), node.op_type)
+
+
+def _keep_shapes(graph: ir.Graph) -> int:
+    """Shapes that ``onnx`` does not infer: of GroupNormalization, which has a definition and no inference.
+
+    Returns:
+        How many became known.
+    """
+    added = 0
+    for node in graph:
+        source, output = (node.inputs[0], node.outputs[0]) if node.op_type == "GroupNormalization" else (None, None)
+        if source is not None and output is not None and _is_known(source) and not _is_known(output):
+            output.shape, output.type = source.shape, source.type
+            added += 1
+    return added
 
 
 def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from edgefleet_compiler.lower.elementwise import operand
 from edgefleet_compiler.lower.site import Site
 
+MOST_AXES = 5
+"""BATCH_MATMUL takes no more (LiteRT, ``batch_matmul.cc``)."""
+
 
 def lower_matmul(site: Site) -> None:
     """Lower a matrix product; in normal form one of two matrices by constants is a Gemm, so this one has more axes."""
@@ -14,6 +17,8 @@ def lower_matmul(site: Site) -> None:
         site.finish("FULLY_CONNECTED", operands, {"keep_num_dims": True})
         return
     left, right = site.shape(0), site.shape(1)
+    if max(len(left), len(right)) > MOST_AXES:
+        site.refuse(f"its operands have more than {MOST_AXES} axes, which is the most that LiteRT multiplies")
     if len(left) > 1 and len(right) > 1:
         site.finish("BATCH_MATMUL", [operand(site, 0), operand(site, 1)])
         return

@@ -10,8 +10,14 @@ from edgefleet_compiler.lower.conv import lower_conv
 from edgefleet_compiler.lower.conv_transpose import lower_conv_transpose
 from edgefleet_compiler.lower.elementwise import broadcast_demand, lower_elementwise
 from edgefleet_compiler.lower.gemm import gemm_demand, lower_gemm
+from edgefleet_compiler.lower.group_normalization import lower_group_normalization
 from edgefleet_compiler.lower.identity import lower_identity
+from edgefleet_compiler.lower.instance_normalization import lower_instance_normalization
+from edgefleet_compiler.lower.layer_normalization import lower_layer_normalization
 from edgefleet_compiler.lower.layout import AS_IS, CHANNELS_LAST, EITHER, Demand
+from edgefleet_compiler.lower.lp_normalization import lower_lp_normalization
+from edgefleet_compiler.lower.lp_pool import lower_global_lp_pool, lower_lp_pool
+from edgefleet_compiler.lower.lrn import lower_lrn
 from edgefleet_compiler.lower.matmul import lower_matmul
 from edgefleet_compiler.lower.pad import lower_pad, pad_demand
 from edgefleet_compiler.lower.pool import lower_average_pool, lower_max_pool
@@ -52,9 +58,16 @@ RULES: dict[str, Rule] = {
     "Div": Rule(lower_elementwise, broadcast_demand),
     "Gemm": Rule(lower_gemm, gemm_demand, integer=True, operands=3),
     "GlobalAveragePool": Rule(lower_reduce, reduce_demand, integer=True),
+    "GlobalLpPool": Rule(lower_global_lp_pool, _channels_last),
     "GlobalMaxPool": Rule(lower_reduce, reduce_demand, integer=True, shares_parameters=True),
+    "GroupNormalization": Rule(lower_group_normalization, _channels_last),
     "Identity": Rule(lower_identity, _either, integer=True, shares_parameters=True),
+    "InstanceNormalization": Rule(lower_instance_normalization, _channels_last),
+    "LRN": Rule(lower_lrn, _channels_last),
+    "LayerNormalization": Rule(lower_layer_normalization, _as_is),
     "LeakyRelu": Rule(lower_leaky_relu, _either, integer=True),
+    "LpNormalization": Rule(lower_lp_normalization, _as_is),
+    "LpPool": Rule(lower_lp_pool, _channels_last),
     "MatMul": Rule(lower_matmul, _as_is, integer=True, operands=2),
     "MaxPool": Rule(lower_max_pool, _channels_last, integer=True, shares_parameters=True),
     "Mul": Rule(lower_elementwise, broadcast_demand, integer=True, operands=2),

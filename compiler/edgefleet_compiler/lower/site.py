@@ -214,9 +214,10 @@ class Site:
         self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
         self._lowering.bind(value, output, self.output_layout)
 
-    def finish_with(self, tensor: str) -> None:
-        """Let ``tensor`` be the node's output."""
-        self._lowering.bind(self.node.outputs[0], tensor, self.output_layout)
+    def finish_with(self, tensor: str, index: int = 0) -> None:
+        """Let ``tensor`` be output ``index`` of the node."""
+        value = self.node.outputs[index]
+        self._lowering.bind(value, tensor, self._lowering.layouts.produced(value))
 
     def stored_shape(self, tensor: str) -> Shape:
         """The shape of a tensor of the lowered graph."""

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import integer, integers, shape_of, text
 from edgefleet_compiler.passes.record import Effects
 
-_WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool")
+_WINDOWED = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
 
 
 def write_out_windows(model: ir.Model) -> Effects:
