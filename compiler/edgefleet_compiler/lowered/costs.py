@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
-from edgefleet_compiler.lowered.memory import tensor_bytes
+from edgefleet_compiler.lowered.lifetimes import tensor_bytes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How much memory each runtime takes for one inference, planned as that runtime plans it."""

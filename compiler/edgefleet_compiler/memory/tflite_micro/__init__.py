@@ -1,0 +1,1 @@
+"""TFLite Micro's tensor arena, byte by byte, for its reference kernels and those of CMSIS-NN."""
