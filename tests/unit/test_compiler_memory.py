@@ -62,7 +62,7 @@ def test_outputs_stay_to_the_end_and_constants_are_not_in_the_arena() -> None:
 
 def test_the_greedy_planner_may_need_more_than_is_alive() -> None:
     plan = plan_memory(chain(27_648, 18_432, 18_432, 36_864))
-    assert (plan.peak_bytes, plan.live_bytes) == (64_512, 55_296)
+    assert (plan.peak_bytes, plan.live_bytes) == (73_728, 55_296)
 
 
 @pytest.mark.property
@@ -123,7 +123,7 @@ def test_shared_weights_count_once_and_split_nodes_add_up() -> None:
     [
         ("pretrainedResnet_quant", 12_501_632, 78_752, 49_152, 49_152),
         ("kws_ref_model", 2_656_768, 24_376, 16_000, 16_000),
-        ("vww_96_int8", 7_489_664, 219_072, 55_296, 64_512),
+        ("vww_96_int8", 7_489_664, 219_072, 55_296, 73_728),
         ("ad01_int8", 264_192, 270_880, 768, 768),
     ],
 )
