@@ -34,7 +34,7 @@ _EXTRA_OF = {
     "paho": "agent",
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
-    "tf2onnx": "tensorflow",
+    "h5py": "tensorflow",
 }
 
 

@@ -48,7 +48,7 @@ class Source:
 
     Attributes:
         file: The model file.
-        sha256: Of the file.
+        sha256: Of the file; of a SavedModel, of the list of its files' digests.
         hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
         quantised: What a recipe has to know of a source that is quantised already; None for float ones.
         lowered: A TFLite source that is quantised already: it may leave as TFLite without ever being a hub.
@@ -108,7 +108,7 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
         OperatorUnsupported: Operators that the hub does not take.
     """
     with naming(path):
-        file = read_model(path)
+        file = read_model(path, input_shapes=input_shapes)
         imported = import_model(file, input_shapes=input_shapes)
         if imported.lowered is not None:
             return _kept_source(file, imported.lowered)

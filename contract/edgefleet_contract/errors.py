@@ -101,6 +101,18 @@ class ModelNotFound(InputError):
     code = "model.not_found"
 
 
+class ModelCarriesCode(InputError):
+    """A model that would run code of its own, or reach for files, while it is loaded."""
+
+    code = "model.carries_code"
+
+
+class ConversionLimitReached(InputError):
+    """Loading and converting a model takes more time or memory than allowed."""
+
+    code = "model.conversion_limit"
+
+
 class DataMalformed(InputError):
     """A calibration or validation set that cannot be read, or that the model cannot take."""
 

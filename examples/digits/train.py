@@ -1,7 +1,7 @@
 """Train the digits classifier and export it to ``digits.onnx``.
 
-Run once: ``pip install 'edgefleet[tensorflow]' && python train.py``. The file it made is committed, so that nothing
-needs TensorFlow to compile it.
+Run once: ``pip install 'edgefleet[tensorflow]' tf2onnx && python train.py``. The file it made is committed, so that
+nothing needs TensorFlow to compile it.
 """
 
 from pathlib import Path

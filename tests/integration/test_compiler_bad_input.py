@@ -50,20 +50,13 @@ def test_a_file_that_is_no_model(run: Run, tmp_path: Path, name: str, data: byte
     refused(compiled(run, path), 2, "model.malformed")
 
 
-@pytest.mark.parametrize("head", [b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"])
-def test_a_model_of_another_framework_is_named(run: Run, tmp_path: Path, head: bytes) -> None:
-    path = tmp_path / "model.keras"
-    path.write_bytes(head + bytes(500))
-    refused(compiled(run, path), 2, "model.malformed", "Keras")
-
-
 def test_a_model_that_is_not_there(run: Run, tmp_path: Path) -> None:
     refused(compiled(run, tmp_path / "none.onnx"), 2, "model.not_found", "none.onnx")
 
 
 def test_a_folder_in_the_place_of_a_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "saved_model").mkdir()
-    refused(compiled(run, tmp_path / "saved_model"), 2, "model.malformed", "is a folder")
+    refused(compiled(run, tmp_path / "saved_model"), 2, "model.malformed", "a folder without a saved_model.pb")
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])

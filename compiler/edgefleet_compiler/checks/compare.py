@@ -53,7 +53,7 @@ def compare_files(first: Path, second: Path, data: Path, progress: Progress) -> 
 def _open(path: Path) -> Runner:
     with naming(path):
         file = read_model(path)
-        return open_runner(file.runnable, file.format)
+        return open_runner(file.runnable, file.runs_as)
 
 
 def _as_real(inputs: Sequence[TensorInfo]) -> tuple[TensorInfo, ...]:

@@ -124,7 +124,7 @@ class Examiner:
         require(self.source_runner.run, self._hub, self.cases, what=what)
 
     def _open_source(self, execution: Execution) -> AlignedRunner:
-        runner = open_runner(self.source.file.runnable, self.source.file.format, execution=execution)
+        runner = open_runner(self.source.file.runnable, self.source.file.runs_as, execution=execution)
         return AlignedRunner(runner, self.source.inputs, self.source.outputs)
 
     def measure(self, artifact: Artifact, execution: Execution) -> Measurement:
@@ -183,7 +183,7 @@ def _believed(source: Source) -> Execution:
 
     Hubs are run without it, too. What it makes of an artifact shows by comparison with them.
     """
-    return "plain" if source.file.format == "onnx" or source.quantised is not None else "deployed"
+    return "plain" if source.file.runs_as == "onnx" or source.quantised is not None else "deployed"
 
 
 def hub_model(session: Session) -> Model:

@@ -19,7 +19,7 @@ _LIMITS = "Limits, each a gate with exit status 3"
 
 
 def compile_command(
-    model: Annotated[Path, typer.Argument(help="An .onnx or .tflite model.")],
+    model: Annotated[Path, typer.Argument(help="An .onnx, .tflite, .keras or .h5 model, or a SavedModel folder.")],
     *,
     target: Annotated[
         list[str], typer.Option("--target", "-t", help="A target, or the path of your own profile; repeat for several.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="An .onnx or .tflite model.")],
+    model: Annotated[Path, typer.Argument(help="An .onnx, .tflite, .keras or .h5 model, or a SavedModel folder.")],
     input_shape: Annotated[
         list[str] | None, typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.")
     ] = None,
@@ -63,7 +63,7 @@ def _facts(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     return {
         "path": str(path),
         "format": source.file.format,
-        "bytes": len(source.file.data),
+        "bytes": source.file.size,
         "sha256": source.sha256,
         "quantised": source.quantised is not None,
         "inputs": [_tensor(tensor) for tensor in source.inputs],

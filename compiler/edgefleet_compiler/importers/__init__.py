@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgefleet_compiler.importers.tensorflow.messages import TensorFlowFormat
 from edgefleet_contract.errors import ModelMalformed, ModelNotFound
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgefleet_compiler.importers.tensorflow.sources import TensorFlowSource
     from edgefleet_compiler.lowered.graph import LoweredGraph
 
 _MODEL_LIMIT = 2**31 - 1  # bytes: the limit of protobuf and of flatbuffers alike
 _TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
-_FOREIGN = {b"\x89HDF": "a Keras .h5 file", b"PK\x03\x04": "a zip archive, as Keras .keras files are"}
+_KERAS: dict[bytes, TensorFlowFormat] = {b"\x89HDF": "h5", b"PK\x03\x04": "keras"}  # signatures of HDF5 and zip
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,19 @@ class ModelFile:
     Attributes:
         path: Where it lies.
         format: By its contents, not by its name.
-        data: Its bytes.
-        runnable: The bytes that its runtime loads: the file itself, or the file with its external data inside.
+        data: Its bytes; of a SavedModel the list of its files with their digests.
+        size: Bytes of the file, or of all files of a SavedModel.
+        runnable: The bytes that a runtime loads: the file itself, the file with its external data inside, or what
+            TensorFlow made of it.
+        runs_as: Their format.
     """
 
     path: Path
-    format: Literal["onnx", "tflite"]
+    format: Literal["onnx", "tflite"] | TensorFlowFormat
     data: bytes
+    size: int
     runnable: bytes
+    runs_as: Literal["onnx", "tflite"]
 
 
 @dataclass(frozen=True)
@@ -56,28 +63,34 @@ class Imported:
         return self.model
 
 
-def read_model(path: Path) -> ModelFile:
-    """Read a model file.
+def read_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> ModelFile:
+    """Read a model file, or the folder of a SavedModel. Keras and SavedModel sources are converted on the way.
+
+    Args:
+        path: The file or folder.
+        input_shapes: Shapes for inputs that the model leaves open, by name; for the sources that are converted.
 
     Raises:
-        ModelNotFound: There is no file at ``path``.
-        ModelMalformed: It cannot be read, or is of a known format that this is no importer for.
+        ModelNotFound: There is nothing at ``path``.
+        ModelMalformed: It cannot be read.
+        EdgefleetError: It cannot be converted; ``tensorflow.process.convert`` tells the kinds.
     """
+    if path.is_dir():
+        from edgefleet_compiler.importers.tensorflow.sources import read_saved_model  # noqa: PLC0415 - rarely needed
+
+        return _converted(path, read_saved_model(path), input_shapes or {})
     data = _read(path)
     where, identifier = _TFLITE_IDENTIFIER
     if data[where] == identifier or path.suffix == ".tflite":
-        return ModelFile(path, "tflite", data, data)
-    for magic, description in _FOREIGN.items():
-        if data.startswith(magic):
-            raise ModelMalformed(
-                f"The file {str(path)!r} is {description}",
-                expected="an .onnx or .tflite model",
-                remedy="Export it to ONNX first.",
-                path=str(path),
-            )
+        return ModelFile(path, "tflite", data, len(data), data, "tflite")
+    for signature, source_format in _KERAS.items():
+        if data.startswith(signature):
+            from edgefleet_compiler.importers.tensorflow.sources import keras_file  # noqa: PLC0415 - as above
+
+            return _converted(path, keras_file(source_format, data), input_shapes or {})
     from edgefleet_compiler.importers.onnx_external import self_contained  # noqa: PLC0415 - loads the onnx package
 
-    return ModelFile(path, "onnx", data, self_contained(data, path.parent))
+    return ModelFile(path, "onnx", data, len(data), self_contained(data, path.parent), "onnx")
 
 
 def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
@@ -85,18 +98,26 @@ def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]
 
     Args:
         file: The model.
-        input_shapes: Shapes for inputs that an ONNX model leaves open, by name.
+        input_shapes: Shapes for inputs that an ONNX model leaves open, by name. Sources of TensorFlow got theirs when
+            they were read.
 
     Raises:
         ModelMalformed: No model, or a truncated or contradictory one.
         OperatorUnsupported: Operators that the hub does not take.
         UsageMalformed: ``input_shapes`` names what is not there, or an input stays open.
     """
-    if file.format == "tflite":
-        return _import_tflite(file.data)
+    if file.runs_as == "tflite":
+        return _import_tflite(file.runnable)
     from edgefleet_compiler.importers.onnx import import_onnx  # noqa: PLC0415 - loads the onnx package
 
     return Imported(import_onnx(file.data, folder=file.path.parent, input_shapes=input_shapes))
+
+
+def _converted(path: Path, source: TensorFlowSource, input_shapes: Mapping[str, tuple[int, ...]]) -> ModelFile:
+    from edgefleet_compiler.importers.tensorflow.process import convert  # noqa: PLC0415 - loads a runtime
+
+    runnable = convert(source, input_shapes=input_shapes)
+    return ModelFile(path, source.format, source.identity, source.size, runnable, "tflite")
 
 
 def _import_tflite(data: bytes) -> Imported:
@@ -113,8 +134,6 @@ def _import_tflite(data: bytes) -> Imported:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise ModelMalformed(f"{str(path)!r} is a folder", expected="an .onnx or .tflite file", path=str(path))
     try:
         size = path.stat().st_size
         if size > _MODEL_LIMIT:
@@ -125,5 +144,5 @@ def _read(path: Path) -> bytes:
     except OSError as cause:
         raise ModelMalformed(f"The model {str(path)!r} cannot be read: {cause.strerror}", path=str(path)) from cause
     if not data:
-        raise ModelMalformed(f"The file {str(path)!r} is empty", expected="an .onnx or .tflite model", path=str(path))
+        raise ModelMalformed(f"The file {str(path)!r} is empty", expected="a model", path=str(path))
     return data

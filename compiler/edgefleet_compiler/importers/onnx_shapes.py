@@ -8,11 +8,12 @@ import onnx
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape
+from edgefleet_compiler.importers.input_shapes import check_names, fixed_shape
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.refusal import Refusal, unsupported
-from edgefleet_contract.errors import ModelMalformed, UsageMalformed
+from edgefleet_contract.errors import ModelMalformed
 
 MOST_BYTES = 2**30
 """A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
@@ -29,18 +30,13 @@ def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[in
         UsageMalformed: A dimension stays open, or a given shape has no input or does not fit it.
         ModelMalformed: An input is no tensor.
     """
-    names = [value.name for value in graph.input]
-    unknown = sorted(set(input_shapes) - set(names))
-    if unknown:
-        raise UsageMalformed(
-            f"The model has no input {unknown[0]!r}", expected=f"one of {', '.join(map(repr, names))}", input=unknown[0]
-        )
+    check_names(input_shapes, [value.name for value in graph.input])
     for value in graph.input:
         if value.type.WhichOneof("value") != "tensor_type":
             raise ModelMalformed(f"The input {value.name!r} is no tensor")
         tensor_type = value.type.tensor_type
         open_shape = _open_shape(tensor_type) if tensor_type.HasField("shape") else None
-        shape = _fixed(value.name, open_shape, input_shapes.get(value.name))
+        shape = fixed_shape(value.name, open_shape, input_shapes.get(value.name))
         tensor_type.shape.CopyFrom(onnx.helper.make_tensor_type_proto(tensor_type.elem_type, shape).tensor_type.shape)
     # Shapes noted for other values may name dimensions that are no more open.
     del graph.value_info[:]
@@ -101,39 +97,6 @@ def _keep_shapes(graph: ir.Graph) -> int:
 def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:
     """The dimensions as far as they are known. Some exporters write an open one as 0 or -1."""
     return [dimension.dim_value if dimension.dim_value > 0 else None for dimension in tensor_type.shape.dim]
-
-
-def _fixed(name: str, known: list[int | None] | None, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    if given is not None:
-        fits = known is None or (
-            len(given) == len(known) and all(old in (None, new) for old, new in zip(known, given, strict=True))
-        )
-        if not fits or any(size < 1 for size in given):
-            raise UsageMalformed(
-                f"The input {name!r} was given the shape {_text(given)}",
-                expected="positive sizes" if known is None else f"a shape that fits {_text(known)}",
-                input=name,
-            )
-        return given
-    if known is None:
-        raise UsageMalformed(
-            f"The model does not tell the shape of its input {name!r}",
-            remedy=f"Give it, for example: --input-shape {name}=1,3,224,224",
-            input=name,
-        )
-    shape = [1 if axis == 0 and size is None else size for axis, size in enumerate(known)]
-    if None in shape:
-        raise UsageMalformed(
-            f"The input {name!r} has the shape {_text(known)}, with dimensions left open",
-            expected="static shapes",
-            remedy=f"Give it with a number for each '?': --input-shape {name}={_text(shape)}",
-            input=name,
-        )
-    return tuple(size for size in shape if size is not None)
-
-
-def _text(shape: list[int | None] | tuple[int, ...]) -> str:
-    return ",".join("?" if size is None else str(size) for size in shape)
 
 
 def _is_known(value: ir.Value) -> bool:

@@ -85,7 +85,7 @@ def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> 
 
 
 def _source_file(source: Source) -> SourceFile:
-    return SourceFile(str(source.file.path), source.sha256, source.file.format, len(source.file.data))
+    return SourceFile(str(source.file.path), source.sha256, source.file.format, source.file.size)
 
 
 def _bundle_file(bundle: Packed, place: Path) -> BundleFile:

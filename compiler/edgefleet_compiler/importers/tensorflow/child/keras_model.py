@@ -1,0 +1,88 @@
+"""Keras models, whole: ``.keras`` and ``.h5``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edgefleet_compiler.importers.tensorflow.child.model import LoadedModel, Tensors, distinct, first_line, fixed_inputs
+from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+
+
+def load_keras(path: Path, given: Mapping[str, tuple[int, ...]]) -> LoadedModel:
+    """Load a model with Keras's safe mode, without its optimiser.
+
+    Args:
+        path: A file that was inspected.
+        given: Shapes of inputs that the model leaves open, by name.
+
+    Raises:
+        ModelMalformed: Keras does not load it.
+        OperatorUnsupported: A layer that keeps state between inferences.
+        UsageMalformed: An input stays open, or ``given`` does not fit.
+        MemoryError: It takes too much memory.
+    """
+    model = _load(path)
+    if not model.inputs:
+        raise ModelMalformed(
+            "The model does not say what it takes",
+            expected="a model with an Input layer, or one that was built",
+            remedy="Build it with model.build(shape), and save it again.",
+        )
+    _refuse_state(model)
+    declared = dict(zip(distinct([_layer_name(tensor) for tensor in model.inputs]), model.inputs, strict=True))
+
+    def call(values: Tensors) -> Tensors:
+        structured = tf.nest.pack_sequence_as(model._inputs_struct, values)  # noqa: SLF001 - see _structure
+        return list(tf.nest.flatten(model(structured, training=False)))
+
+    return LoadedModel(
+        inputs=fixed_inputs(declared, given),
+        outputs=distinct([_layer_name(tensor) for tensor in model.outputs]),
+        call=call,
+        prepare=lambda: _unroll(model),
+    )
+
+
+def _load(path: Path) -> Any:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except tf.errors.ResourceExhaustedError as cause:
+        raise MemoryError from cause
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OSError, tf.errors.OpError) as cause:
+        raise ModelMalformed(
+            f"Keras {keras.__version__} does not load the model: {first_line(cause)}",
+            expected="a whole model of built-in layers",
+            remedy="Export it to ONNX or TFLite with the Keras that made it, and compile that.",
+        ) from cause
+
+
+def _layer_name(tensor: Any) -> str:
+    """The name of the layer that gives a tensor, which is what Keras calls its inputs and outputs by."""
+    return str(tensor._keras_history.operation.name)  # noqa: SLF001 - Sequential has no public output_names
+
+
+def _layers(model: Any) -> list[Any]:
+    return list(model._flatten_layers(include_self=False))  # noqa: SLF001 - the public `layers` stops at wrappers
+
+
+def _refuse_state(model: Any) -> None:
+    stateful = [layer.name for layer in _layers(model) if getattr(layer, "stateful", False)]
+    if stateful:
+        raise OperatorUnsupported(
+            f"Layers keep their state from one inference to the next: {', '.join(map(repr, stateful))}",
+            expected="inferences that do not depend on earlier ones",
+            remedy="Set stateful=False, or give the state as an input and an output.",
+            layers=stateful,
+        )
+
+
+def _unroll(model: Any) -> None:
+    """Let recurrent layers compute step by step: TFLite's converter makes loops of them, which no target runs well."""
+    for layer in _layers(model):
+        if isinstance(layer, keras.layers.RNN):
+            layer.unroll = True
