@@ -11,7 +11,7 @@ from edgefleet_compiler.importers.tflite import import_tflite
 from edgefleet_compiler.lift import lift
 from edgefleet_compiler.tflite.writer import write_tflite
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
-from support.tflite_graphs import TfliteGraph, edited, run_onnx, small_int8_network, small_network
+from support.tflite_graphs import TfliteGraph, edited, run_onnx, small_network
 
 STRIDE_1 = {"stride_h": 1, "stride_w": 1}
 
@@ -34,12 +34,6 @@ def test_all_operators_without_a_way_into_the_hub_are_named_with_their_nodes() -
     ]
     assert "SIGN_BIT" in str(caught.value)
     assert caught.value.exit_status == 3
-
-
-def test_a_quantised_model_is_refused_with_what_to_do() -> None:
-    with pytest.raises(OperatorUnsupported, match="quantised already") as caught:
-        import_tflite(write_tflite(small_int8_network()))
-    assert "float model" in str(caught.value)
 
 
 def test_an_axis_computed_at_run_time_and_integer_arithmetic_are_unsupported() -> None:

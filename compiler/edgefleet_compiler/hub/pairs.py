@@ -6,12 +6,11 @@ the integers approximate, and the yardstick for the noise that they bring.
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.editor import Editor, may_replace
-from edgefleet_compiler.hub.graph import constant, dtype_of, integer, name_of, shape_of
+from edgefleet_compiler.hub.graph import constant, dtype_of, name_of
 
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 
@@ -62,24 +61,3 @@ def _real_source(node: ir.Node, editor: Editor) -> ir.Value | None:
         return editor.constant(reals(node, array), f"{name_of(stored)}/real")
     quantise = stored.producer()
     return quantise.inputs[0] if quantise is not None and quantise.op_type == "QuantizeLinear" else None
-
-
-def reals(node: ir.Node, stored: NDArray[np.generic]) -> NDArray[np.float32]:
-    """What a DequantizeLinear with constant parameters makes of integers, float32."""
-    scale, zero_point = constant(node.inputs[1]), constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    assert scale is not None
-    along = [1] * stored.ndim
-    if scale.size > 1:
-        along[integer(node, "axis", 1)] = -1
-    shape = tuple(along) if scale.ndim else ()
-    origin = np.zeros((), np.int64) if zero_point is None else zero_point.astype(np.int64).reshape(shape)
-    result: NDArray[np.float32] = ((stored.astype(np.int64) - origin) * scale.astype(np.float64).reshape(shape)).astype(
-        np.float32
-    )
-    return result
-
-
-def parameter_shape(node: ir.Node) -> tuple[int, ...]:
-    """The shape of the scale of a pair's node: () for one scale."""
-    assert node.inputs[1] is not None
-    return shape_of(node.inputs[1])

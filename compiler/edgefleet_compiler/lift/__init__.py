@@ -1,4 +1,7 @@
-"""Lowered graph to hub: a float TFLite model as ONNX, one family of operators per file.
+"""Lowered graph to hub: a TFLite model as ONNX, one family of operators per file.
+
+Lifters see a float graph. Of a quantised one the integers stay all the same: constants come as they are stored, behind
+a DequantizeLinear, and activations go through a pair with the source's parameters.
 
 The hub's convolutions and pools are NCHW, so each layout-bound operator comes with a Transpose before and after it; the
 hub passes cancel them. Fused activations become nodes of their own, SAME becomes explicit pads. Every value has dtype
@@ -8,7 +11,6 @@ and shape, and every shape that the file declares is checked against what the op
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from math import prod
 from typing import Final
 
@@ -24,15 +26,19 @@ from edgefleet_compiler.lift.hub import HubBuilder
 from edgefleet_compiler.lift.mean import lift_mean
 from edgefleet_compiler.lift.padding import lift_pad
 from edgefleet_compiler.lift.pooling import lift_average_pool_2d, lift_max_pool_2d
+from edgefleet_compiler.lift.requantisation import lift_requantisation
 from edgefleet_compiler.lift.reshaping import lift_reshape
 from edgefleet_compiler.lift.site import Site, Unliftable
 from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
 from edgefleet_compiler.lift.softmax import lift_softmax
+from edgefleet_compiler.lift.stored import stored_activations, stored_constants
+from edgefleet_compiler.lift.svdf import lift_svdf
 from edgefleet_compiler.lift.transposition import lift_transpose
+from edgefleet_compiler.lowered.coherence import is_quantised
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 from edgefleet_compiler.refusal import Refusal
 from edgefleet_compiler.tflite.refusal import refuse
-from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+from edgefleet_contract.errors import ModelMalformed
 
 _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "ADD": lift_arithmetic,
@@ -40,6 +46,7 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "CONCATENATION": lift_concatenation,
     "CONV_2D": lift_conv_2d,
     "DEPTHWISE_CONV_2D": lift_depthwise_conv_2d,
+    "DEQUANTIZE": lift_requantisation,
     "EXPAND_DIMS": lift_reshape,
     "FULLY_CONNECTED": lift_fully_connected,
     "LEAKY_RELU": lift_leaky_relu,
@@ -49,6 +56,7 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "MUL": lift_arithmetic,
     "PAD": lift_pad,
     "PADV2": lift_pad,
+    "QUANTIZE": lift_requantisation,
     "RELU": lift_activation,
     "RELU6": lift_activation,
     "RELU_N1_TO_1": lift_activation,
@@ -58,31 +66,34 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "SQUEEZE": lift_reshape,
     "STRIDED_SLICE": lift_strided_slice,
     "SUB": lift_arithmetic,
+    "SVDF": lift_svdf,
     "TANH": lift_activation,
     "TRANSPOSE": lift_transpose,
 }
 
 
 def lift(graph: LoweredGraph) -> ir.Model:
-    """The raw hub of a float graph.
+    """The raw hub of a graph.
 
     Inputs and outputs keep names, order, shapes and axis order. Nodes are named after the tensor that their operator
-    wrote. Quantised constants that feed float operators (hybrid models) become float32.
+    wrote. Quantised constants that feed float operators (hybrid models) become float32. Quantised inputs and outputs
+    are float32 in the hub, with a pair beside them; states are inputs and outputs of their own, after the others.
 
     Args:
-        graph: Float activations; as ``read_tflite`` gives it.
+        graph: As ``read_tflite`` gives it.
 
     Returns:
         ONNX of opset 21 in which every value has dtype and static shape.
 
     Raises:
-        OperatorUnsupported: Operators that have no way into the hub, all of them; or quantised activations.
+        OperatorUnsupported: Operators that have no way into the hub, all of them.
         ModelMalformed: An operator whose operands or declared output shape contradict its definition.
     """
-    _refuse_quantised(graph)
+    quantised = is_quantised(graph)
+    constants, activations = (stored_constants(graph), stored_activations(graph)) if quantised else ({}, {})
     graph = float_graph(graph)
     _refuse_empty(graph)
-    hub = HubBuilder(graph)
+    hub = HubBuilder(graph, constants, activations)
     refusals = [
         Refusal(operator.outputs[0], operator.kind, reason)
         for operator in graph.operators
@@ -103,27 +114,6 @@ def _lift_operator(operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> 
     except Unliftable as reason:
         return str(reason)
     return None
-
-
-def _refuse_quantised(graph: LoweredGraph) -> None:
-    refusals = [
-        Refusal(operator.outputs[0], operator.kind, "quantised activations")
-        for operator in graph.operators
-        if _is_quantised(operator, graph)
-    ]
-    if refusals:
-        raise OperatorUnsupported(
-            f"The TFLite model is quantised already: {len(refusals)} of its {len(graph.operators)} operators have "
-            f"integer activations, {refusals[0].node!r} ({refusals[0].operator}) first",
-            expected="a float model; this version compiles no quantised ones",
-            remedy="Compile the float model that it was made from, with its calibration set.",
-            operators=[asdict(refusal) for refusal in refusals],
-        )
-
-
-def _is_quantised(operator: Operator, graph: LoweredGraph) -> bool:
-    tensors = [graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name is not None]
-    return any(tensor.quantisation is not None and not tensor.is_constant for tensor in tensors)
 
 
 def _refuse_empty(graph: LoweredGraph) -> None:

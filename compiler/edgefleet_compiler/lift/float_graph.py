@@ -1,7 +1,8 @@
-"""A graph whose constants are all float32: hybrid models and float16 weights, with their DEQUANTIZE operators gone."""
+"""A graph as if it were float throughout: what lifters look at, whatever its integers stand for."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,18 +10,18 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Quantisation, Tensor
 
-# int32 constants stay as they are: they are shapes and axes.
-_STORED_SMALL: Final = frozenset(map(np.dtype, (np.int8, np.uint8, np.int16, np.float16)))
+_FLOAT32: Final[np.dtype[np.generic]] = np.dtype(np.float32)
 
 
 def float_graph(graph: LoweredGraph) -> LoweredGraph:
-    """The same computation on float32 constants.
+    """The same computation on float32.
 
     Quantised and float16 constants become float32, which is what a runtime makes of them before (DEQUANTIZE) or while
-    (hybrid kernels) it computes; DEQUANTIZE of a constant becomes that constant.
+    (hybrid kernels) it computes; DEQUANTIZE of a constant becomes that constant. Quantised activations are float32;
+    that they are rounded is left to the pairs behind them.
 
     Args:
-        graph: Float activations. Left as it is; tensors that need no change are shared with the result.
+        graph: Left as it is; tensors that need no change are shared with the result.
     """
     result = LoweredGraph(inputs=list(graph.inputs), outputs=list(graph.outputs))
     result.tensors = {name: _as_float(tensor) for name, tensor in graph.tensors.items()}
@@ -35,15 +36,12 @@ def float_graph(graph: LoweredGraph) -> LoweredGraph:
 
 
 def _as_float(tensor: Tensor) -> Tensor:
-    if tensor.data is None or tensor.dtype not in _STORED_SMALL:
-        return tensor
     if tensor.quantisation is not None:
-        data = dequantised(tensor.data, tensor.quantisation)
-    elif tensor.dtype == np.float16:
-        data = tensor.data.astype(np.float32)
-    else:
-        return tensor
-    return Tensor(tensor.name, tensor.shape, np.dtype(np.float32), data=data)
+        data = None if tensor.data is None else dequantised(tensor.data, tensor.quantisation)
+        return replace(tensor, dtype=_FLOAT32, quantisation=None, data=data)
+    if tensor.dtype == np.float16:
+        return replace(tensor, dtype=_FLOAT32, data=None if tensor.data is None else tensor.data.astype(np.float32))
+    return tensor
 
 
 def dequantised(stored: NDArray[np.generic], quantisation: Quantisation) -> NDArray[np.float32]:

@@ -79,6 +79,25 @@ class Site:
         """The value in the hub of an input that the operator computes on."""
         return self._hub.value(self._operand(position).name)
 
+    def state(self, position: int) -> ir.Value:
+        """What an input that is a state held before this inference.
+
+        Raises:
+            Unliftable: It is no state, but computed or constant.
+        """
+        tensor = self._operand(position)
+        if not tensor.variable:
+            raise Unliftable(f"its operand {tensor.name!r} is no state")
+        return self._hub.state(tensor.name)
+
+    def keep_state(self, position: int, value: ir.Value) -> ir.Value:
+        """Let ``value`` be what that state holds afterwards.
+
+        Returns:
+            The same, as it is stored.
+        """
+        return self._hub.keep_state(self.tensor(position).name, value)
+
     def integers(self, position: int) -> NDArray[np.int64]:
         """An input that says how to compute rather than what from: axes, a permutation, paddings.
 

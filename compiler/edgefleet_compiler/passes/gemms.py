@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.dequantised import stored
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, integer, is_float, rank_of, real, shape_of
 from edgefleet_compiler.passes.record import Effects
@@ -82,7 +83,7 @@ def is_normal_gemm(node: ir.Node) -> bool:
     if len(node.inputs) < 3 or node.inputs[2] is None:
         return True
     assert node.inputs[1] is not None
-    return constant(node.inputs[2]) is not None and shape_of(node.inputs[2]) == shape_of(node.inputs[1])[:1]
+    return stored(node.inputs[2]) is not None and shape_of(node.inputs[2]) == shape_of(node.inputs[1])[:1]
 
 
 def _bias_vector(addend: ir.Value, width: int) -> NDArray[np.float32] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from edgefleet_compiler.hub.dequantised import channel_axis, is_per_tensor
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import (
     activation_inputs,
@@ -58,6 +59,10 @@ def _is_adaptable(node: ir.Node) -> bool:
         case "ReduceMean":
             rank = rank_of(node.outputs[0])
             return integer(node, "keepdims", 1) == 1 and reduced_axes(node, rank) is not None
+        case "QuantizeLinear":
+            return is_per_tensor(node)
+        case "DequantizeLinear":
+            return is_per_tensor(node) or constant(node.inputs[0]) is not None
         case "Pad":
             pads = input_integers(node, 1)
             return pads is not None and len(pads) == 2 * rank_of(node.outputs[0])
@@ -79,6 +84,17 @@ def _adapt_constants(node: ir.Node, layout: Permutation, editor: Editor) -> None
             continue
         aligned = operand.reshape((1,) * (len(layout) - operand.ndim) + operand.shape)
         node.replace_input_with(index, editor.constant(aligned.transpose(layout), f"{node.name}/operand"))
+
+
+def _adapt_dequantised(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """Elementwise, but for constants: they are transposed now, and their channels go with their axis."""
+    integers = constant(node.inputs[0])
+    if integers is None:
+        return
+    axis = channel_axis(node, integers.ndim)
+    node.replace_input_with(0, editor.constant(integers.transpose(layout), f"{node.name}/stored"))
+    if axis is not None:
+        node.attributes.add(ir.AttrInt64("axis", inverse(layout)[axis]))
 
 
 def _adapt_axis(node: ir.Node, layout: Permutation, _: Editor) -> None:
@@ -103,6 +119,8 @@ _ADAPTERS: dict[str, Callable[[ir.Node, Permutation, Editor], None]] = {
     **dict.fromkeys(UNARY, _adapt_nothing),
     **dict.fromkeys(BROADCASTING, _adapt_constants),
     "Cast": _adapt_nothing,
+    "QuantizeLinear": _adapt_nothing,
+    "DequantizeLinear": _adapt_dequantised,
     "Identity": _adapt_nothing,
     "Concat": _adapt_axis,
     "Softmax": _adapt_axis,

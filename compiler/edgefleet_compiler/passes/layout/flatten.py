@@ -13,11 +13,15 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.dequantised import moved, stored
 from edgefleet_compiler.hub.editor import Editor
-from edgefleet_compiler.hub.graph import constant, shape_of, sole_consumer
+from edgefleet_compiler.hub.graph import Constant, shape_of, sole_consumer
 from edgefleet_compiler.hub.operators import UNARY
+from edgefleet_compiler.hub.pairs import PAIR
 from edgefleet_compiler.passes.gemms import is_normal_gemm
 from edgefleet_compiler.passes.layout.permutation import Permutation, keeps_element_order
+
+_ELEMENTWISE = UNARY.union(PAIR)
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,25 @@ class FeatureOrder:
     def permute_columns(self, editor: Editor) -> None:
         """Let the Gemms read their features in the new order."""
         for gemm in self.gemms:
-            weights = constant(gemm.inputs[1])
+            weights = gemm.inputs[1]
             assert weights is not None
-            gemm.replace_input_with(1, editor.constant(weights[:, self.order], f"{gemm.name}/weights"))
+            ordered = moved(editor, weights, lambda array: array[:, self.order], f"{gemm.name}/weights")
+            gemm.replace_input_with(1, ordered)
 
     def permute_rows(self, editor: Editor) -> None:
         """Let the Gemms write their features in the new order."""
         for gemm in self.gemms:
             for index, name in ((1, "weights"), (2, "bias")):
-                array = constant(gemm.inputs[index]) if index < len(gemm.inputs) else None
-                if array is not None:
-                    gemm.replace_input_with(index, editor.constant(array[self.order], f"{gemm.name}/{name}"))
+                operand = gemm.inputs[index] if index < len(gemm.inputs) else None
+                if operand is not None:
+                    ordered = moved(
+                        editor, operand, self._ordered, f"{gemm.name}/{name}", move_parameters=self._ordered
+                    )
+                    gemm.replace_input_with(index, ordered)
+
+    def _ordered(self, array: Constant) -> Constant:
+        """The elements along the first axis in the new order."""
+        return np.asarray(array[self.order])
 
 
 def order_of_reading(reshape: ir.Node, layout: Permutation) -> FeatureOrder | None:
@@ -82,7 +94,7 @@ def _gemms_reading(value: ir.Value) -> list[ir.Node]:
     for node, index in value.uses():
         if index == 0 and _is_permutable(node):
             found.append(node)
-        elif index == 0 and node.op_type in UNARY and (behind := _gemms_reading(node.outputs[0])):
+        elif index == 0 and node.op_type in _ELEMENTWISE and (behind := _gemms_reading(node.outputs[0])):
             found.extend(behind)
         else:
             return []
@@ -98,8 +110,8 @@ def _gemms_writing(value: ir.Value) -> list[ir.Node]:
         return []
     if _is_permutable(node):
         return [node]
-    return _gemms_writing(node.inputs[0]) if node.op_type in UNARY else []
+    return _gemms_writing(node.inputs[0]) if node.op_type in _ELEMENTWISE else []
 
 
 def _is_permutable(node: ir.Node) -> bool:
-    return node.op_type == "Gemm" and constant(node.inputs[1]) is not None and is_normal_gemm(node)
+    return node.op_type == "Gemm" and stored(node.inputs[1]) is not None and is_normal_gemm(node)
