@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from typer.main import get_command
 
 from edgefleet.nouns import NOUNS
+from edgefleet_compiler.report.schema import report_schema
 from edgefleet_contract import errors, topics
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -29,7 +31,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The pages by file name."""
-    return {"errors.md": errors_page(), "topics.md": topics_page(), "command-line.md": command_line_page()}
+    return {
+        "errors.md": errors_page(),
+        "topics.md": topics_page(),
+        "command-line.md": command_line_page(),
+        "report.schema.json": json.dumps(report_schema(), indent=2) + "\n",
+    }
 
 
 def errors_page() -> str:

@@ -23,6 +23,7 @@ from edgefleet_compiler.pack.file import Packed
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe, candidates, check_recipe
 from edgefleet_compiler.report.make import make_refusal, make_report
+from edgefleet_compiler.report.pictures import draw_pictures
 from edgefleet_compiler.report.record import Report
 from edgefleet_compiler.report.write import write_report
 from edgefleet_compiler.source import Source, load_source
@@ -110,7 +111,7 @@ class _Compilation:
         except GateError as refusal:
             report = make_refusal(self.examiner.source, plan.profile, refusal)
             with replaced_folder(folder) as fresh:
-                write_report(report, fresh)
+                write_report(report, draw_pictures(self.examiner.source.file.runnable, None), fresh)
             return Outcome(report, folder, [refusal])
         with replaced_folder(folder) as fresh:
             (fresh / attempt.artifact.file_name).write_bytes(attempt.artifact.data)
@@ -119,7 +120,7 @@ class _Compilation:
             warnings += [*_warn_of_data(self.data, attempt.artifact.recipe, self.options), *attempt.warnings]
             source = self.examiner.source
             report = make_report(source, plan.profile, attempt, bundle, folder=folder, warnings=warnings)
-            write_report(report, fresh)
+            write_report(report, draw_pictures(source.file.runnable, attempt.artifact.exported), fresh)
         return Outcome(report, folder, attempt.refusals)
 
     def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:

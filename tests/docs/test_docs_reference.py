@@ -23,7 +23,7 @@ def writer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["errors.md", "topics.md", "command-line.md"])
+@pytest.mark.parametrize("name", ["errors.md", "topics.md", "command-line.md", "report.schema.json"])
 def test_the_reference_page_is_what_the_code_says(name: str) -> None:
     committed = (ROOT / "docs" / "reference" / name).read_text()
     assert committed == writer().pages()[name], "run: python scripts/reference.py"

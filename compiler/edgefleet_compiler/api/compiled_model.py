@@ -16,7 +16,7 @@ from edgefleet_compiler.api.place import Place
 from edgefleet_compiler.checks.runtimes import Runner, open_runner
 from edgefleet_compiler.output import replaced_folder
 from edgefleet_compiler.report.record import Report, moved
-from edgefleet_compiler.report.write import HTML, write_report
+from edgefleet_compiler.report.write import HTML, write_json
 from edgefleet_contract.errors import GateError, UsageMalformed
 
 
@@ -99,7 +99,7 @@ class CompiledModel:
         destination = Path(folder).absolute()
         with replaced_folder(destination) as fresh:
             shutil.copytree(self.folder, fresh, dirs_exist_ok=True)
-            write_report(moved(self.report, destination), fresh)
+            write_json(moved(self.report, destination), fresh)
         return destination
 
     def _existing_artifact(self) -> Path:

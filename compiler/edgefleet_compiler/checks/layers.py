@@ -33,6 +33,7 @@ class Layer(msgspec.Struct, frozen=True):
             where nothing differs, or nothing varies.
         bytes: Its constants in the artifact.
         cause: Why it is as bad as it is, where that is known.
+        macs: Multiply-accumulates of one inference; None where they cannot be counted.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Layer(msgspec.Struct, frozen=True):
     sqnr_db: float | None
     bytes: int
     cause: str | None
+    macs: int | None = None
 
 
 def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]) -> list[Layer]:

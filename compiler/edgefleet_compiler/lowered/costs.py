@@ -46,6 +46,15 @@ def layer_bytes(graph: LoweredGraph) -> dict[str, int]:
     return totals
 
 
+def layer_macs(graph: LoweredGraph) -> dict[str, int]:
+    """Multiply-accumulates by name of the source model's node."""
+    totals: dict[str, int] = {}
+    for operator in graph.operators:
+        name = operator.source or operator.outputs[0]
+        totals[name] = totals.get(name, 0) + operator_macs(operator, graph)
+    return totals
+
+
 def layer_costs(graph: LoweredGraph) -> list[LayerCost]:
     """What each operator costs, in execution order."""
     counted: set[str] = set()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from collections.abc import Sequence
 
-from edgefleet_compiler.checks.budget import label, quantity
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
+from edgefleet_compiler.report.pictures import Pictures
+from edgefleet_compiler.report.pictures.interval import draw_interval
+from edgefleet_compiler.report.pictures.svg import element, picture
 from edgefleet_compiler.report.record import Report
 from edgefleet_hardware.units import format_bytes
 
-_BAR_WIDTH = 260  # of the widest bar, in the units of the drawing
+_BAR_WIDTH, _BAR_HEIGHT = 150.0, 12
 
 
-def render(report: Report) -> str:
-    """The page of a report; every text in it is escaped."""
+def render(report: Report, pictures: Pictures | None = None) -> str:
+    """The page of a report; every text in it is escaped.
+
+    Args:
+        report: What was found out.
+        pictures: Of graph and arena; None leaves them out.
+    """
     environment = Environment(
         loader=PackageLoader("edgefleet_compiler.report", "templates"),
         autoescape=True,
@@ -26,11 +37,41 @@ def render(report: Report) -> str:
         "thousands": "{:,}".format,
     }
     environment.globals |= {"quantity": quantity, "label": label}
-    largest = max((layer.bytes for layer in report.layers), default=0)
-    widths = [_BAR_WIDTH * layer.bytes / largest if largest else 0 for layer in report.layers]
-    page = environment.get_template("report.html.j2")
-    return page.render(report=report, layers=list(zip(report.layers, widths, strict=True)), bar_width=_BAR_WIDTH)
+    accuracy = report.accuracy
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        pictures=pictures,
+        interval=None if accuracy is None else draw_interval(accuracy.drop, *accuracy.ci95),
+        budget=[(line, _used(line)) for line in report.budget],
+        layers=list(
+            zip(
+                report.layers,
+                _bars([layer.bytes for layer in report.layers], "bytes"),
+                _bars([layer.macs or 0 for layer in report.layers], "multiply-accumulates"),
+                strict=True,
+            )
+        ),
+    )
 
 
 def _decibels(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} dB"
+
+
+def _bars(values: Sequence[int], unit: str) -> list[Markup]:
+    """A bar for each value, the largest as wide as there is room."""
+    largest = max(values, default=0) or 1
+    return [_bar(value / largest, f"{value:,} {unit}") for value in values]
+
+
+def _used(line: BudgetLine) -> Markup:
+    """How much of a limit is used; a value over it fills the bar."""
+    if line.value is None:
+        return Markup()
+    share = line.value / line.limit if line.limit else 1.0
+    return _bar(min(share, 1.0), f"{share:.0%} of the limit", "kept" if line.ok else "exceeded")
+
+
+def _bar(share: float, told: str, kind: str | None = None) -> Markup:
+    rectangle = element("rect", width=share * _BAR_WIDTH, height=_BAR_HEIGHT, rx=2, class_=kind)
+    return picture(_BAR_WIDTH, _BAR_HEIGHT, told, rectangle)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from edgefleet_compiler.attempt import Attempt
+from edgefleet_compiler.checks.layers import Layer
+from edgefleet_compiler.lowered.costs import layer_macs
+from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.pack.file import Packed
 from edgefleet_compiler.report.record import ArtifactFile, BundleFile, PassEntry, Report, SourceFile
 from edgefleet_compiler.source import Source
@@ -52,7 +57,7 @@ def make_report(
         parity=attempt.measurement.parity,
         accuracy=attempt.measurement.accuracy,
         latency=attempt.latency,
-        layers=attempt.layers,
+        layers=_with_macs(attempt.layers, exported.lowered),
         budget=attempt.budget,
         verdict="refused" if attempt.refusals else "accepted",
         refusals=[refusal.as_json() for refusal in attempt.refusals],
@@ -82,6 +87,13 @@ def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> 
         refusals=[refusal.as_json()],
         warnings=[],
     )
+
+
+def _with_macs(layers: list[Layer], lowered: LoweredGraph | None) -> list[Layer]:
+    if lowered is None:
+        return layers
+    macs = layer_macs(lowered)
+    return [replace(layer, macs=macs.get(layer.name, 0)) for layer in layers]
 
 
 def _source_file(source: Source) -> SourceFile:

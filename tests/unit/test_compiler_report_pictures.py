@@ -1,0 +1,124 @@
+"""The report's pictures show what they say: every operator, every branch, every activation where it lies."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from markupsafe import Markup
+
+from edgefleet_compiler.artifact import Workbench
+from edgefleet_compiler.lowered.memory import tensor_bytes
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.pipeline import compile_model
+from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.report.pictures.arena import draw_arena
+from edgefleet_compiler.report.pictures.boxes import boxes_of_file
+from edgefleet_compiler.report.pictures.graph import Box, draw_graph
+from edgefleet_compiler.report.pictures.interval import draw_interval
+from edgefleet_compiler.report.schema import report_schema
+from edgefleet_compiler.source import load_source
+from support.model_files import write_calibration, write_classifier, write_validation
+
+
+def drawn(markup: Markup) -> ET.Element:
+    return ET.fromstring(str(markup))
+
+
+def titles(markup: Markup) -> list[str]:
+    return [found.text or "" for found in drawn(markup).iter("title")]
+
+
+def box(name: str, *reads: str) -> Box:
+    return Box("ADD", name, "1 x 2", "float", reads, [name])
+
+
+def test_a_branch_is_a_curve_that_swings_out_further_the_more_it_passes() -> None:
+    boxes = [box("a", "input"), box("b", "a"), box("c", "b", "a"), box("d", "c", "a")]
+    paths = [path.get("d", "") for path in drawn(draw_graph(boxes, "four")).iter("path")]
+    assert sum("V" in path for path in paths) == 3
+    reach = sorted(float(re.findall(r"C([\d.]+)", path)[0]) for path in paths if "C" in path)
+    assert len(reach) == 2
+    assert reach[0] < reach[1]
+
+
+def test_every_operator_of_a_file_is_in_its_picture(tmp_path: Path) -> None:
+    model = write_classifier(tmp_path / "model.onnx")
+    kinds = [found.kind for found in boxes_of_file(model.read_bytes())]
+    assert {"Conv", "Relu", "MaxPool", "Gemm"} <= set(kinds)
+    assert "Constant" not in kinds, "what is computed from constants alone takes no part in inference"
+    exported = Workbench(load_source(model, input_shapes={}), None, Silent()).build(
+        Recipe(scheme="float", format="tflite", io="float", io_layout="source", seed=0), max_opset=None
+    )
+    after = boxes_of_file(exported.data)
+    assert "CONV_2D + RELU" in {found.kind for found in after}
+    assert {found.tone for found in after} == {"float"}
+    shown = titles(draw_graph(after, "after"))
+    assert len(shown) == len(after)
+
+
+def test_the_arena_shows_each_activation_where_and_when_it_lies(tmp_path: Path) -> None:
+    source = load_source(write_classifier(tmp_path / "model.onnx"), input_shapes={})
+    recipe = Recipe(scheme="float", format="tflite", io="float", io_layout="source", seed=0)
+    exported = Workbench(source, None, Silent()).build(recipe, max_opset=None).exported
+    graph, plan = exported.lowered, exported.memory
+    assert graph is not None
+    assert plan is not None
+    rectangles = list(drawn(draw_arena(graph, plan)).iter("rect"))
+    assert len(rectangles) == len(plan.offsets)
+    bottoms = [float(shape.get("y", 0)) + float(shape.get("height", 0)) for shape in rectangles]
+    lowest = [name for name, bottom in zip(plan.offsets, bottoms, strict=True) if bottom == max(bottoms)]
+    assert {plan.offsets[name] for name in lowest} == {0}
+    heights = {name: float(shape.get("height", 0)) for name, shape in zip(plan.offsets, rectangles, strict=True)}
+    largest = max(plan.offsets, key=lambda name: tensor_bytes(graph.tensors[name]))
+    assert heights[largest] == max(heights.values())
+
+
+def test_an_interval_lies_left_of_zero_when_it_says_so() -> None:
+    picture = drawn(draw_interval(-0.02, -0.03, -0.01))
+    (interval,) = picture.iter("rect")
+    zero = next(line for line in picture.iter("line") if line.get("x1") == line.get("x2"))
+    assert float(interval.get("x", 0)) + float(interval.get("width", 0)) < float(zero.get("x1", 0))
+
+
+def test_a_loss_of_nothing_can_be_drawn() -> None:
+    assert "+0.0000" in str(draw_interval(0.0, 0.0, 0.0))
+
+
+@pytest.mark.attack
+def test_names_in_pictures_are_escaped() -> None:
+    hostile = Box("<script>", '"><script>', "<b>", "float", [], ["out"])
+    assert "<script" not in str(draw_graph([hostile], '"<script>'))
+
+
+def test_reports_are_what_their_schema_says(tmp_path: Path) -> None:
+    model = write_classifier(tmp_path / "model.onnx")
+    data = {
+        "calibration": write_calibration(tmp_path / "c.npz"),
+        "validation": write_validation(tmp_path / "v.npz", model),
+    }
+    options = CompileOptions(model, ("x86-64", "rpi4", "nrf52840"), tmp_path / "out", **data, max_drop=1.0, max_ram=1)
+    bare = CompileOptions(model, ("rpi4", "nrf52840"), tmp_path / "bare")
+    schema = Draft202012Validator(report_schema())
+    Draft202012Validator.check_schema(report_schema())
+    for outcome in [*compile_model(options, Silent()), *compile_model(bare, Silent())]:
+        document = msgspec.json.decode((outcome.folder / "report.json").read_bytes())
+        assert [fault.message for fault in schema.iter_errors(document)] == []
+        assert set(document) == set(report_schema()["$defs"]["Report"]["properties"])
+    document["verdict"] = "perhaps"
+    assert not schema.is_valid(document)
+
+
+def test_the_schema_describes_every_field_of_the_report() -> None:
+    definition = report_schema()["$defs"]["Report"]
+    undescribed = [
+        name
+        for name, form in definition["properties"].items()
+        if name != "schema_version" and "description" not in form
+    ]
+    assert undescribed == []
