@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from markupsafe import Markup
 
 from edgefleet_compiler.artifact import Workbench
-from edgefleet_compiler.lowered.memory import tensor_bytes
+from edgefleet_compiler.lowered.lifetimes import tensor_bytes
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import compile_model
 from edgefleet_compiler.progress import Silent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from edgefleet_compiler.lowered.graph import LoweredGraph
-from edgefleet_compiler.lowered.memory import MemoryPlan, tensor_bytes
+from edgefleet_compiler.lowered.lifetimes import tensor_bytes
+from edgefleet_compiler.lowered.memory import MemoryPlan
 from edgefleet_compiler.report.pictures.svg import element, picture, text, title
 from edgefleet_hardware.units import format_bytes
 
