@@ -8,6 +8,7 @@ import pytest
 
 from edgefleet_server.rollouts.evidence import Verdict
 from edgefleet_server.rollouts.policy import (
+    Amiss,
     Deployed,
     Fail,
     Finish,
@@ -32,6 +33,7 @@ WORSE = Verdict("worse", "20 cases lost", 0.1, 1e-6)
 PASSED = Verdict("passed", "no case lost")
 INVALID = Verdict("invalid", "it does not add up")
 UNLABELLED = Verdict("unlabelled", "no labels")
+MISFIT, CRASH = Amiss("data.malformed", "wide"), Amiss("x", "died")
 
 
 def stage(index: int = 0, *, started: bool = True, **counts: int) -> StageCounts:
@@ -131,6 +133,23 @@ def test_a_paused_rollout_starts_nothing_and_still_halts() -> None:
         (WITH_VECTORS, Watched("d", 0, 500, PASSED), PROBATION, [Succeed("d")]),
         (WITH_VECTORS, Watched("d", 0, 500, UNLABELLED), PROBATION, [Succeed("d")]),
         (WITH_VECTORS, Watched("d", 0, 500, INVALID), 10 * PROBATION, []),
+        # vectors that do not fit never will; another failure may pass, until the last run has had its time
+        (
+            WITH_VECTORS,
+            Watched("d", 0, None, None, MISFIT),
+            1,
+            [Fail("d", "it has no evidence: wide", "data.malformed")],
+        ),
+        (PLAN, Watched("d", 0, None, None, MISFIT), PROBATION, [Succeed("d")]),
+        (WITH_VECTORS, Watched("d", 0, None, None, CRASH), PROBATION + 249, []),
+        (WITH_VECTORS, Watched("d", 0, 400, PASSED, CRASH), PROBATION + 249, []),
+        (
+            WITH_VECTORS,
+            Watched("d", 0, 400, PASSED, CRASH),
+            PROBATION + 250,
+            [Fail("d", "it has no evidence: died", "x")],
+        ),
+        (WITH_VECTORS, Watched("d", 0, 500, PASSED, CRASH), PROBATION, [Succeed("d")]),
         # evidence that is worse does not wait for the end
         (WITH_VECTORS, Watched("d", 0, None, WORSE), 1, [Fail("d", "20 cases lost")]),
         (WITH_VECTORS, Watched("d", 0, 900, WORSE), 10 * PROBATION, [Fail("d", "20 cases lost")]),

@@ -440,13 +440,37 @@ def test_a_rollout_that_we_fail_at_does_not_hold_others_up(
     assert f"rollout={first} failed" in caplog.text
 
 
-def test_why_evidence_is_missing_is_shown(site: SiteOfThree) -> None:
+def test_why_evidence_is_missing_is_shown_while_it_may_still_come(site: SiteOfThree) -> None:
     inside, label = site.inside, second(site.inside)
     [canary] = site.in_stage(label, 0)
-    canary.confirms(phases=(), error=ErrorReport("data.malformed", "the vectors have another shape"))
-    inside.pass_time(600_000)
+    canary.confirms(phases=(), error=ErrorReport("agent.inference_failed", "the model hangs"))
+    inside.pass_time(60_000)
     deployment = inside.deployment(label, canary)
-    assert (deployment.state, deployment.error_text) == ("probation", "the vectors have another shape")
+    assert (deployment.state, deployment.error_text) == ("probation", "the model hangs")
     canary.says("confirmed", evidence=[canary.evidence("probation", site.digest)])
     assert inside.deployment(label, canary).state == "succeeded"
     assert inside.deployment(label, canary).error_text is None
+
+
+@pytest.mark.parametrize(("code", "passes"), [("data.malformed", 0), ("agent.inference_failed", 75_000)])
+def test_a_device_that_can_give_no_evidence_does_not_hold_its_rollout_for_ever(
+    site: SiteOfThree, code: str, passes: int
+) -> None:
+    inside, label = site.inside, second(site.inside)
+    [canary] = site.in_stage(label, 0)
+    canary.confirms(phases=(), error=ErrorReport(code, "the vectors have another shape"))
+    inside.pass_time(passes)
+    deployment = inside.deployment(label, canary)
+    assert (deployment.error_code, deployment.error_text) == (
+        code, "it has no evidence: the vectors have another shape"
+    )  # fmt: skip
+    assert inside.rollout(label).state == "halted"
+    assert canary.assignment().digest == site.digest
+
+
+def test_what_a_device_says_besides_does_not_fail_a_rollout_without_vectors(inside: Inside) -> None:
+    device = inside.device()
+    label = inside.roll_out(inside.push())
+    device.confirms(error=ErrorReport("data.malformed", "something"))
+    inside.pass_time(60_000)
+    assert inside.rollout(label).state == "finished"

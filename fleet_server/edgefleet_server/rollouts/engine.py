@@ -21,7 +21,6 @@ from edgefleet_server.rollouts.models import Deployment, Rollout, Stage, rollout
 from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, UNDOABLE_ROLLOUTS
 
 _log = logging.getLogger(__name__)
-WORSE = "evidence.worse"  # the error code of a deployment that failed by its evidence
 
 
 class Engine:
@@ -74,10 +73,10 @@ class Engine:
                 case policy.Succeed(device):
                     change.session.get_one(Deployment, (rollout.id, device)).state = "succeeded"
                     change.record("deployment.succeeded", device=device, rollout=rollout.id)
-                case policy.Fail(device, reason):
+                case policy.Fail(device, reason, code):
                     deployment = change.session.get_one(Deployment, (rollout.id, device))
-                    deployment.state, deployment.error_code, deployment.error_text = "failed", WORSE, reason
-                    change.record("deployment.failed", device=device, rollout=rollout.id, code=WORSE, text=reason)
+                    deployment.state, deployment.error_code, deployment.error_text = "failed", code, reason
+                    change.record("deployment.failed", device=device, rollout=rollout.id, code=code, text=reason)
                 case policy.StartStage(index):
                     self._start_stage(change, rollout, index)
                 case policy.Halt(stage, reason):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.rollouts.evidence import Verdict
 from edgefleet_server.rollouts.models import Deployment, Rollout
-from edgefleet_server.rollouts.policy import Deployed, Plan, StageCounts, Watched
+from edgefleet_server.rollouts.policy import Amiss, Deployed, Plan, StageCounts, Watched
 from edgefleet_server.rollouts.states import (
     ACTIVE_ROLLOUTS,
     EXECUTED,
@@ -103,4 +103,5 @@ def _watched(deployment: Deployment) -> Watched:
     verdict = None
     if deployment.verdict is not None:
         verdict = Verdict(**{key: value for key, value in deployment.verdict.items() if key != "phase"})
-    return Watched(deployment.device_id, deployment.confirmed_at, deployment.evidence_at, verdict)
+    amiss = Amiss(deployment.error_code, deployment.error_text or "") if deployment.error_code else None
+    return Watched(deployment.device_id, deployment.confirmed_at, deployment.evidence_at, verdict, amiss)

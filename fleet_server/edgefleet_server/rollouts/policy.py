@@ -3,7 +3,8 @@
 ``decide`` moves a rollout forward:
 
 1. A device in probation whose evidence is worse has failed. One that is through probation, with the evidence that the
-   plan asks for, has succeeded.
+   plan asks for, has succeeded. One that says why it has no evidence has failed: at once where trying again would
+   change nothing, else when the last run of the vectors has had its time.
 2. A stage halts the rollout when too many have failed. The share is over *executed* deployments (succeeded or failed),
    once there are ``MIN_EXECUTED`` of them or the stage has no more; and at once when so many have failed that the
    rest of the stage could not mend it.
@@ -30,6 +31,7 @@ from edgefleet_server.rollouts.evidence import Verdict
 from edgefleet_server.rollouts.states import UNACTIVATED, DeploymentState, Undo
 
 MIN_EXECUTED = 10  # fewer say little about a share, unless the stage has no more
+WORSE = "evidence.worse"  # the error code of a deployment that failed by its evidence
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,19 @@ class StageCounts:
 
 
 @dataclass(frozen=True)
+class Amiss:
+    """What kept a device from gathering evidence, as it says."""
+
+    code: str
+    text: str
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it will be so each time: vectors that cannot be read, or that the model does not take."""
+        return self.code.startswith("data.")
+
+
+@dataclass(frozen=True)
 class Watched:
     """A device in probation, and the evidence of it.
 
@@ -93,12 +108,14 @@ class Watched:
         since: When the server learnt of its confirmation, in UTC milliseconds.
         evidence_at: When its newest evidence of the probation came; None before.
         verdict: On its newest evidence; None before.
+        amiss: Why its last run of the vectors brought none; None where it did, or there was no run yet.
     """
 
     device: str
     since: int
     evidence_at: int | None = None
     verdict: Verdict | None = None
+    amiss: Amiss | None = None
 
 
 @dataclass(frozen=True)
@@ -125,10 +142,11 @@ class Succeed:
 
 @dataclass(frozen=True)
 class Fail:
-    """The device's evidence says no."""
+    """The device's evidence says no, or the device cannot give any; ``code`` is the deployment's error code."""
 
     device: str
     reason: str
+    code: str = WORSE
 
 
 @dataclass(frozen=True)
@@ -222,9 +240,13 @@ def undo(extent: Undo, deployments: Sequence[Deployed]) -> list[UndoAction]:
 def _settle(plan: Plan, watched: Watched, now: int) -> Succeed | Fail | None:
     if watched.verdict is not None and watched.verdict.finding == "worse":
         return Fail(watched.device, watched.verdict.text)
-    if now < watched.since + plan.probation_ms:
-        return None
-    return Succeed(watched.device) if _has_evidence(plan, watched) else None
+    end = watched.since + plan.probation_ms
+    if now >= end and _has_evidence(plan, watched):
+        return Succeed(watched.device)
+    # Devices run the vectors each quarter of the probation: the run at its end has another one to come in.
+    if plan.vectors and watched.amiss and (watched.amiss.lasts or now >= end + plan.probation_ms // 4):
+        return Fail(watched.device, f"it has no evidence: {watched.amiss.text}", watched.amiss.code)
+    return None
 
 
 def _has_evidence(plan: Plan, watched: Watched) -> bool:
