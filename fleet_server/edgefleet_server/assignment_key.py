@@ -5,18 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgefleet_contract import canonical, dsse, keys
+from edgefleet_contract.errors import StatementMalformed
 from edgefleet_contract.trust import Assignment
-from edgefleet_server.data_folder import write_durable
+from edgefleet_server.data_folder import lost, read_kept, write_durable
 
 
 class AssignmentKey:
-    """Signs assignments with the Ed25519 key of a folder."""
+    """Signs assignments with the Ed25519 key of a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of the key, which is made where it is missing.
+        pinned: Whether devices have pinned it already, so that another one would be of no use.
+
+    Raises:
+        DataFolderMalformed: The key is gone though it is pinned, or it is none.
+    """
+
+    def __init__(self, folder: Path, *, pinned: bool = False) -> None:
         path = folder / "assignment.pem"
-        if not path.exists():
+        if not path.exists() and not pinned:
             write_durable(path, keys.to_pem(keys.generate()))
-        self._key = keys.from_pem(path.read_bytes())
+        try:
+            self._key = keys.from_pem(read_kept(path))
+        except StatementMalformed as cause:
+            raise lost(path, cause.seen) from cause
 
     @property
     def public(self) -> str:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edgefleet_contract import canonical, keys
 from edgefleet_contract.errors import StatementMalformed
 from edgefleet_server.clock import DAY, Clock, as_datetime
-from edgefleet_server.data_folder import write_durable
+from edgefleet_server.data_folder import lost, read_kept, write_durable
 
 AUTHORITY_LIFE = 3650 * DAY
 SERVER_LIFE = 730 * DAY  # issued anew at each start
@@ -41,19 +41,27 @@ class Authority:
         certificate_path: PEM of its own certificate.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        """Open the authority of ``folder``, or make one there."""
+    def __init__(self, folder: Path, clock: Clock, *, pinned: bool = False) -> None:
+        """Open the authority of ``folder``, or make one there.
+
+        Args:
+            folder: Of certificate and key.
+            clock: For what it issues.
+            pinned: Whether devices have pinned it already, so that another one would be of no use.
+
+        Raises:
+            DataFolderMalformed: Certificate or key are gone, are none, or do not belong together.
+        """
         self._clock = clock
         self._folder = folder
         self.certificate_path = folder / "authority.pem"
         key_path = folder / "authority.key"
-        if not self.certificate_path.exists():
+        if not self.certificate_path.exists() and not pinned:
             self._create(key_path)
-        self._certificate = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
-        key = keys.from_pem(key_path.read_bytes())
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise StatementMalformed(f"{str(key_path)!r} holds another kind of key", expected="an ECDSA P-256 key")
-        self._key = key
+        self._certificate = _kept_certificate(self.certificate_path)
+        self._key = _kept_key(key_path)
+        if self._key.public_key() != self._certificate.public_key():
+            raise lost(key_path, f"it is not the key of {self.certificate_path.name}")
 
     @property
     def pem(self) -> str:
@@ -158,6 +166,24 @@ def key_of_request(pem: str) -> ec.EllipticCurvePublicKey:
         raise StatementMalformed(
             "The certificate signing request does not prove a key that we take", expected="a self-signed P-256 request"
         )
+    return key
+
+
+def _kept_certificate(path: Path) -> x509.Certificate:
+    content = read_kept(path)
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except ValueError as cause:
+        raise lost(path, "it holds no certificate") from cause
+
+
+def _kept_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = keys.from_pem(read_kept(path))
+    except StatementMalformed as cause:
+        raise lost(path, cause.seen) from cause
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise lost(path, "it holds another kind of key than ECDSA P-256")
     return key
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from edgefleet_contract.errors import DataFolderInUse, DataFolderMalformed
 
 _LOCK = "lock"
+_TOKEN_LENGTH = 16  # characters of an admin token, at least
 
 
 def make_private(folder: Path) -> None:
@@ -46,17 +50,9 @@ class DataFolder:
         _check_ours(path)
         try:
             make_private(path)
-            self._lock = (path / _LOCK).open("a")
         except OSError as cause:
             raise DataFolderMalformed(f"The data folder {str(path)!r} cannot be used: {cause.strerror}") from cause
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as cause:
-            self._lock.close()
-            raise DataFolderInUse(
-                f"Another process has the data folder {str(path)!r}",
-                remedy="Stop the other server, or name another folder with --data.",
-            ) from cause
+        self._lock = _lock(path)
         for part in (self.authority, self.keys, self.blobs, self.broker):
             make_private(part)
 
@@ -90,11 +86,78 @@ class DataFolder:
         return f"sqlite:///{self.path / 'edgefleet.db'}"
 
     def admin_token(self) -> str:
-        """The operators' token, made at the first start."""
+        """The operators' token, made at the first start.
+
+        Raises:
+            DataFolderMalformed: It cannot be read, or is too short to keep anybody out.
+        """
         path = admin_token_path(self.path)
         if not path.exists():
             write_durable(path, secrets.token_urlsafe(32).encode() + b"\n")
-        return path.read_text().strip()
+        token = read_kept(path).decode("ascii", "replace").strip()
+        if len(token) < _TOKEN_LENGTH:
+            raise DataFolderMalformed(
+                f"The admin token in {str(path)!r} has {len(token)} characters",
+                expected=f"{_TOKEN_LENGTH} at least",
+                remedy="Remove the file: the next start makes another token.",
+            )
+        return token
+
+
+def check_free(path: Path) -> None:
+    """Refuse a data folder that :class:`DataFolder` would refuse, and make nothing.
+
+    Raises:
+        DataFolderMalformed, DataFolderInUse: As :class:`DataFolder`.
+    """
+    _check_ours(path)
+    if (path / _LOCK).exists():
+        _lock(path).close()
+
+
+def check_present(path: Path) -> None:
+    """Refuse a folder in which no server has run yet.
+
+    Raises:
+        DataFolderMalformed: It is none.
+    """
+    if not (path / _LOCK).exists():
+        raise DataFolderMalformed(
+            f"There is no data folder of a fleet server at {str(path)!r}",
+            expected="one that `edgefleet server run` made",
+            remedy="Name it with --data.",
+        )
+
+
+@contextmanager
+def for_the_owner_alone() -> Iterator[None]:
+    """Whatever is written within can be read by nobody else: the database and its journals, logs, stored files."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def read_kept(path: Path) -> bytes:
+    """A file that was made once and is needed ever after.
+
+    Raises:
+        DataFolderMalformed: It is gone, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as cause:
+        raise lost(path, cause.strerror or "it cannot be read") from cause
+
+
+def lost(path: Path, why: str) -> DataFolderMalformed:
+    """The error of a file that nothing new can replace, for devices trust what it was."""
+    return DataFolderMalformed(
+        f"The file {str(path)!r} cannot be used: {why}",
+        remedy="Bring it back from a copy of the data folder; devices trust no other.",
+        path=str(path),
+    )
 
 
 def admin_token_path(data: Path) -> Path:
@@ -130,6 +193,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        opened = (path / _LOCK).open("a")
+    except OSError as cause:
+        raise DataFolderMalformed(f"The data folder {str(path)!r} cannot be used: {cause.strerror}") from cause
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        opened.close()
+        raise DataFolderInUse(
+            f"Another process has the data folder {str(path)!r}",
+            remedy="Stop the other server, or name another folder with --data.",
+        ) from cause
+    return opened
 
 
 def _check_ours(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create_engine, event
+from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from edgefleet_contract.errors import UsageMalformed
+from edgefleet_server.storage import telling_disk_failures
 
 _BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another one
 _WRITES = "edgefleet_writes"
@@ -52,14 +53,23 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the database; nothing of it is kept."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with telling_disk_failures(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: durable when this returns, gone when it raises."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with telling_disk_failures(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def probe(self) -> None:
+        """Write what changes nothing, down to the disk.
+
+        Raises:
+            ServerDiskFailed: It did not arrive.
+        """
+        with self.write() as session:
+            session.execute(text("PRAGMA user_version = 0"))  # sets a page's bytes to what they are; nobody reads them
 
     def close(self) -> None:
         """Close all connections."""

@@ -16,13 +16,14 @@ from sqlalchemy import select, update
 
 from edgefleet_contract import blocks, messages, topics
 from edgefleet_contract.blocks import Block
+from edgefleet_contract.errors import ServerDiskFailed
 from edgefleet_contract.messages import Desired, Need
+from edgefleet_server.alerts.storage import StorageWatch
 from edgefleet_server.clock import Clock
+from edgefleet_server.core import Core
 from edgefleet_server.db import Database
 from edgefleet_server.devices.models import Device
-from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection
-from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.releases.models import Blob, Release
 from edgefleet_server.rollouts import assignments
 from edgefleet_server.rollouts.models import Assignment
@@ -118,13 +119,20 @@ def _desired(assignment: Assignment, release: Release | None) -> Desired:
 
 
 class BlockServer:
-    """Answers requests for blocks, one at a time; a newer request of a device for a file replaces its older one."""
+    """Answers requests for blocks, one at a time; a newer request of a device for a file replaces its older one.
 
-    def __init__(self, database: Database, blobs: BlobStore, connection: Connection, metrics: Metrics) -> None:
-        self._database = database
-        self._blobs = blobs
+    Args:
+        core: Where files are, and who may have them.
+        connection: To the broker.
+        storage: Told when a file cannot be read.
+    """
+
+    def __init__(self, core: Core, connection: Connection, storage: StorageWatch) -> None:
+        self._database = core.database
+        self._blobs = core.blobs
+        self._metrics = core.metrics
         self._connection = connection
-        self._metrics = metrics
+        self._storage = storage
         self._waiting: OrderedDict[tuple[str, str], Need] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -136,7 +144,11 @@ class BlockServer:
     def serve_waiting(self) -> None:
         """Answer everything that is queued."""
         while (need := self._next()) is not None:
-            self._serve(need)
+            try:
+                self._serve(need)
+            except ServerDiskFailed as error:  # the device asks again, and the others must not wait
+                _log.error("device=%s gets no blocks: %s", need.device, error.text())
+                self._storage.alarm(need.sha256)
 
     def _next(self) -> Need | None:
         with self._lock:

@@ -12,6 +12,7 @@ from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
 from edgefleet_server.core import Core
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.health import DiskProbe
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Fleet(Core):
     Attributes:
         wake: Tells the workers that an operator has changed something.
         broker_connected: Whether the broker has accepted this server.
+        disk: Whether the disk takes what is written.
         devices_url: Where devices enroll.
     """
 
@@ -29,6 +31,7 @@ class Fleet(Core):
     gate: Gate
     wake: Callable[[], None]
     broker_connected: Callable[[], bool]
+    disk: DiskProbe
     devices_url: str
 
 

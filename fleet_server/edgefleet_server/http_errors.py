@@ -16,11 +16,13 @@ from edgefleet_contract.errors import (
     GateError,
     InputError,
     NotFound,
+    ServerDiskFailed,
     Unauthorized,
     UnreachableError,
     UsageMalformed,
     VerificationError,
 )
+from edgefleet_server.storage import disk_failure
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ _STATUS: tuple[tuple[type[EdgefleetError], int], ...] = (
     (VerificationError, 403),
     (GateError, 422),
     (UnreachableError, 503),
+    (ServerDiskFailed, 507),
     (EdgefleetError, 500),
 )
 
@@ -42,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(EdgefleetError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _of_the_system)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -52,8 +56,10 @@ def response(error: EdgefleetError, status: int | None = None) -> JSONResponse:
     return JSONResponse({"error": json.loads(json.dumps(error.as_json(), default=str))}, status)
 
 
-async def _known(_request: Request, error: Exception) -> JSONResponse:
+async def _known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EdgefleetError)
+    if error.exit_status == 1:  # our fault: the log says so too
+        _log.error("%s %s failed: [%s] %s", request.method, request.url.path, error.code, error.text())
     return response(error)
 
 
@@ -61,13 +67,21 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    return response(UsageMalformed(f"The request's {place} is not valid: {first['msg']}", remedy="See /api/v1/docs."))
+    return response(
+        UsageMalformed(f"The request's {place} is not valid: {first['msg']}", remedy="See /api/v1/openapi.json.")
+    )
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = NotFound if error.status_code == 404 else UsageMalformed
     return response(kind(f"The request was refused: {error.detail}"), error.status_code)
+
+
+async def _of_the_system(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    told = disk_failure(error)
+    return await _unknown(request, error) if told is None else await _known(request, told)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

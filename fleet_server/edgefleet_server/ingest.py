@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from edgefleet_contract import dsse, identifiers, keys, messages, topics
-from edgefleet_contract.errors import EdgefleetError, MessageMalformed
+from edgefleet_contract.errors import EdgefleetError, MessageMalformed, ServerDiskFailed
 from edgefleet_contract.messages import Ack, Need, Reported, Stream, Telemetry, TelemetryRecord
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY, SECOND, Clock
@@ -108,8 +108,8 @@ class Ingest:
         while not self._stopping.is_set():
             try:
                 outcome = self.store(batch)
-            except OperationalError:
-                _log.exception("the database failed; nothing of %d messages is acknowledged yet", len(batch))
+            except (OperationalError, ServerDiskFailed) as error:
+                _log.error("the database failed; nothing of %d messages is acknowledged yet: %s", len(batch), error)
                 self._stopping.wait(_RETRY_AFTER)
                 continue
             for (device, stream, boot), through in outcome.acks.items():
@@ -125,11 +125,11 @@ class Ingest:
         """Commit a batch in one transaction; if one message spoils it, each in a transaction of its own.
 
         Raises:
-            OperationalError: The database itself fails.
+            OperationalError, ServerDiskFailed: The database itself fails.
         """
         try:
             return self._store_together(batch)
-        except OperationalError:
+        except (OperationalError, ServerDiskFailed):
             raise
         except Exception:  # noqa: BLE001 - whatever a message brings about, it must not stop the others
             if len(batch) == 1:

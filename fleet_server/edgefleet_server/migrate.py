@@ -8,8 +8,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from edgefleet_contract.errors import DataFolderMalformed
+from edgefleet_contract.errors import DataFolderMalformed, ServerDiskFailed
 from edgefleet_server.db import Database
+from edgefleet_server.storage import telling_disk_failures
 
 
 def prepare(database: Database) -> None:
@@ -41,7 +42,7 @@ def upgrade(database: Database) -> str:
     present = _revision(database)
     if present is not None:
         _check_known(present)
-    with database.engine.connect() as connection, connection.begin():
+    with telling_disk_failures(), database.engine.connect() as connection, connection.begin():
         command.upgrade(configuration(connection), "head")
     return str(_revision(database))
 
@@ -56,8 +57,18 @@ def configuration(connection: Connection | None = None) -> Config:
 
 
 def _revision(database: Database) -> str | None:
-    with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    try:
+        with telling_disk_failures(), database.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except ServerDiskFailed as cause:
+        if cause.facts.get("sqlite") not in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            raise
+        path = str(database.engine.url.database)
+        raise DataFolderMalformed(
+            f"The file {path!r} is not the database of a fleet server: {cause.seen}",
+            remedy="Bring it back from a copy of the data folder.",
+            path=path,
+        ) from cause
 
 
 def _scripts() -> ScriptDirectory:

@@ -20,6 +20,18 @@ ROLES = ("root", "targets")
 
 
 @dataclass(frozen=True)
+class StatedRelease:
+    """What is said of bundles, not yet signed.
+
+    Attributes:
+        files: Each bundle with where it lies.
+    """
+
+    release: Release
+    files: list[tuple[ReleasedBundle, Path]]
+
+
+@dataclass(frozen=True)
 class SignedRelease:
     """A release statement and the files it speaks of.
 
@@ -101,38 +113,14 @@ class Publisher:
         """The trust root, verified."""
         return trust.open_root(self.root_envelope())
 
-    def sign_release(self, paths: Sequence[Path], now: int) -> SignedRelease:
-        """Sign one release of the bundles in ``paths``, which must be of one name, version and security floor.
-
-        Args:
-            paths: ``.efb`` files.
-            now: UTC milliseconds, for ``Release.issued``.
+    def sign_release(self, stated: StatedRelease) -> SignedRelease:
+        """Sign a release.
 
         Raises:
-            EdgefleetError: A file is no whole bundle, they do not belong together, or the key is not there.
+            InputError: The key is not there.
         """
-        bundles, labels = [], set()
-        for path in paths:
-            with Bundle(path) as bundle:
-                bundle.verify()
-                manifest = bundle.manifest
-                labels.add((manifest.name, manifest.version, manifest.security_floor))
-                sha256, size = transfer_digest(path)
-                bundles.append(ReleasedBundle(manifest.target, manifest.hardware, bundle.digest, sha256, size))
-        if len(labels) != 1:
-            found = ", ".join(f"{name} {version} (floor {floor})" for name, version, floor in sorted(labels))
-            raise UsageMalformed(
-                f"The bundles are of {found or 'nothing'}",
-                expected="bundles of one name, version and security floor",
-                remedy="Push each release by itself.",
-            )
-        targets = [bundle.target for bundle in bundles]
-        if len(set(targets)) != len(targets):
-            raise UsageMalformed(f"Two bundles are for one target: {', '.join(sorted(targets))}")
-        name, version, floor = labels.pop()
-        release = Release(trust.VERSION, name, version, now, floor, bundles)
-        statement = dsse.sign(canonical.encode(release), dsse.RELEASE, [self._targets_key()])
-        return SignedRelease(release, statement, list(zip(bundles, paths, strict=True)))
+        statement = dsse.sign(canonical.encode(stated.release), dsse.RELEASE, [self._targets_key()])
+        return SignedRelease(stated.release, statement, stated.files)
 
     def _targets_key(self) -> keys.PrivateKey:
         path = self.key_path("targets")
@@ -143,3 +131,36 @@ class Publisher:
                 f"The targets key {str(path)!r} cannot be read: {cause.strerror}",
                 remedy="Bring the key back from where it is kept, or set EDGEFLEET_HOME to the folder that has it.",
             ) from cause
+
+
+def state_release(paths: Sequence[Path], now: int) -> StatedRelease:
+    """What is to be signed of the bundles in ``paths``, which must be of one name, version and security floor.
+
+    Args:
+        paths: ``.efb`` files.
+        now: UTC milliseconds, for ``Release.issued``.
+
+    Raises:
+        EdgefleetError: A file is no whole bundle, or they do not belong together.
+    """
+    bundles, labels = [], set()
+    for path in paths:
+        with Bundle(path) as bundle:
+            bundle.verify()
+            manifest = bundle.manifest
+            labels.add((manifest.name, manifest.version, manifest.security_floor))
+            sha256, size = transfer_digest(path)
+            bundles.append(ReleasedBundle(manifest.target, manifest.hardware, bundle.digest, sha256, size))
+    if len(labels) != 1:
+        found = ", ".join(f"{name} {version} (floor {floor})" for name, version, floor in sorted(labels))
+        raise UsageMalformed(
+            f"The bundles are of {found or 'nothing'}",
+            expected="bundles of one name, version and security floor",
+            remedy="Push each release by itself.",
+        )
+    targets = [bundle.target for bundle in bundles]
+    if len(set(targets)) != len(targets):
+        raise UsageMalformed(f"Two bundles are for one target: {', '.join(sorted(targets))}")
+    name, version, floor = labels.pop()
+    release = Release(trust.VERSION, name, version, now, floor, bundles)
+    return StatedRelease(release, list(zip(bundles, paths, strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edgefleet_server import addresses, migrate
 from edgefleet_server.addresses import Addresses, Ports
@@ -19,20 +19,32 @@ from edgefleet_server.broker.supervisor import Supervisor
 from edgefleet_server.clock import Clock, system_clock
 from edgefleet_server.config import ServerConfig
 from edgefleet_server.core import Core
-from edgefleet_server.data_folder import DataFolder
+from edgefleet_server.data_folder import DataFolder, check_free
 from edgefleet_server.db import Database
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.devices.service import any_device
 from edgefleet_server.fleet import Fleet
+from edgefleet_server.health import DiskProbe
 from edgefleet_server.listeners import Listener, bind
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.rollouts.assignments import Assigner
+from edgefleet_server.storage import telling_disk_failures
 from edgefleet_server.telemetry.references import References
 from edgefleet_server.workers import Workers
 
 _log = logging.getLogger(__name__)
 _BROKER_TIMEOUT = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a data folder keeps from its first start on: devices and operators know it."""
+
+    authority: Authority
+    assignment_key: AssignmentKey
+    gate: Gate
 
 
 class FleetServer:
@@ -61,7 +73,8 @@ class FleetServer:
             EdgefleetError: The data folder, an address or the broker cannot be used.
         """
         try:
-            self._start()
+            with telling_disk_failures():
+                self._start()
         except BaseException:
             self.stop()
             raise
@@ -72,21 +85,25 @@ class FleetServer:
 
     def _start(self) -> None:
         config = self._config
+        check_free(config.data)
+        ports = addresses.choose_ports(config)
+        console_socket = self._bind(config.console_host, ports.console, "--port")
+        devices_socket = self._bind(config.host, ports.devices, "--device-port")
+        ports = replace(ports, console=_port_of(console_socket), devices=_port_of(devices_socket))
+        if config.external_broker is None:  # a port that is taken is told here, not by the child
+            bind(config.host, ports.broker, "--broker-port").close()
+        self.addresses = addresses.describe(config, ports)
+
+        # Only a server that has its ports writes anything.
         folder = DataFolder(config.data)
         self._running.callback(folder.close)
         database = Database(config.database or folder.database_url)
         self._running.callback(database.close)
         migrate.prepare(database)
-        authority = Authority(folder.authority, self._clock)
-        credentials = authority.issue_listener([config.public_host, config.local_host])
-
-        ports = addresses.choose_ports(config)
-        console_socket = self._bind(config.console_host, ports.console, "--port")
-        devices_socket = self._bind(config.host, ports.devices, "--device-port")
-        ports = replace(ports, console=_port_of(console_socket), devices=_port_of(devices_socket))
-        self.addresses = addresses.describe(config, ports)
-        child = self._start_broker(folder, authority, credentials, ports)
-        fleet = self._start_fleet(folder, database, authority, child)
+        kept = self._open_kept(folder, database)
+        credentials = kept.authority.issue_listener([config.public_host, config.local_host])
+        child = self._start_broker(folder, kept.authority, credentials, ports)
+        fleet = self._start_fleet(folder, database, kept, child)
         self._serve(
             Listener(operator_app(fleet), console_socket, certificate=config.certificate, key=config.certificate_key)
         )
@@ -95,6 +112,15 @@ class FleetServer:
         )
         addresses.remember(config, self.addresses, ports)
         _log.info("console=%s devices=%s", self.addresses.console, self.addresses.devices)
+
+    def _open_kept(self, folder: DataFolder, database: Database) -> _Kept:
+        with database.read() as session:
+            pinned = any_device(session)
+        return _Kept(
+            Authority(folder.authority, self._clock, pinned=pinned),
+            AssignmentKey(folder.keys, pinned=pinned),
+            Gate(folder.admin_token(), self._clock),
+        )
 
     def _bind(self, host: str, port: int, option: str) -> socket.socket:
         bound = bind(host, port, option)
@@ -111,7 +137,6 @@ class FleetServer:
             write_for_elsewhere(BrokerSettings(folder.broker, "", external[1], authority.certificate_path, theirs))
             return None
         host = self._config.host
-        bind(host, ports.broker, "--broker-port").close()  # a port that is taken is told here, not by the child
         settings = BrokerSettings(folder.broker, host, ports.broker, authority.certificate_path, credentials)
         child = Supervisor(
             command_for(self._config.broker, settings), folder.broker / "broker.log", self._metrics.count_broker_restart
@@ -120,18 +145,15 @@ class FleetServer:
         self._running.callback(child.stop)
         return child
 
-    def _start_fleet(
-        self, folder: DataFolder, database: Database, authority: Authority, child: Supervisor | None
-    ) -> Fleet:
+    def _start_fleet(self, folder: DataFolder, database: Database, kept: _Kept, child: Supervisor | None) -> Fleet:
         """Connect to the broker and start the workers; returns what the routes need."""
         blobs = BlobStore(folder.blobs)
         core = Core(self._clock, database, blobs, References(blobs), self._metrics)
-        assignment_key = AssignmentKey(folder.keys)
         broker_host = self._config.local_host if child else self.addresses.broker.host
         connection = Connection(
-            broker_host, self.addresses.broker.port, authority.certificate_path, authority.issue_server()
+            broker_host, self.addresses.broker.port, kept.authority.certificate_path, kept.authority.issue_server()
         )
-        workers = Workers(core, connection, Assigner(assignment_key, self._clock))
+        workers = Workers(core, connection, Assigner(kept.assignment_key, self._clock))
         self._running.callback(workers.stop)
         workers.start()
         connection.wait_connected(
@@ -147,11 +169,12 @@ class FleetServer:
             blobs=core.blobs,
             references=core.references,
             metrics=core.metrics,
-            authority=authority,
-            enroller=Enroller(authority, assignment_key.public, self.addresses.broker),
-            gate=Gate(folder.admin_token(), self._clock),
+            authority=kept.authority,
+            enroller=Enroller(kept.authority, kept.assignment_key.public, self.addresses.broker),
+            gate=kept.gate,
             wake=workers.wake,
             broker_connected=lambda: connection.is_connected,
+            disk=DiskProbe(core),
             devices_url=self.addresses.devices,
         )
 

@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from edgefleet_contract.errors import EdgefleetError
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,8 @@ class Worker:
             self._woken.clear()
             try:
                 self._act()
+            except EdgefleetError as error:
+                _log.error("worker=%s will try again: [%s] %s", self._thread.name, error.code, error.text())
             except Exception:  # noqa: BLE001 - the border of the thread: it is logged, and tried again
                 _log.exception("worker=%s failed and will try again", self._thread.name)
             self._woken.wait(self._interval)

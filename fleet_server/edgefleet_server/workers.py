@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from edgefleet_contract.messages import Need
 from edgefleet_server.alerts.offline import OfflineWatch
+from edgefleet_server.alerts.storage import StorageWatch
 from edgefleet_server.clock import HOUR, SECOND
 from edgefleet_server.core import Core
 from edgefleet_server.delivery import BlockServer, DesiredPublisher
@@ -37,7 +38,8 @@ class Workers:
         self._engine = Engine(database, assigner, clock)
         self._offline = OfflineWatch(database, clock)
         self._drift = DriftWatch(database, clock, core.references)
-        self._block_server = BlockServer(database, core.blobs, connection, core.metrics)
+        self._storage = StorageWatch(database, clock, core.blobs)
+        self._block_server = BlockServer(core, connection, self._storage)
         self._publisher = DesiredPublisher(database, clock, connection)
         self._ingest = Ingest(
             database, clock, core.references, core.metrics, on_need=self._on_need, on_stored=self._on_stored
@@ -90,5 +92,6 @@ class Workers:
 
     def _look_around(self) -> None:
         self._offline.look()
+        self._storage.look()
         if self._engine.renew_assignments():
             self._publishing.wake()

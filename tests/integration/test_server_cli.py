@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.server_runs import Site, running_site, until
-from support.server_state import tiny_bundle
+from support.server_runs import Operator, Site, running_site, until
+from support.tiny_bundles import tiny_bundle
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +87,31 @@ def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
         status, error = site.operator.refused(*common, "--vectors", str(site.folder / wrong))
         assert (status, error["code"]) == (2, code)
         assert seen in error["seen"]
+
+
+def test_what_is_refused_makes_no_keys(site: Site) -> None:
+    (site.folder / "no.efb").write_bytes(b"no bundle")
+    for words, code in (
+        (("device", "token", "--expires", "0s"), "usage"),
+        (("device", "token", "--tag", "=x"), "usage"),
+        (("release", "push", str(site.folder / "no.efb")), "bundle.malformed"),
+        (("release", "push"), "usage"),
+    ):
+        status, error = site.operator.refused(*words)
+        assert (status, error["code"]) == (2, code)
+    assert not site.operator.home.exists()
+
+
+def test_who_lacks_the_keys_of_a_fleet_is_told_and_gets_no_useless_ones(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.operator.ask("device", "token")
+    stranger = Operator(site.folder / "another home", site.operator.data, capsys)
+    for words in (("device", "token"), ("release", "push", str(tiny_bundle(site.folder)))):
+        status, error = stranger.refused(*words)
+        assert (status, error["code"]) == (2, "conflict")
+        assert "EDGEFLEET_HOME" in error["remedy"]
+    assert not stranger.home.exists()
 
 
 def test_usage_errors_have_the_documented_status(site: Site) -> None:

@@ -17,8 +17,10 @@ from edgefleet_server.alerts import service as alerts
 from edgefleet_server.app import device_app, operator_app
 from edgefleet_server.auth import SESSION_COOKIE, SESSION_LIFE
 from edgefleet_server.releases.models import Blob
+from support.disks import files_of_at_most
 from support.server_http import served
-from support.server_state import Inside, tiny_bundle
+from support.server_state import Inside
+from support.tiny_bundles import tiny_bundle
 
 pytestmark = pytest.mark.integration
 
@@ -240,11 +242,24 @@ def test_metrics_are_prometheus_text_without_names_of_devices(inside: Inside, an
 def test_health_says_what_is_wrong(inside: Inside, anybody: httpx.Client) -> None:
     import dataclasses
 
-    assert anybody.get("/healthz").json() == {"database": "ok", "broker": "ok"}
+    assert anybody.get("/healthz").json() == {"disk": "ok", "broker": "ok"}
     cut_off = dataclasses.replace(inside.fleet, broker_connected=lambda: False)
     with served(operator_app(cut_off)) as client:
         answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["broker"]) == (503, "unreachable")
+
+
+def test_a_disk_that_takes_nothing_is_told_and_not_called_a_defect(inside: Inside, admin: httpx.Client) -> None:
+    inside.push()
+    inside.clock.turn(60_000)
+    with files_of_at_most(100):
+        health = admin.get("/healthz")
+        upload = admin.put(f"/api/v1/blobs/{'0' * 64}", content=bytes(1 << 21))
+        token = admin.post("/api/v1/tokens", json={"life_ms": 60_000})
+    assert (health.status_code, health.json()["disk"]) == (503, "failed")
+    for answer in (upload, token):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (507, "server.disk_failed"), answer.text
+    assert admin.get("/healthz").status_code == 200
 
 
 def test_pages_of_devices_and_of_the_log_join_without_gap(inside: Inside, admin: httpx.Client) -> None:

@@ -17,16 +17,18 @@ from typing import Any
 import httpx
 import pytest
 
-from edgefleet_contract.errors import BrokerUnreachable, UsageMalformed
+from edgefleet_contract.errors import BrokerUnreachable, DataFolderMalformed, UsageMalformed
 from edgefleet_server import server as module
 from edgefleet_server.authority import Authority
 from edgefleet_server.broker import mosquitto
 from edgefleet_server.clock import system_clock
 from edgefleet_server.config import ServerConfig
+from edgefleet_server.data_folder import DataFolder
 from support.brokers import free_port
 from support.server_device import SimulatedDevice, enroll
 from support.server_runs import Operator, until
-from support.server_state import tiny_bundle
+from support.server_state import Inside
+from support.tiny_bundles import tiny_bundle
 
 pytestmark = pytest.mark.integration
 
@@ -274,6 +276,70 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, server: Server
     assert "newer" in error["remedy"]
 
 
-def test_upgrade_brings_a_database_up_to_date(operator: Operator) -> None:
-    assert operator.ask("server", "upgrade") == {"schema": "0001"}
-    assert operator.ask("server", "upgrade") == {"schema": "0001"}
+def test_upgrade_brings_a_database_up_to_date_for_its_owner_alone(operator: Operator) -> None:
+    DataFolder(operator.data).close()
+    before = os.umask(0o022)
+    try:
+        assert operator.ask("server", "upgrade") == {"schema": "0001"}
+        assert operator.ask("server", "upgrade") == {"schema": "0001"}
+    finally:
+        assert os.umask(before) == 0o022
+    assert (operator.data / "edgefleet.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_upgrade_makes_nothing_where_nothing_is(operator: Operator) -> None:
+    status, error = operator.refused("server", "upgrade")
+    assert (status, error["code"]) == (2, "data_folder.malformed")
+    assert not operator.data.exists()
+
+
+@pytest.mark.parametrize(("option", "place"), [("--port", 0), ("--device-port", 1), ("--broker-port", 2)])
+def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path: Path, option: str, place: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = [free_port(), free_port(), free_port()]
+        ports[place] = taken.getsockname()[1]
+        options = zip(("--port", "--device-port", "--broker-port"), map(str, ports), strict=True)
+        status, error, stderr = refused(tmp_path, *(word for pair in options for word in pair))
+    assert (status, error["code"]) == (2, "usage")
+    assert option in error["remedy"]
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("lost", "content"),
+    [
+        ("ca/authority.key", None),
+        ("ca/authority.key", b"junk"),
+        ("ca/authority.pem", None),
+        ("ca/authority.pem", b"junk"),
+        ("keys/assignment.pem", None),
+        ("keys/assignment.pem", b""),
+        ("edgefleet.db", b"this is no database, however long one looks at it" * 100),
+        ("admin.token", b"\n"),
+    ],
+)
+def test_a_data_folder_that_has_lost_a_part_is_refused_and_left_as_it_is(
+    tmp_path: Path, lost: str, content: bytes | None
+) -> None:
+    inside = Inside(tmp_path)
+    inside.device()
+    inside.close()
+    path = tmp_path / "data" / lost
+    path.unlink() if content is None else path.write_bytes(content)
+    status, error, stderr = refused(tmp_path, "--port", "0")
+    assert (status, error["code"]) == (2, "data_folder.malformed")
+    assert lost.rpartition("/")[2] in error["seen"]
+    assert "Traceback" not in stderr
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_a_key_of_another_authority_is_noticed(tmp_path: Path) -> None:
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+        Authority(tmp_path / folder, system_clock)
+    (tmp_path / "theirs" / "authority.key").rename(tmp_path / "ours" / "authority.key")
+    with pytest.raises(DataFolderMalformed, match=r"not the key of authority\.pem"):
+        Authority(tmp_path / "ours", system_clock)

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from edgefleet_contract import blocks
+from edgefleet_contract.bundle import transfer_digest
 from edgefleet_contract.messages import TelemetryRecord
 from edgefleet_contract.sketches import Sketch
 from support.server_device import Outcome, SimulatedDevice, confirms, confirms_worse, reverts, stays_silent
 from support.server_runs import Site, running_site, until
-from support.server_state import REFERENCE, tiny_bundle
+from support.tiny_bundles import REFERENCE, tiny_bundle
 
 pytestmark = pytest.mark.integration
 
@@ -127,6 +128,25 @@ def test_a_bundle_of_many_blocks_arrives_whole_and_only_at_whom_it_is_assigned_t
     without.ask_for(sha256, [0])
     assert with_it.fetch(sha256, len(data)) == data, "the refused request was before this one in the queue"
     assert without.blocks_received == 0
+
+
+def test_a_lost_bundle_is_told_and_pushing_it_again_mends_the_rollout(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = tiny_bundle(site.folder, model=bytes(3 * blocks.BLOCK_BYTES))
+    sha256, _ = transfer_digest(bundle)
+    waiting, other = site.device(outcome=stays_silent), site.device(outcome=stays_silent)
+    site.operator.ask("release", "push", str(bundle))
+    label = roll_out(site, "digits@1.0.0", "--stage", "100%")
+    until(lambda: waiting.sequences and other.sequences)
+    (site.folder / "data" / "blobs" / "sha256" / sha256).unlink()
+    waiting.ask_for(sha256, [0])
+    [alert] = until(lambda: site.operator.ask("alert", "list"))
+    assert (alert["kind"], "digits@1.0.0" in alert["text"]) == ("storage", True)
+    assert "Traceback" not in caplog.text
+    site.operator.ask("release", "push", str(bundle))
+    assert other.fetch(sha256, bundle.stat().st_size) == bundle.read_bytes()
+    assert site.rollout(label)["state"] == "running"
 
 
 def test_telemetry_is_acknowledged_and_drift_raises_one_alert(site: Site) -> None:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, messages, sketches, topics, trust
-from edgefleet_contract.bundle import write_bundle
+from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, messages, topics, trust
 from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest
-from edgefleet_contract.manifest import (
-    FileEntry,
-    Lineage,
-    Manifest,
-    Measured,
-    RuntimeNeed,
-    TensorSpec,
-)
 from edgefleet_contract.messages import ErrorReport, Evidence, Reported, Telemetry, TelemetryRecord, VectorsResult
-from edgefleet_contract.sketches import FeatureReference, Reference
 from edgefleet_server import migrate
 from edgefleet_server.assignment_key import AssignmentKey
 from edgefleet_server.audit.service import entries
 from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
 from edgefleet_server.clock import DAY
+from edgefleet_server.core import Core
 from edgefleet_server.data_folder import DataFolder
 from edgefleet_server.db import Database
 from edgefleet_server.devices import tokens
 from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.fleet import Fleet
+from edgefleet_server.health import DiskProbe
 from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Incoming
-from edgefleet_server.publisher import Publisher
+from edgefleet_server.publisher import Publisher, state_release
 from edgefleet_server.releases import service as releases
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.rollouts import service as rollouts
@@ -46,17 +35,10 @@ from edgefleet_server.rollouts.engine import Engine
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.service import RolloutRequest
 from edgefleet_server.telemetry.references import References
-from support.bundles import npz
 from support.server_device import make_csr
+from support.tiny_bundles import CASES, tiny_bundle
 
 NOON = 1_800_000_000_000  # UTC milliseconds
-CASES = 200
-REFERENCE = Reference(
-    v=1,
-    n=1000,
-    extractions=[sketches.Extraction("x", "elements", [2])],
-    features=[FeatureReference(name, [0.0, 1.0, 2.0], [250, 250, 250, 250]) for name in ("x[0]", "x[1]")],
-)
 
 
 class TurnableClock:
@@ -70,37 +52,6 @@ class TurnableClock:
 
     def turn(self, milliseconds: int) -> None:
         self.now += milliseconds
-
-
-def tiny_vectors(version: str) -> bytes:
-    """Four labelled cases of two values, others for each version."""
-    x = np.frombuffer(hashlib.sha256(version.encode()).digest(), np.uint8).reshape(-1, 2)[:4]
-    return npz(x=x, y=np.arange(4))
-
-
-def tiny_bundle(
-    folder: Path, version: str = "1.0.0", hardware: Sequence[str] = ("x86-64",), target: str = "x86-64", *,
-    name: str = "digits", labelled: bool = True, compiled: float = 0.95, model: bytes = b"",
-    changed: Callable[[Manifest], Manifest] = lambda manifest: manifest,
-) -> Path:  # fmt: skip
-    """A bundle whose model is a few bytes: a server never opens it."""
-    contents = {
-        "model.onnx": model or f"model {version} {target}".encode(),
-        "vectors.npz": tiny_vectors(version),
-        "reference.json": canonical.encode(REFERENCE),
-    }
-    manifest = Manifest(
-        v=1, name=name, version=version, security_floor=0, target=target, hardware=list(hardware), format="onnx",
-        runtime=RuntimeNeed("onnxruntime", "1.18", []), artifact="model.onnx",
-        inputs=[TensorSpec("x", "float32", [1, 2])], outputs=[TensorSpec("y", "float32", [1, 2])],
-        files=[FileEntry(path, canonical.sha256(data), len(data)) for path, data in contents.items()], golden=[],
-        lineage=Lineage("0" * 64, "1" * 64), vectors="vectors.npz" if labelled else None, reference="reference.json",
-        baseline=Measured("top1", compiled, CASES), compiled=Measured("top1", compiled, CASES),
-    )  # fmt: skip
-    path = folder / f"{name}-{version}-{target}.efb"
-    with path.open("wb") as file:
-        write_bundle(file, changed(manifest), contents)
-    return path
 
 
 class StandIn:
@@ -196,6 +147,7 @@ class Inside:
             clock=self.clock, database=self.database, blobs=self.blobs, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
             gate=Gate(self.data.admin_token(), self.clock), wake=lambda: None, broker_connected=lambda: True,
+            disk=DiskProbe(Core(self.clock, self.database, self.blobs, self.references, self.metrics)),
             devices_url="https://127.0.0.1:1",
         )  # fmt: skip
         self.needs: list[messages.Need] = []
@@ -232,7 +184,7 @@ class Inside:
 
     def push(self, *paths: Path) -> str:
         """Push bundles as one release; its label."""
-        signed = self.publisher.sign_release(paths or [tiny_bundle(self.folder)], self.clock())
+        signed = self.publisher.sign_release(state_release(paths or [tiny_bundle(self.folder)], self.clock()))
         for bundle, path in signed.files:
             self.blobs.store(bundle.sha256, path.read_bytes())
             with self.database.write() as session:

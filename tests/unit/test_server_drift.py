@@ -17,7 +17,8 @@ from edgefleet_server.clock import DAY, HOUR, MINUTE
 from edgefleet_server.telemetry import drift
 from edgefleet_server.telemetry.models import DriftVerdict
 from edgefleet_server.telemetry.watch import DriftWatch
-from support.server_state import REFERENCE, Inside, StandIn, tiny_bundle
+from support.server_state import Inside, StandIn
+from support.tiny_bundles import REFERENCE, tiny_bundle
 
 USUAL = [25, 25, 25, 25]
 SHIFTED = [97, 1, 1, 1]

@@ -23,7 +23,8 @@ from edgefleet_server.mqtt import Incoming
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.telemetry import models
 from edgefleet_server.telemetry import service as telemetry
-from support.server_state import REFERENCE, Inside, StandIn
+from support.server_state import Inside, StandIn
+from support.tiny_bundles import REFERENCE
 
 
 @pytest.fixture

@@ -24,11 +24,12 @@ from edgefleet_contract.errors import (
     WrongTarget,
 )
 from edgefleet_contract.trust import Release
-from edgefleet_server.publisher import Publisher
+from edgefleet_server.publisher import Publisher, state_release
 from edgefleet_server.releases import service
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.releases.models import Blob, ReleasedBundle
-from support.server_state import NOON, Inside, tiny_bundle, tiny_vectors
+from support.server_state import NOON, Inside
+from support.tiny_bundles import tiny_bundle, tiny_vectors
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_statement_by_other_keys_is_refused(inside: Inside, tmp_path: Path) ->
     path = tiny_bundle(inside.folder)
     upload(inside, path)
     with pytest.raises(SignatureInvalid):
-        push(inside, stranger.sign_release([path], NOON).statement)
+        push(inside, stranger.sign_release(state_release([path], NOON)).statement)
     with inside.fleet.change("admin") as change, pytest.raises(Conflict, match="keys that this fleet was begun with"):
         service.put_root(change, stranger.root_envelope())
     assert "release.pushed" not in inside.acts()
@@ -116,7 +117,7 @@ def test_a_statement_that_its_bundles_contradict_is_refused(
 ) -> None:
     path = tiny_bundle(inside.folder)
     upload(inside, path)
-    release = msgspec.structs.replace(inside.publisher.sign_release([path], NOON).release, **changed)
+    release = msgspec.structs.replace(inside.publisher.sign_release(state_release([path], NOON)).release, **changed)
     with pytest.raises(error):
         push(inside, signed(inside, release))
     assert "release.pushed" not in inside.acts()
@@ -137,7 +138,7 @@ def test_a_bundle_that_its_statement_contradicts_is_refused(
 ) -> None:
     path = tiny_bundle(inside.folder)
     upload(inside, path)
-    release = inside.publisher.sign_release([path], NOON).release
+    release = inside.publisher.sign_release(state_release([path], NOON)).release
     lie = msgspec.structs.replace(release.bundles[0], **changed)
     with pytest.raises(error):
         push(inside, signed(inside, msgspec.structs.replace(release, bundles=[lie])))
@@ -187,7 +188,7 @@ def test_without_the_targets_key_nothing_is_signed(tmp_path: Path) -> None:
     publisher.ensure()
     publisher.key_path("targets").unlink()
     with pytest.raises(InputError, match="targets key"):
-        publisher.sign_release([tiny_bundle(tmp_path)], NOON)
+        publisher.sign_release(state_release([tiny_bundle(tmp_path)], NOON))
 
 
 def test_bundles_that_do_not_belong_together_are_not_one_release(tmp_path: Path) -> None:
@@ -195,9 +196,9 @@ def test_bundles_that_do_not_belong_together_are_not_one_release(tmp_path: Path)
     publisher.ensure()
     one, other = tiny_bundle(tmp_path), tiny_bundle(tmp_path, "1.1.0")
     with pytest.raises(UsageMalformed, match=r"digits 1\.0\.0 \(floor 0\), digits 1\.1\.0"):
-        publisher.sign_release([one, other], NOON)
+        publisher.sign_release(state_release([one, other], NOON))
     with pytest.raises(UsageMalformed, match="Two bundles are for one target"):
-        publisher.sign_release([one, one], NOON)
+        publisher.sign_release(state_release([one, one], NOON))
 
 
 def test_a_damaged_bundle_is_not_signed(tmp_path: Path) -> None:
@@ -208,10 +209,10 @@ def test_a_damaged_bundle_is_not_signed(tmp_path: Path) -> None:
     for spoil in range(0, len(whole), 97):
         path.write_bytes(whole[:spoil] + bytes([whole[spoil] ^ 1]) + whole[spoil + 1 :])
         with pytest.raises((BundleDamaged, HashMismatch, BundleMalformed)):
-            publisher.sign_release([path], NOON)
+            publisher.sign_release(state_release([path], NOON))
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleDamaged):
-        publisher.sign_release([path], NOON)
+        publisher.sign_release(state_release([path], NOON))
 
 
 def test_blobs_of_a_release_are_known_to_the_database(inside: Inside) -> None:

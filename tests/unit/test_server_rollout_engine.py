@@ -19,7 +19,8 @@ from edgefleet_server.rollouts import facts
 from edgefleet_server.rollouts.assignments import ASSIGNMENT_LIFE
 from edgefleet_server.rollouts.models import Assignment, Rollout
 from edgefleet_server.rollouts.policy import StageCounts
-from support.server_state import NOON, Inside, SiteOfThree, tiny_bundle, tiny_vectors
+from support.server_state import NOON, Inside, SiteOfThree
+from support.tiny_bundles import tiny_bundle, tiny_vectors
 
 CANARY = {"stages": (30.0, 100.0)}
 

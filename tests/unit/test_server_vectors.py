@@ -22,7 +22,8 @@ from edgefleet_server.releases import service as releases
 from edgefleet_server.rollouts import vectors_file
 from edgefleet_server.rollouts.vectors_file import check_fitting, check_labelled
 from support.bundles import make_bundle, npz
-from support.server_state import Inside, tiny_bundle
+from support.server_state import Inside
+from support.tiny_bundles import tiny_bundle
 
 CASES = np.zeros((5, 8, 8, 1), np.float32)
 LABELS = np.arange(5)

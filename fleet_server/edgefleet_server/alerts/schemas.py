@@ -14,7 +14,7 @@ class AlertSchema(BaseModel):
     """An alert.
 
     Attributes:
-        kind: drift, halted, rollback or offline.
+        kind: drift, halted, rollback, offline or storage.
         state: open, acknowledged or resolved.
         count: How often the cause was seen.
     """

@@ -10,6 +10,7 @@ from edgefleet_contract import trust
 from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
+from edgefleet_server.cli.root import check_root, send_root
 from edgefleet_server.client import Client
 from edgefleet_server.home import home
 from edgefleet_server.publisher import Publisher
@@ -34,12 +35,9 @@ def token(
     request = {"life_ms": milliseconds("--expires", expires), "tags": pairs("--tag", tag or [])}
     publisher = Publisher(home())
     with Client(server, data) as client:
-        parts = client.get("/root")  # an unreachable server must not leave fresh keys behind
-        if publisher.ensure():
-            output.note(f"Made signing keys in {home()}. Keep a copy: without them this fleet takes no new release.")
-        root = publisher.root_envelope()
-        client.send("PUT", "/root", root)
-        parts = client.post("/tokens", request)
+        check_root(client, publisher)
+        parts = client.post("/tokens", request)  # refused before keys are made
+        root = send_root(client, publisher)
     word = encode_token(ClaimToken(VERSION, parts["id"], parts["secret"], parts["authority"], trust.root_digest(root)))
     command = f"edgefleet agent enroll --server {parts['devices_url']} --token {word} --data DIR"
     if as_json:

@@ -10,10 +10,11 @@ import typer
 from edgefleet_contract.errors import NotFound
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Data, Json, Server, group
+from edgefleet_server.cli.root import check_root, send_root
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
-from edgefleet_server.publisher import Publisher, SignedRelease
+from edgefleet_server.publisher import Publisher, SignedRelease, state_release
 
 app = group()
 app.info.help = "Releases: push, list, show."
@@ -29,12 +30,10 @@ def push(
     """Sign the bundles as one release with the keys on this machine, and upload them."""
     publisher = Publisher(home())
     with Client(server, data) as client:
-        client.get("/root")  # an unreachable server must not leave fresh keys behind
-        if publisher.ensure():
-            output.note(f"Made signing keys in {home()}. Keep a copy: without them this fleet takes no new release.")
-        signed = publisher.sign_release(files, system_clock())
-        client.send("PUT", "/root", publisher.root_envelope())
-        release = _push(client, signed)
+        check_root(client, publisher)
+        stated = state_release(files, system_clock())  # refused before keys are made
+        send_root(client, publisher)
+        release = _push(client, publisher.sign_release(stated))
     if as_json:
         output.print_json(release)
         return
@@ -79,15 +78,14 @@ def show(
 
 
 def _push(client: Client, signed: SignedRelease) -> dict[str, Any]:
-    """Upload what is missing, then the statement; a release that is there with the same bundles is left as it is."""
+    """Upload what is missing, then the statement; a version that stands for other bundles is refused before that."""
     label = f"{signed.release.name}@{signed.release.version}"
+    pushing = {bundle.digest for bundle in signed.release.bundles}
     try:
-        present: dict[str, Any] = client.get(f"/releases/{label}")
+        present = {bundle["digest"] for bundle in client.get(f"/releases/{label}")["bundles"]}
     except NotFound:
-        present = {"bundles": []}
-    if {bundle["digest"] for bundle in present["bundles"]} == {bundle.digest for bundle in signed.release.bundles}:
-        return present
-    if not present["bundles"]:
+        present = pushing
+    if present == pushing:
         for bundle, path in signed.files:
             client.upload(bundle.sha256, path)
     pushed: dict[str, Any] = client.send("POST", "/releases", signed.statement)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from edgefleet_server.addresses import Addresses
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
-from edgefleet_server.data_folder import DataFolder, admin_token_path
+from edgefleet_server.data_folder import DataFolder, admin_token_path, check_present, for_the_owner_alone
 from edgefleet_server.home import default_data
 from edgefleet_server.stop_signals import StopSignals
 
@@ -86,15 +86,15 @@ def run(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     from edgefleet_server.server import FleetServer  # noqa: PLC0415 - `server --help` needs no database and no web
 
-    os.umask(0o077)  # the database and its journals, logs and blobs are the owner's alone
     stop = StopSignals()
-    server = FleetServer(config)
-    server.start()
-    try:
-        _tell_ready(server.addresses, config, as_json=as_json)
-        stop.wait()
-    finally:
-        server.stop()
+    with for_the_owner_alone():
+        server = FleetServer(config)
+        server.start()
+        try:
+            _tell_ready(server.addresses, config, as_json=as_json)
+            stop.wait()
+        finally:
+            server.stop()
 
 
 @app.command()
@@ -103,13 +103,14 @@ def upgrade(data: DataFolderOption = None, database: DatabaseOption = None, as_j
     from edgefleet_server import migrate  # noqa: PLC0415 - `server --help` needs no database
     from edgefleet_server.db import Database  # noqa: PLC0415 - as above
 
-    folder = DataFolder(data or default_data())
-    try:
-        opened = Database(database or folder.database_url)
+    path = data or default_data()
+    check_present(path)
+    with (
+        for_the_owner_alone(),
+        closing(DataFolder(path)) as folder,
+        closing(Database(database or folder.database_url)) as opened,
+    ):
         revision = migrate.upgrade(opened)
-        opened.close()
-    finally:
-        folder.close()
     if as_json:
         output.print_json({"schema": revision})
     else:

@@ -26,6 +26,11 @@ def device(session: Session, device_id: str) -> Device:
     return found
 
 
+def any_device(session: Session) -> bool:
+    """Whether any device has enrolled."""
+    return session.scalars(select(Device.id).limit(1)).first() is not None
+
+
 def devices(session: Session, selector: Selector, *, after: str, limit: int) -> list[Device]:
     """A page of a group, by id, from the first device after id ``after``."""
     return list(session.scalars(selector.query().where(Device.id > after).limit(limit)))

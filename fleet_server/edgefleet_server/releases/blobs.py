@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -10,8 +11,10 @@ from types import TracebackType
 
 from edgefleet_contract.errors import HashMismatch, InputError, ServerDiskFailed
 from edgefleet_server.data_folder import sync_folder
+from edgefleet_server.storage import telling_disk_failures
 
 CHUNK = 1 << 20  # bytes read at a time
+_PROBE_BYTES = 4096  # that show whether the disk takes any
 
 
 class BlobStore:
@@ -36,6 +39,23 @@ class BlobStore:
         if not path.is_file():
             raise _gone(path, "no such file")
         return path
+
+    def size(self, sha256: str) -> int | None:
+        """How many bytes of the blob are there; None when it is gone."""
+        try:
+            return self.path(sha256).stat().st_size
+        except OSError:
+            return None
+
+    def probe(self) -> None:
+        """Write something to the disk, and take it away again.
+
+        Raises:
+            ServerDiskFailed: It did not arrive.
+        """
+        with self.receive("0" * 64, CHUNK) as writer:
+            writer.write(bytes(_PROBE_BYTES))
+            writer.flush()
 
     def receive(self, sha256: str, limit: int) -> BlobWriter:
         """A writer for a blob of at most ``limit`` bytes."""
@@ -79,13 +99,15 @@ class BlobWriter:
         self.size = 0
 
     def __enter__(self) -> BlobWriter:
-        self._file = self._temporary.open("xb")
+        with telling_disk_failures():
+            self._file = self._temporary.open("xb")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken is flushed once more by closing
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
@@ -93,18 +115,31 @@ class BlobWriter:
 
         Raises:
             InputError: They are more than the limit.
+            ServerDiskFailed: The disk does not take them.
         """
         self.size += len(chunk)
         if self.size > self._limit:
             raise InputError(f"The upload has more than {self._limit} bytes", expected=f"at most {self._limit}")
         self._hasher.update(chunk)
-        self._file.write(chunk)
+        with telling_disk_failures():
+            self._file.write(chunk)
+
+    def flush(self) -> None:
+        """Make durable what was written, under no name yet.
+
+        Raises:
+            ServerDiskFailed: The disk does not take it.
+        """
+        with telling_disk_failures():
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def finish(self) -> None:
         """Make the blob durable under its name.
 
         Raises:
             HashMismatch: The bytes are not those that the name promises.
+            ServerDiskFailed: The disk does not take them.
         """
         if self._hasher.hexdigest() != self._sha256:
             raise HashMismatch(
@@ -112,15 +147,15 @@ class BlobWriter:
                 expected=self._sha256,
                 remedy="Send the file again.",
             )
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._temporary.replace(self._folder / self._sha256)
-        sync_folder(self._folder)
+        self.flush()
+        with telling_disk_failures():
+            self._temporary.replace(self._folder / self._sha256)
+            sync_folder(self._folder)
 
 
 def _gone(path: Path, why: str | None) -> ServerDiskFailed:
     return ServerDiskFailed(
         f"The stored file {str(path)!r} cannot be read: {why}",
-        remedy="Bring the file back from a copy of the data folder; its name is its SHA-256.",
+        remedy="Push its release again, or bring the file back from a copy of the data folder.",
         sha256=path.name,
     )

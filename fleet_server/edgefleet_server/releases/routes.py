@@ -38,7 +38,7 @@ def show_blob(fleet: FleetHere, _operator: Operator, sha256: str) -> BlobSchema:
     """Whether a file has been uploaded."""
     with fleet.database.read() as session:
         blob = session.get(Blob, sha256)
-        if blob is None:
+        if blob is None or fleet.blobs.size(sha256) != blob.size:  # what the disk has lost may be sent again
             raise NotFound(f"There is no blob {sha256!r}")
         return BlobSchema(sha256=blob.sha256, bytes=blob.size)
 

@@ -80,7 +80,8 @@ def labels(session: Session, digests: set[str]) -> dict[str, str]:
 def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
     """Take a signed release whose bundles have been uploaded.
 
-    A release that is there already is not touched: the same statement again is no error.
+    A release that is there already is not touched: the same bundles again are no error, and bring files back that the
+    disk has lost.
 
     Raises:
         Conflict: There is no trust root, or this name and version stands for other bundles.
@@ -97,6 +98,7 @@ def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
     ).first()
     if same is not None:
         if {bundle.digest for bundle in same.bundles} == {bundle.digest for bundle in statement.bundles}:
+            _restore(same, blobs)
             return same
         raise Conflict(
             f"The release {same.label} is there already, with other bundles",
@@ -119,6 +121,19 @@ def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
     return added
 
 
+def _restore(release: Release, blobs: BlobStore) -> None:
+    """Copy out of the bundles again what the disk has lost of the copies."""
+    for released in release.bundles:
+        with Bundle(blobs.file(released.sha256)) as bundle:
+            copies = {
+                released.reference_sha256: bundle.manifest.reference,
+                released.vectors_sha256: bundle.manifest.vectors,
+            }
+            for sha256, path in copies.items():
+                if sha256 and path and blobs.size(sha256) is None:
+                    blobs.store(sha256, bundle.read(path))
+
+
 def _take_bundle(
     change: Change, statement: trust.Release, stated: trust.ReleasedBundle, blobs: BlobStore
 ) -> ReleasedBundle:
@@ -132,7 +147,7 @@ def _take_bundle(
         raise HashMismatch(
             f"The bundle {stated.sha256} has {blob.size} bytes", expected=f"{stated.bytes}, as the statement says"
         )
-    with Bundle(blobs.path(stated.sha256)) as bundle:
+    with Bundle(blobs.file(stated.sha256)) as bundle:
         bundle.verify()
         _check_statement(statement, stated, bundle.digest, bundle.manifest)
         return ReleasedBundle(

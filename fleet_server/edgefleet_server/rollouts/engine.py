@@ -10,6 +10,7 @@ import logging
 
 from sqlalchemy import select
 
+from edgefleet_contract.errors import ServerDiskFailed
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.clock import Clock
@@ -40,6 +41,8 @@ class Engine:
             try:
                 while self._step(rollout_id):
                     acted = True
+            except ServerDiskFailed:
+                raise  # it is not this rollout's, and the others would fail too
             except Exception:  # noqa: BLE001 - one rollout that we fail at must not hold the others up
                 _log.exception("rollout=%s failed and will be tried again", rollout_label(rollout_id))
         return acted

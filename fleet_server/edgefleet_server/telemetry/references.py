@@ -21,8 +21,11 @@ class References:
         self._decoded = lru_cache(_CACHED)(lambda sha256: sketches.decode_reference(blobs.path(sha256).read_bytes()))
 
     def of(self, session: Session, digest: str) -> tuple[str, Reference] | None:
-        """SHA-256 and contents of the bundle's reference; None when the bundle is unknown or has none."""
+        """SHA-256 and contents of the bundle's reference; None when the bundle is unknown, or has or kept none."""
         bundle = session.get(ReleasedBundle, digest)
         if bundle is None or bundle.reference_sha256 is None:
             return None
-        return bundle.reference_sha256, self._decoded(bundle.reference_sha256)
+        try:
+            return bundle.reference_sha256, self._decoded(bundle.reference_sha256)
+        except OSError:
+            return None  # the storage watch tells operators of it
