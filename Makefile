@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_PACKAGES := mosquitto chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench bench-compiler clean
 
 help:  ## Show what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgefleet needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
@@ -42,6 +42,9 @@ lint: $(VENV)/.for-tests  ## Check style, types and layers
 
 bench: $(VENV)/.for-tests  ## Measure against the peers and limits
 	@$(BIN)/python -m benchmarks
+
+bench-compiler: $(VENV)/.for-tests  ## Measure what one compilation costs beside the peers
+	@$(BIN)/python -m benchmarks.compile_cost
 
 clean:  ## Remove what was installed and made
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,8 +8,6 @@ one process, the models in turns.
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,30 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.processes import Cost, median, run
 from benchmarks.subjects import Subject, subjects
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
 from edgefleet_compiler.checks.runtimes import open_runner
 
 REPEATS = 3
-# A child that was forked counts its parent's memory in ru_maxrss; VmHWM is of its own address space alone.
-_SELF_MEASURED = """
-import atexit, runpy, sys
-report, sys.argv = sys.argv[1], sys.argv[2:]
-def tell():
-    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    open(report, "w").write(peak.split()[1])
-atexit.register(tell)
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
 LATENCY_ROUNDS = 300
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A cold process: seconds from start to end, and its peak resident memory in MB."""
-
-    seconds: float
-    megabytes: float
 
 
 @dataclass(frozen=True)
@@ -107,23 +88,6 @@ def ratio_row(ours: Measured, peer: Measured) -> str:
         f"| | ratio | {ours.bytes / peer.bytes:.2f} | {gain:+.1f} | | {ours.milliseconds / peer.milliseconds:.2f} | "
         f"| {ours.cost.seconds / peer.cost.seconds:.2f} | {ours.cost.megabytes / peer.cost.megabytes:.2f} |"
     )
-
-
-def median(costs: list[Cost]) -> Cost:
-    """Medians of seconds and memory."""
-    return Cost(statistics.median(cost.seconds for cost in costs), statistics.median(cost.megabytes for cost in costs))
-
-
-def run(arguments: list[str]) -> Cost:
-    """Run a module, ``["-m", NAME, ...]``, in a cold process and measure it."""
-    with tempfile.NamedTemporaryFile() as report:
-        command = [sys.executable, "-c", _SELF_MEASURED, report.name, *arguments[1:]]
-        started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603 - our own command
-        seconds = time.perf_counter() - started
-        if done.returncode:
-            raise SystemExit(f"{arguments} ended with status {done.returncode}: {done.stderr[-500:]}")
-        return Cost(seconds, int(report.read()) / 1024)
 
 
 def fidelity(float_model: Path, compiled: Path, subject: Subject) -> Parity:

@@ -1,0 +1,47 @@
+"""What a cold process costs: seconds from start to end, and its peak memory."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# A child that was forked counts its parent's memory in ru_maxrss; VmHWM is of its own address space alone.
+_SELF_MEASURED = """
+import atexit, runpy, sys
+report, sys.argv = sys.argv[1], sys.argv[2:]
+def tell():
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    open(report, "w").write(peak.split()[1])
+atexit.register(tell)
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cold process: seconds from start to end, and its peak resident memory in MB (1e6 bytes)."""
+
+    seconds: float
+    megabytes: float
+
+
+def run(arguments: Sequence[str]) -> Cost:
+    """Run a module, ``["-m", NAME, ...]``, in a cold process and measure it."""
+    with tempfile.NamedTemporaryFile() as report:
+        command = [sys.executable, "-c", _SELF_MEASURED, report.name, *arguments[1:]]
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603 - our own command
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise SystemExit(f"{arguments} ended with status {done.returncode}: {done.stderr[-500:]}")
+        return Cost(seconds, int(report.read()) * 1024 / 1e6)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Medians of seconds and memory."""
+    return Cost(statistics.median(cost.seconds for cost in costs), statistics.median(cost.megabytes for cost in costs))
