@@ -8,10 +8,10 @@ from __future__ import annotations
 
 SUPPORTED = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "Div",
-    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "GroupNormalization",
-    "Identity", "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "LpNormalization", "LpPool",
-    "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice",
-    "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Upsample",
+    "Dropout", "Flatten", "GRU", "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "GroupNormalization",
+    "Identity", "InstanceNormalization", "LRN", "LSTM", "LayerNormalization", "LeakyRelu", "LpNormalization", "LpPool",
+    "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad", "RNN", "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid",
+    "Slice", "Softmax", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Upsample",
 })  # fmt: skip
 """Operators of the ``ai.onnx`` domain that the compiler takes."""
 
@@ -35,11 +35,14 @@ PARAMETERS: dict[str, tuple[int, ...]] = {
     "Clip": (1, 2),
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
+    "GRU": (1, 2, 3, 4),
     "GroupNormalization": (1, 2),
     "InstanceNormalization": (1, 2),
+    "LSTM": (1, 2, 3, 4, 7),
     "LayerNormalization": (1, 2),
     "Pad": (1, 2, 3),
     "ReduceMean": (1,),
+    "RNN": (1, 2, 3, 4),
     "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),
 }

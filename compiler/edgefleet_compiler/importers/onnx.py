@@ -17,6 +17,7 @@ from edgefleet_compiler.importers.onnx_external import load_external_data
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.importers.onnx_functions import expand_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
+from edgefleet_compiler.importers.onnx_recurrent import put_time_first
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
@@ -49,6 +50,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _drop_default_inputs(proto.graph)
     _check_outputs(proto.graph)
     refuse_unsupported(proto.graph)
+    put_time_first(proto)
     proto = expand_functions(_convert(proto))  # again, since some operators got their definition late
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)

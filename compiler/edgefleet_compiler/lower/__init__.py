@@ -65,7 +65,8 @@ def _lower_node(node: ir.Node, lowering: Lowering) -> None:
     except Unsupported as refusal:
         lowering.refusals.append(Refusal(node.name or "", node.op_type, str(refusal)))
         for output in node.outputs:
-            lowering.bind_placeholder(output)
+            if output.name:
+                lowering.bind_placeholder(output)
         return
     reasons = (why_no_kernel(operator, lowering.graph) for operator in lowering.graph.operators[before:])
     if reason := next(filter(None, reasons), None):

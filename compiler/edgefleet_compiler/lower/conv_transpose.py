@@ -24,14 +24,14 @@ def lower_conv_transpose(site: Site) -> None:
     groups = site.node.attributes.get_int("group", 1)
     filters = _as_image_filters(weight)
     biases = site.add_operand(bias or Constant("no_bias", np.zeros(filters.shape[1] * groups, np.float32)))
-    if groups == 1 and all(_overhang(window, axis) < window.strides[axis] for axis in (0, 1)):
+    if groups == 1:
         _scatter(site, Constant(weight.name, filters), biases, window)
     else:
         _convolve_spread(site, Constant(weight.name, filters), biases, window, groups)
 
 
 def _overhang(window: Window, axis: int) -> int:
-    """How many elements the output has behind all that anything is added to; TFLite allows less than a stride."""
+    """How many elements the output has behind all that anything is added to: the biases alone."""
     return window.before[axis] + window.outputs[axis] - _reached(window, axis)
 
 

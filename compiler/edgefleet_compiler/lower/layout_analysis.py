@@ -105,7 +105,7 @@ class _Problem:
         self.demands = demands
         self.images = images
         self.native = native
-        self.values = [*graph.inputs, *(output for node in demands for output in node.outputs)]
+        self.values = [*graph.inputs, *(output for node in demands for output in node.outputs if output.name)]
         self.costs = _costs(self.values, images)
 
     def written(self, value: ir.Value) -> Hashable:

@@ -11,6 +11,7 @@ from edgefleet_compiler.lower.conv_transpose import lower_conv_transpose
 from edgefleet_compiler.lower.elementwise import broadcast_demand, lower_elementwise
 from edgefleet_compiler.lower.gemm import gemm_demand, lower_gemm
 from edgefleet_compiler.lower.group_normalization import lower_group_normalization
+from edgefleet_compiler.lower.gru import lower_gru
 from edgefleet_compiler.lower.identity import lower_identity
 from edgefleet_compiler.lower.instance_normalization import lower_instance_normalization
 from edgefleet_compiler.lower.layer_normalization import lower_layer_normalization
@@ -18,6 +19,7 @@ from edgefleet_compiler.lower.layout import AS_IS, CHANNELS_LAST, EITHER, Demand
 from edgefleet_compiler.lower.lp_normalization import lower_lp_normalization
 from edgefleet_compiler.lower.lp_pool import lower_global_lp_pool, lower_lp_pool
 from edgefleet_compiler.lower.lrn import lower_lrn
+from edgefleet_compiler.lower.lstm import lower_lstm
 from edgefleet_compiler.lower.matmul import lower_matmul
 from edgefleet_compiler.lower.pad import lower_pad, pad_demand
 from edgefleet_compiler.lower.pool import lower_average_pool, lower_max_pool
@@ -25,6 +27,7 @@ from edgefleet_compiler.lower.quantize_linear import lower_dequantize_linear, lo
 from edgefleet_compiler.lower.reduce import lower_reduce, reduce_demand
 from edgefleet_compiler.lower.reshape import lower_reshape, reshape_demand
 from edgefleet_compiler.lower.resize import lower_resize, resize_demand
+from edgefleet_compiler.lower.rnn import lower_rnn
 from edgefleet_compiler.lower.site import Rule, Site
 from edgefleet_compiler.lower.slice import lower_slice, slice_demand
 from edgefleet_compiler.lower.softmax import lower_softmax, softmax_demand
@@ -56,6 +59,7 @@ RULES: dict[str, Rule] = {
     "ConvTranspose": Rule(lower_conv_transpose, _channels_last, operands=3),
     "DequantizeLinear": Rule(lower_dequantize_linear, _either),
     "Div": Rule(lower_elementwise, broadcast_demand),
+    "GRU": Rule(lower_gru, _as_is),
     "Gemm": Rule(lower_gemm, gemm_demand, integer=True, operands=3),
     "GlobalAveragePool": Rule(lower_reduce, reduce_demand, integer=True),
     "GlobalLpPool": Rule(lower_global_lp_pool, _channels_last),
@@ -64,6 +68,7 @@ RULES: dict[str, Rule] = {
     "Identity": Rule(lower_identity, _either, integer=True, shares_parameters=True),
     "InstanceNormalization": Rule(lower_instance_normalization, _channels_last),
     "LRN": Rule(lower_lrn, _channels_last),
+    "LSTM": Rule(lower_lstm, _as_is),
     "LayerNormalization": Rule(lower_layer_normalization, _as_is),
     "LeakyRelu": Rule(lower_leaky_relu, _either, integer=True),
     "LpNormalization": Rule(lower_lp_normalization, _as_is),
@@ -73,6 +78,7 @@ RULES: dict[str, Rule] = {
     "Mul": Rule(lower_elementwise, broadcast_demand, integer=True, operands=2),
     "Pad": Rule(lower_pad, pad_demand, integer=True, shares_parameters=True),
     "QuantizeLinear": Rule(lower_quantize_linear, _either),
+    "RNN": Rule(lower_rnn, _as_is),
     "ReduceMax": Rule(lower_reduce, reduce_demand, integer=True, shares_parameters=True),
     "ReduceMean": Rule(lower_reduce, reduce_demand, integer=True),
     "ReduceMin": Rule(lower_reduce, reduce_demand, integer=True, shares_parameters=True),

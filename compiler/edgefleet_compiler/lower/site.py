@@ -14,7 +14,7 @@ from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Demand, Layout, Shape
 from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
-from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
+from edgefleet_compiler.lowered.graph import AttributeValue, Operator, Quantisation
 
 
 class Unsupported(Exception):
@@ -191,6 +191,15 @@ class Site:
         self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
         return output
 
+    def emit_parts(
+        self, kind: str, inputs: Sequence[str], shapes: Sequence[Shape], attributes: dict[str, AttributeValue]
+    ) -> list[str]:
+        """Append an operator that takes a float tensor apart, and return its outputs, of these shapes."""
+        base = f"{self.name}/{kind.lower()}"
+        outputs = [self._lowering.add_tensor(base, shape, np.dtype(np.float32)) for shape in shapes]
+        self._lowering.graph.operators.append(Operator(kind, list(inputs), outputs, attributes, self.name))
+        return outputs
+
     def reshape(self, tensor: str, shape: Shape) -> str:
         """``tensor`` in another shape."""
         return self._lowering.reshaped(tensor, shape, self.name)
@@ -224,7 +233,8 @@ class Site:
         return self._lowering.graph.tensors[tensor].shape
 
     def _output_type(self) -> np.dtype[np.generic]:
-        return INT8 if self.integer else dtype_of(self.node.outputs[0]).numpy()
+        first = next(value for value in self.node.outputs if value.name)  # leading outputs may be left out
+        return INT8 if self.integer else dtype_of(first).numpy()
 
     def _is_quantised(self) -> bool:
         """Whether the output and all operands have parameters, and such as the operator can take."""

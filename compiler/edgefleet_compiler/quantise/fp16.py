@@ -12,7 +12,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, is_float, name_of, shape_of
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_WEIGHTED = ("Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN")
 
 FEWEST_ELEMENTS = 32
 """Below this a Cast takes more bytes than the narrow constant saves."""

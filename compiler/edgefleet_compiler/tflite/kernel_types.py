@@ -81,8 +81,8 @@ _TYPES: Final[dict[str, frozenset[str]]] = {
     "TRANSPOSE": _ALL,
     "UNPACK": _ALL,
 }
-# Operators whose first input is a condition or an axis.
-_OPERAND: Final[dict[str, int]] = {"SELECT": 1, "SELECT_V2": 1, "SPLIT": 1}
+# Operators whose first input is a condition, an axis or a shape.
+_OPERAND: Final[dict[str, int]] = {"SELECT": 1, "SELECT_V2": 1, "SPLIT": 1, "TRANSPOSE_CONV": 2}
 
 
 def types_of(kind: str) -> frozenset[str]:
