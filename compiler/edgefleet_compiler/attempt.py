@@ -10,8 +10,10 @@ from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budg
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
 from edgefleet_compiler.checks.layers import Layer, inspect_layers, kept_layers
 from edgefleet_compiler.checks.measure import Examiner, Measurement
+from edgefleet_compiler.checks.operators import check_operators
 from edgefleet_compiler.checks.runtimes import execution_of
 from edgefleet_compiler.keeping import SCHEME, check_kernels
+from edgefleet_compiler.memory.runtimes import PeakMemory, peak_memory
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
@@ -31,6 +33,7 @@ class Attempt:
     Attributes:
         artifact: The exported model.
         measurement: Parity and accuracy.
+        memory: What an inference takes of the target's memory; None where no planner takes the model.
         latency: None without evidence from the target itself.
         layers: Cost and truth of each layer.
         budget: Each limit, and whether it is kept.
@@ -40,6 +43,7 @@ class Attempt:
 
     artifact: Artifact
     measurement: Measurement
+    memory: PeakMemory | None
     latency: Latency | None
     layers: list[Layer]
     budget: list[BudgetLine]
@@ -86,7 +90,11 @@ class Trier:
                 target=profile.name,
                 recipe=recipe.scheme,
             )
-        check_kernels(artifact.exported.lowered, artifact.recipe, profile)
+        lowered = artifact.exported.lowered
+        check_kernels(lowered, artifact.recipe, profile)
+        if recipe.format == "tflite" and lowered is not None:
+            check_operators(lowered, runtime, profile)
+        memory = None if lowered is None else peak_memory(lowered, runtime, profile)
         refusals: list[GateError] = []
         try:
             self._examiner.check_export(artifact, execution)
@@ -100,7 +108,7 @@ class Trier:
             self._options,
             profile,
             flash=len(artifact.data),
-            ram=artifact.exported.memory.peak_bytes if artifact.exported.memory is not None else None,
+            ram=None if memory is None else memory.bytes,
             latency_ms=latency.median_ms if latency is not None else None,
         )
         exceeded = over_budget(budget, profile, artifact.recipe.scheme)
@@ -113,7 +121,7 @@ class Trier:
             *_warn_of_size(self._examiner.source, artifact),
             *_warn_of_latency(artifact.recipe, latency),
         ]
-        return Attempt(artifact, measurement, latency, layers, budget, refusals, warnings)
+        return Attempt(artifact, measurement, memory, latency, layers, budget, refusals, warnings)
 
     def _inspect(self, artifact: Artifact) -> list[Layer]:
         if artifact.hub is not None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
 from edgefleet_hardware.profile import Runtime, TargetProfile, load_profile, target_names
+from edgefleet_hardware.runtime_limits import limits_of
 
 app = typer.Typer(help="Hardware to compile for.", no_args_is_help=True, add_completion=False)
 
@@ -63,7 +64,18 @@ def show_target(
     table.add_row("formats", ", ".join(profile.formats), "the first is the default")
     table.add_row("computes with", ", ".join(profile.dtypes), "")
     table.add_row("hardware", ", ".join(profile.hardware), "what a device declares itself to be")
-    stdout().print(table)
+    console = stdout()
+    console.print(table)
+    for runtime in profile.runtimes:
+        console.print(f"[bold]{runtime.name}[/bold] has {_operators(runtime)}", soft_wrap=True)
+
+
+def _operators(runtime: Runtime) -> str:
+    limits = limits_of(runtime.name)
+    if limits.complete:
+        return f"every operator of the opsets that it takes ({limits.source})"
+    kinds = limits.operators if runtime.operators is None else runtime.operators
+    return f"{len(kinds)} operators ({limits.source}): {', '.join(kinds)}"
 
 
 def _runtime(runtime: Runtime) -> str:

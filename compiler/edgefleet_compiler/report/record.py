@@ -62,7 +62,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         artifact: None where none could be made.
         bundle: None where the verdict is "refused".
         weights_bytes: Constants in the artifact.
-        peak_ram_bytes: Activations at their peak; None where no planner takes the model.
+        peak_ram_bytes: Working memory at its peak, by the planner of the target's runtime; None where none takes the
+            model.
         peak_ram_of: The planner that says so.
         macs: Multiply-accumulates of one inference; None as above.
         passes: In the order in which they ran.

@@ -1,0 +1,53 @@
+"""What each runtime can run: its operators, with the newest version and the element types that it has of each.
+
+One TOML file a runtime, in ``runtimes/``; a target's profile names the runtime.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from edgefleet_hardware.profile import RuntimeName
+
+
+class OperatorLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a runtime has of one operator.
+
+    Attributes:
+        version: The newest version; None where the runtime does not look at versions.
+        dtypes: Element types of what it computes with; None where types come with versions.
+    """
+
+    version: int | None = None
+    dtypes: list[str] | None = None
+
+
+class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one release of a runtime can run.
+
+    Attributes:
+        name: The runtime.
+        release: The release that was looked at.
+        source: How these limits are known.
+        complete: Whether it has every operator of the opsets that it takes; then ``operators`` is empty.
+        operators: By name, as the artifact's format spells it.
+        rewrites: For operators that it lacks: how the same can be computed by those that it has.
+    """
+
+    name: RuntimeName
+    release: str
+    source: str
+    complete: bool = False
+    operators: dict[str, OperatorLimit] = {}
+    rewrites: dict[str, str] = {}
+
+
+@cache
+def limits_of(runtime: RuntimeName) -> RuntimeLimits:
+    """The limits of a runtime."""
+    data = (resources.files("edgefleet_hardware") / "runtimes" / f"{runtime}.toml").read_bytes()
+    return msgspec.convert(tomllib.loads(data.decode()), RuntimeLimits)
