@@ -11,7 +11,7 @@ from edgefleet_compiler.lowered.costs import layer_bytes, layer_costs, macs, wei
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.lowered.memory import plan_memory
 from edgefleet_compiler.tflite.reader import read_tflite
-from support.tflite_graphs import SHARED_MODELS, TfliteGraph, small_network
+from support.tflite_graphs import SHARED_MODELS, Shape, TfliteGraph, small_network
 
 
 def chain(*sizes: int) -> LoweredGraph:
@@ -104,6 +104,19 @@ def test_a_grouped_convolution_costs_its_groups_share() -> None:
     image = builder.input((1, 4, 4, 8))
     output = builder.add("CONV_2D", [image, builder.weights(8, 3, 3, 2)], (1, 2, 2, 8), padding="VALID")
     assert macs(builder.graph(output)) == 2 * 2 * 8 * 3 * 3 * 2
+
+
+def test_a_transposed_convolution_costs_its_kernel_for_each_element_of_its_input() -> None:
+    builder = TfliteGraph()
+    operands = [builder.indices(1, 8, 8, 5), builder.weights(5, 2, 3, 4), builder.input((1, 4, 4, 4))]
+    assert macs(builder.graph(builder.add("TRANSPOSE_CONV", operands, (1, 8, 8, 5)))) == 4 * 4 * 4 * 2 * 3 * 5
+
+
+@pytest.mark.parametrize(("left", "transposed"), [((2, 3, 5), False), ((2, 5, 3), True)])
+def test_a_product_of_matrices_costs_the_axis_they_share_for_each_result(left: Shape, transposed: bool) -> None:
+    builder = TfliteGraph()
+    operands = [builder.input(left), builder.input((2, 5, 7))]
+    assert macs(builder.graph(builder.add("BATCH_MATMUL", operands, (2, 3, 7), adj_x=transposed))) == 2 * 3 * 7 * 5
 
 
 def test_shared_weights_count_once_and_split_nodes_add_up() -> None:

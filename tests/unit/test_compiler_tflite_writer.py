@@ -246,3 +246,12 @@ def test_versions_grow_with_what_an_operator_asks_for() -> None:
     assert versions("QUANTIZE", [(ROW, np.float32, None)], np.int8) == 1
     assert versions("TRANSPOSE", [((1, 2, 3, 4, 5), np.float32, None)], np.float32) == 4
     assert versions("PAD", [((1, 2, 3, 4, 5), np.int8, ONE)], np.int8) == 4
+    size = ((2,), np.int32, None)
+    assert versions("RESIZE_BILINEAR", [image, size], np.float32) == 1
+    assert versions("RESIZE_BILINEAR", [image, size], np.float32, half_pixel_centers=True) == 3
+    assert versions("RESIZE_BILINEAR", [image, size], np.float32, align_corners=True) == 1
+    assert versions("RESIZE_NEAREST_NEIGHBOR", [image, size], np.float32, align_corners=True) == 3
+    shape = ((4,), np.int32, None)
+    assert versions("TRANSPOSE_CONV", [shape, image, image], np.float32) == 1
+    assert versions("TRANSPOSE_CONV", [shape, image, image, bias], np.float32) == 3
+    assert versions("GATHER", [row, size], np.float32, batch_dims=1) == 5

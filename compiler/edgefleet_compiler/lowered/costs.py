@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 from edgefleet_compiler.lowered.lifetimes import tensor_bytes
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class LayerCost:
 
 
 def macs(graph: LoweredGraph) -> int:
-    """Multiply-accumulates of one inference: convolutions and fully connected layers, as the literature counts."""
+    """Multiply-accumulates of one inference: convolutions, fully connected layers and products of matrices."""
     return sum(operator_macs(operator, graph) for operator in graph.operators)
 
 
@@ -83,10 +86,41 @@ def operator_macs(operator: Operator, graph: LoweredGraph) -> int:
         operator: An operator of ``graph``.
         graph: For the operator's tensors.
     """
-    if operator.kind not in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}:
+    count = _MACS.get(operator.kind)
+    if count is None:
         return 0
-    weights = graph.tensors[operator.inputs[1] or ""].shape
-    outputs = prod(graph.tensors[operator.outputs[0]].shape)
-    if operator.kind == "DEPTHWISE_CONV_2D":
-        return outputs * prod(weights[:3])  # 1, H, W, O
-    return outputs * prod(weights[1:])  # O, H, W, I or O, I
+    shapes = [graph.tensors[name].shape if name is not None else () for name in operator.inputs]
+    return count(operator, shapes, prod(graph.tensors[operator.outputs[0]].shape))
+
+
+def _of_weights(_: Operator, shapes: list[Shape], outputs: int) -> int:
+    return outputs * prod(shapes[1][1:])  # O, H, W, I or O, I
+
+
+def _of_depthwise_weights(_: Operator, shapes: list[Shape], outputs: int) -> int:
+    return outputs * prod(shapes[1][:3])  # 1, H, W, O
+
+
+def _of_scattered_weights(_: Operator, shapes: list[Shape], __: int) -> int:
+    outputs, *kernel, _inputs = shapes[1]
+    return prod(shapes[2]) * outputs * prod(kernel)  # each element of the input meets the kernel of each output
+
+
+def _of_matrices(operator: Operator, shapes: list[Shape], outputs: int) -> int:
+    return outputs * shapes[0][-2 if operator.attributes.get("adj_x", False) else -1]
+
+
+def _of_svdf(_: Operator, shapes: list[Shape], __: int) -> int:
+    batch, filters = shapes[0][0], shapes[1][0]
+    return batch * filters * (shapes[1][1] + shapes[2][1])  # over features, then over time
+
+
+_MACS: dict[str, Callable[[Operator, list[Shape], int], int]] = {
+    "BATCH_MATMUL": _of_matrices,
+    "CONV_2D": _of_weights,
+    "DEPTHWISE_CONV_2D": _of_depthwise_weights,
+    "FULLY_CONNECTED": _of_weights,
+    "SVDF": _of_svdf,
+    "TRANSPOSE_CONV": _of_scattered_weights,
+}
+"""How operators count, by their operands' shapes and the number of elements of their output."""

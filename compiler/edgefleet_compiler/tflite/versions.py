@@ -6,7 +6,7 @@ older runtimes. The rules are those of LiteRT's ``tools/versioning/op_version.cc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.tflite.options import attribute
+from edgefleet_compiler.tflite.versions_by_type import BY_TYPE
 
 _INT8: Final[np.dtype[np.generic]] = np.dtype(np.int8)
 _INT16: Final[np.dtype[np.generic]] = np.dtype(np.int16)
@@ -24,46 +25,6 @@ _UINT32: Final[np.dtype[np.generic]] = np.dtype(np.uint32)
 _FLOAT16: Final[np.dtype[np.generic]] = np.dtype(np.float16)
 _FLOAT32: Final[np.dtype[np.generic]] = np.dtype(np.float32)
 _BOOL: Final[np.dtype[np.generic]] = np.dtype(np.bool_)
-
-_Versions = Mapping[np.dtype[np.generic], int]
-# Operators whose version follows from the first input's type alone; types not listed are version 1.
-_BY_TYPE: Final[dict[str, _Versions]] = {
-    "ARG_MAX": {_INT8: 2, _BOOL: 3},
-    "ARG_MIN": {_INT8: 2, _BOOL: 3},
-    "AVERAGE_POOL_2D": {_INT8: 2, _INT16: 3},
-    "BATCH_MATMUL": {_INT8: 2, _INT16: 3},
-    "CONCATENATION": {_INT8: 2, _INT16: 3, _UINT32: 4},
-    "DEPTH_TO_SPACE": {_INT8: 2},
-    "EXP": {_INT8: 2, _INT16: 2},
-    "GELU": {_INT8: 2, _UINT8: 2},
-    "GREATER": {_INT8: 2},
-    "LEAKY_RELU": {_INT16: 2},
-    "LESS_EQUAL": {_INT8: 2},
-    "LOG": {_INT8: 2, _INT16: 2},
-    "LOGISTIC": {_INT8: 2, _INT16: 3},
-    "LOG_SOFTMAX": {_INT8: 2},
-    "MAX_POOL_2D": {_INT8: 2, _INT16: 3},
-    "MEAN": {_INT8: 2, _INT16: 3},
-    "MIRROR_PAD": {_INT8: 2, _INT16: 3},
-    "NOT_EQUAL": {_INT8: 2},
-    "PACK": {_INT8: 2, _INT16: 3, _UINT32: 4},
-    "REDUCE_MAX": {_INT8: 2, _INT16: 3},
-    "REDUCE_MIN": {_INT8: 2, _INT16: 3},
-    "RELU": {_INT8: 2, _UINT8: 2, _INT16: 3},
-    "RELU6": {_INT8: 2, _INT16: 3},
-    "RESIZE_BILINEAR": {_INT8: 2, _INT16: 4},
-    "RESIZE_NEAREST_NEIGHBOR": {_INT8: 2, _INT16: 4},
-    "RSQRT": {_INT8: 2, _INT16: 3},
-    "SOFTMAX": {_INT8: 2, _INT16: 3},
-    "SPACE_TO_DEPTH": {_INT8: 2},
-    "SPLIT_V": {_INT8: 2},
-    "SQUARED_DIFFERENCE": {_INT8: 2},
-    "SUM": {_INT8: 2},
-    "SVDF": {_INT8: 2},
-    "TANH": {_INT8: 2, _INT16: 3},
-    "TILE": {_INT8: 3},
-    "UNPACK": {_INT8: 2, _UINT8: 2, _BOOL: 3, _INT16: 4},
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +51,7 @@ class _Use:
 def operator_version(operator: Operator, graph: LoweredGraph) -> int:
     """The least version of ``operator`` that its types, ranks and attributes need.
 
-    Operators that neither this module's rules nor its table know are version 1, which every runtime takes.
+    Operators that neither this module's rules nor ``versions_by_type`` know are version 1, which every runtime takes.
 
     Args:
         operator: An operator of ``graph``.
@@ -108,7 +69,7 @@ def operator_version(operator: Operator, graph: LoweredGraph) -> int:
         except IndexError as error:
             shapes = [tensor.shape for tensor in inputs]
             raise ValueError(f"{operator.kind} {operator.outputs[0]!r} does not take operands of {shapes}") from error
-    return _BY_TYPE.get(operator.kind, {}).get(inputs[0].dtype, 1)
+    return BY_TYPE.get(operator.kind, {}).get(inputs[0].dtype, 1)
 
 
 def _conv_2d(use: _Use) -> int:
@@ -241,6 +202,39 @@ def _strided_slice(use: _Use) -> int:
     return {_INT8: 2, _BOOL: 3}.get(use.dtype, 1)
 
 
+def _gather(use: _Use) -> int:
+    if use.inputs[1].dtype == _INT16:
+        return 6
+    if use.option("batch_dims"):
+        return 5
+    return {_INT8: 2, _BOOL: 3, _INT16: 4}.get(use.dtype, 1)
+
+
+def _resize(use: _Use) -> int:
+    if use.dtype == _INT16:
+        return 4
+    nearest = use.operator.kind == "RESIZE_NEAREST_NEIGHBOR"
+    if use.option("half_pixel_centers") or (nearest and use.option("align_corners")):
+        return 3
+    return 2 if use.dtype == _INT8 else 1
+
+
+def _transpose_conv(use: _Use) -> int:
+    if use.option("fused_activation_function") != "NONE":
+        return 4
+    if len(use.inputs) == 4:
+        return 3  # with biases
+    return 2 if use.inputs[1].dtype == _INT8 else 1
+
+
+def _svdf(use: _Use) -> int:
+    if use.dtype == _INT8:
+        return 3
+    if use.inputs[1].dtype == _INT8:
+        return 4 if use.option("asymmetric_quantize_inputs") else 2
+    return 1
+
+
 def _split(use: _Use) -> int:
     return {_INT8: 2, _INT32: 3, _INT16: 4}.get(use.inputs[1].dtype, 1)  # inputs[0] is the axis
 
@@ -264,15 +258,20 @@ _RULES: Final[dict[str, Callable[[_Use], int]]] = {
     "DEQUANTIZE": _dequantize,
     "DIV": _div,
     "FULLY_CONNECTED": _fully_connected,
+    "GATHER": _gather,
     "MAXIMUM": _maximum,
     "MINIMUM": _maximum,
     "MUL": _mul,
     "PAD": _pad,
     "PADV2": _pad,
     "QUANTIZE": _quantize,
+    "RESIZE_BILINEAR": _resize,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
     "SLICE": _slice,
     "SPLIT": _split,
     "STRIDED_SLICE": _strided_slice,
     "SUB": _sub,
+    "SVDF": _svdf,
     "TRANSPOSE": _transpose,
+    "TRANSPOSE_CONV": _transpose_conv,
 }
