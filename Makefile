@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_PACKAGES := mosquitto chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-compiler clean
+.PHONY: help install demo test lint bench bench-compiler fuzz clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ bench: $(VENV)/.for-tests  ## Measure against the peers and limits
 
 bench-compiler: $(VENV)/.for-tests  ## Measure what one compilation costs beside the peers
 	@$(BIN)/python -m benchmarks.compile_cost
+
+FUZZ_SECONDS ?= 3600
+fuzz: $(VENV)/.for-tests  ## Fuzz the readers, an hour each; FUZZ_SECONDS=n for longer
+	@for target in tflite onnx bundle; do \
+		$(BIN)/python tests/fuzz/run.py $$target --seconds $(FUZZ_SECONDS) --work out/fuzz/$$target || exit $$?; \
+	done
 
 clean:  ## Remove what was installed and made
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,6 +19,8 @@ from edgefleet_compiler.importers.onnx_functions import expand_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_recurrent import put_time_first
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
+from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
+from edgefleet_compiler.importers.onnx_texts import refuse_unreadable_texts
 from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
 
@@ -71,6 +73,7 @@ def _parse(data: bytes) -> onnx.ModelProto:
             expected="a serialised onnx.ModelProto",
             remedy="Fetch or export the model again.",
         ) from cause
+    refuse_unreadable_texts(proto)
     if not proto.graph.node or not proto.graph.output:
         raise ModelMalformed(
             f"The file has a graph of {len(proto.graph.node)} nodes and {len(proto.graph.output)} outputs",
@@ -99,6 +102,7 @@ def _check(proto: onnx.ModelProto) -> None:
     shapeless = [tensor_type for tensor_type in types if not tensor_type.HasField("shape")]
     for tensor_type in shapeless:
         tensor_type.shape.SetInParent()
+    refuse_short_tensors(proto.graph)
     try:
         onnx.checker.check_model(proto)
     except ONNX_FAULTS as cause:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 
+from edgefleet_compiler.importers.onnx_tensors import tensors_of
 from edgefleet_contract.errors import ModelMalformed
 
 MOST_BYTES = 2 * 2**30 - 1
@@ -27,7 +27,7 @@ def load_external_data(proto: onnx.ModelProto, folder: Path) -> None:
         ModelMalformed: A location leaves the folder, is a link or is missing, or its bytes do not fit the tensor.
     """
     budget = MOST_BYTES
-    for tensor in _tensors(proto.graph):
+    for tensor in tensors_of(proto.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         size = _byte_size(tensor)
@@ -58,20 +58,10 @@ def self_contained(data: bytes, folder: Path) -> bytes:
             expected="an .onnx or .tflite model",
             remedy="Fetch or export the model again.",
         ) from cause
-    if all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in _tensors(proto.graph)):
+    if all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in tensors_of(proto.graph)):
         return data
     load_external_data(proto, folder)
     return bytes(proto.SerializeToString(deterministic=True))
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of the graph and of the graphs inside its nodes."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
 
 
 def _byte_size(tensor: onnx.TensorProto) -> int:

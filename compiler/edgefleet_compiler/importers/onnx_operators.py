@@ -88,9 +88,10 @@ def _refused_types(graph: onnx.GraphProto) -> Iterator[_Refusal]:
     producers = {name: (_name(node), _kind(node)) for node in graph.node for name in node.output}
     for value in (*graph.input, *graph.output):
         number = value.type.tensor_type.elem_type
-        if number and ir.DataType(number) not in _ELEMENT_TYPES:
+        if number and number not in _ELEMENT_TYPES:  # may be none that ONNX knows
             name, kind = producers.get(value.name, (value.name, "input"))
-            yield _Refusal(name, kind, f"{value.name!r} has elements of type {ir.DataType(number)}", _OTHER_TYPES)
+            told = ir.DataType(number) if number in set(ir.DataType) else number
+            yield _Refusal(name, kind, f"{value.name!r} has elements of type {told}", _OTHER_TYPES)
 
 
 def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
