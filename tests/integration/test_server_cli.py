@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,43 @@ def test_given_vectors_are_uploaded_and_named(site: Site) -> None:
         status, error = site.operator.refused(*common, "--vectors", str(site.folder / wrong))
         assert (status, error["code"]) == (2, code)
         assert seen in error["seen"]
+
+
+def test_devices_that_a_release_does_not_serve_are_told(site: Site) -> None:
+    site.device("x86-64")
+    site.device("rpi4")
+    site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    status, out, err = site.operator.run("rollout", "create", "--release", "digits@1.0.0", "--to", "all")
+    assert status == 0
+    assert "1 of 2 devices are skipped: no bundle for rpi4" in err
+    [line] = [line for line in out.splitlines() if "rpi4" in line]
+    assert "skipped" in line
+    assert "the release has no bundle for rpi4" in line
+
+
+def test_a_watch_into_a_pipe_tells_each_change_on_a_line(site: Site) -> None:
+    site.device()
+    site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    common = ("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--probation", "300ms")
+    label = site.operator.ask(*common)["id"]
+    status, out, _ = site.operator.run("rollout", "watch", label, "--interval", "20ms")
+    assert status == 0
+    told = [line for line in out.splitlines() if re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  r1  ", line)]
+    assert len(set(told)) == len(told) >= 2
+    assert told[-1].endswith("r1  finished  1 succeeded")
+
+
+def test_a_rollback_is_called_so_and_says_who_could_not_go_back(site: Site) -> None:
+    site.device()
+    site.operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    label = site.operator.ask("rollout", "create", "--release", "digits@1.0.0", "--to", "all", "--probation", "0s")[
+        "id"
+    ]
+    assert site.operator.run("rollout", "watch", label)[0] == 0
+    site.operator.ask("rollout", "rollback", label)
+    status, out, _ = site.operator.run("rollout", "watch", label)
+    assert status == 3
+    assert "rolled back  gone back, except 1 stranded" in out
 
 
 def test_what_is_refused_makes_no_keys(site: Site) -> None:

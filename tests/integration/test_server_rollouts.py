@@ -39,7 +39,7 @@ def wait_for(site: Site, label: str, state: str) -> dict[str, Any]:
     """The rollout, once it is in ``state`` and nothing of it moves any more."""
 
     def settled(rollout: dict[str, Any]) -> bool:
-        going_back = state in ("halted", "aborted") and rollout["undone_at"] is None
+        going_back = state in ("halted", "aborted", "rolled_back") and rollout["undone_at"] is None
         return bool(rollout["state"] == state) and not going_back
 
     return until(lambda: site.rollout(label), settled)
@@ -101,7 +101,7 @@ def test_rollback_by_hand_brings_everybody_back(site: Site) -> None:
     wait_for(site, label, "finished")
     assert site.operator.run("rollout", "watch", label)[0] == 0
     site.operator.ask("rollout", "rollback", label)
-    assert wait_for(site, label, "aborted")["counts"] == {"rolled_back": 3}
+    assert wait_for(site, label, "rolled_back")["counts"] == {"rolled_back": 3}
     assert {device.running for device in devices} == {before}
 
 

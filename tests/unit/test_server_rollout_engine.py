@@ -159,6 +159,7 @@ def test_a_device_with_nothing_before_is_stranded_and_a_person_is_told(inside: I
     device.confirms()
     inside.act("rollback", label)
     assert inside.states(label) == {"stranded": 1}
+    assert inside.rollout(label).state == "rolled_back"
     with inside.database.read() as session:
         assert [alert.kind for alert in alerts.alerts(session, everything=False)] == ["rollback"]
 
@@ -261,11 +262,11 @@ def test_rollback_brings_a_finished_rollout_back(site: SiteOfThree) -> None:
 @pytest.mark.parametrize(
     ("verb", "states"),
     [
-        ("start", ("running", "paused", "halted", "aborted", "finished")),
-        ("pause", ("ready", "paused", "halted", "aborted", "finished")),
-        ("resume", ("ready", "running", "halted", "aborted", "finished")),
-        ("abort", ("halted", "aborted", "finished")),
-        ("rollback", ("ready", "halted")),
+        ("start", ("running", "paused", "halted", "aborted", "rolled_back", "finished")),
+        ("pause", ("ready", "paused", "halted", "aborted", "rolled_back", "finished")),
+        ("resume", ("ready", "running", "halted", "aborted", "rolled_back", "finished")),
+        ("abort", ("halted", "aborted", "rolled_back", "finished")),
+        ("rollback", ("ready", "halted", "rolled_back")),
     ],
 )
 def test_verbs_that_do_not_fit_the_state_are_refused(site: SiteOfThree, verb: str, states: tuple[str, ...]) -> None:
@@ -280,8 +281,11 @@ def test_verbs_that_do_not_fit_the_state_are_refused(site: SiteOfThree, verb: st
 def test_two_rollouts_do_not_move_one_device(site: SiteOfThree) -> None:
     inside, label = site.inside, second(site.inside)
     release = inside.push(tiny_bundle(inside.folder, "1.2.0"))
-    with pytest.raises(Conflict, match=f"{label} of digits@1.1.0 is under way"):
+    with pytest.raises(Conflict, match=f"{label} of digits@1.1.0 is under way on devices in 'all'") as error:
         inside.roll_out(release)
+    assert "r3" not in error.value.text(), "the one that was refused is gone, and has no name"
+    with pytest.raises(Conflict, match="under way"):
+        inside.act("rollback", site.first)
     inside.act("abort", label)
     inside.roll_out(release)
 

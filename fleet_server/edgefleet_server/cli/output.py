@@ -35,6 +35,12 @@ def note(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text, style="dim"))
 
 
+def line(words: str) -> None:
+    """A line that whoever reads the pipe sees at once."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -69,6 +69,10 @@ def create(
         output.print_json(rollout)
         return
     rollout_view.print_rollout(rollout)
+    skipped = {deployment["hardware"] for deployment in rollout["deployments"] if deployment["state"] == "skipped"}
+    if skipped:
+        count, of = rollout["counts"]["skipped"], len(rollout["deployments"])
+        output.note(f"Warning: {count} of {of} devices are skipped: no bundle for {', '.join(sorted(skipped))}.")
     verb = "watch" if start else "start"
     output.note(f"Next: edgefleet rollout {verb} {rollout['id']}")
 
@@ -106,7 +110,7 @@ def watch(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Watch a rollout until it has ended. Exit status 0 when it finished, 3 when it was halted or aborted."""
+    """Watch a rollout until it has ended. Exit status 0 when it finished, else 3: halted, aborted, rolled back."""
     step = milliseconds("--interval", interval) / 1000
     with Client(server, data) as client:
         rollout = rollout_view.watch(lambda: client.get(f"/rollouts/{label}"), step, quiet=as_json)

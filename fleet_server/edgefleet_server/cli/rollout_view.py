@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from edgefleet_server.cli import output
+from edgefleet_server.clock import as_datetime, system_clock
 
 _ORDER = (
     "succeeded", "probation", "trial", "verifying", "downloading", "assigned", "waiting", "failed", "rolling_back",
@@ -21,6 +22,7 @@ _BAR = {
     "succeeded": "green", "probation": "cyan", "trial": "blue", "verifying": "blue", "downloading": "blue",
     "assigned": "blue", "failed": "red", "stranded": "red", "rolling_back": "yellow", "rolled_back": "yellow",
 }  # fmt: skip
+_ENDED_EARLY = ("halted", "aborted", "rolled_back")
 _WIDTH = 24
 _DEVICES_SHOWN = 50
 
@@ -49,8 +51,8 @@ def render(rollout: dict[str, Any]) -> Group:
     """A rollout as lines."""
     heading = Text.assemble((f"{rollout['id']}  {rollout['release']}", "bold"), f" to {rollout['to']}  ")
     heading.append_text(output.state(rollout["state"]))
-    if rollout["state"] in ("halted", "aborted"):
-        heading.append("  gone back" if rollout["undone_at"] else "  going back", style="yellow")
+    if rollout["state"] in _ENDED_EARLY:
+        heading.append(f"  {_way_back(rollout)}", style="red" if rollout["counts"].get("stranded") else "yellow")
     lines = [heading]
     if rollout["reason"]:
         lines.append(output.text(rollout["reason"], "red" if rollout["state"] == "halted" else "yellow"))
@@ -84,13 +86,13 @@ def watch(look: Callable[[], dict[str, Any]], step: float, *, quiet: bool) -> di
         quiet: Whether to show nothing.
     """
     rollout = look()
-    if quiet or not sys.stdout.isatty():
+    if quiet:
         while not has_ended(rollout):
             time.sleep(step)
             rollout = look()
-        if not quiet:
-            print_rollout(rollout)
         return rollout
+    if not sys.stdout.isatty():
+        return _log_changes(rollout, look, step)
     with Live(render(rollout), console=output.out(), auto_refresh=False) as live:
         while not has_ended(rollout):
             time.sleep(step)
@@ -99,10 +101,34 @@ def watch(look: Callable[[], dict[str, Any]], step: float, *, quiet: bool) -> di
     return rollout
 
 
+def _log_changes(rollout: dict[str, Any], look: Callable[[], dict[str, Any]], step: float) -> dict[str, Any]:
+    """A line for each change, for files and pipes; then the rollout as it ended."""
+    told = ""
+    while True:
+        counts = output.states(rollout["counts"], _ORDER).plain.strip()
+        line = f"{rollout['id']}  {rollout['state'].replace('_', ' ')}  {counts}"
+        if line != told:
+            output.line(f"{as_datetime(system_clock()):%Y-%m-%dT%H:%M:%SZ}  {line}")
+            told = line
+        if has_ended(rollout):
+            print_rollout(rollout)
+            return rollout
+        time.sleep(step)
+        rollout = look()
+
+
 def has_ended(rollout: dict[str, Any]) -> bool:
     """Whether nothing is left to wait for: finished, or gone back as far as it can."""
-    gone_back = rollout["state"] in ("halted", "aborted") and rollout["undone_at"] is not None
+    gone_back = rollout["state"] in _ENDED_EARLY and rollout["undone_at"] is not None
     return rollout["state"] == "finished" or gone_back
+
+
+def _way_back(rollout: dict[str, Any]) -> str:
+    if rollout["undone_at"] is None:
+        return "going back"
+    counts = rollout["counts"]
+    left = [f"{counts[state]} {state}" for state in ("stranded", "succeeded") if counts.get(state)]
+    return f"gone back, except {' and '.join(left)}" if left else "gone back"
 
 
 def _bar(counts: dict[str, int], total: int) -> Text:
@@ -126,13 +152,7 @@ def _devices(deployments: list[dict[str, Any]]) -> Group | Text:
             output.text(deployment["hardware"]),
             output.text(deployment["stage"]),
             output.state(deployment["state"]),
-            output.text(_why(deployment), "dim"),
+            output.text(deployment["why"], "dim"),
         )
     left = len(deployments) - _DEVICES_SHOWN
     return Group(Text(), rows, *([output.text(f"and {left} more; --json shows all", "dim")] if left > 0 else []))
-
-
-def _why(deployment: dict[str, Any]) -> str:
-    if deployment["error"]:
-        return str(deployment["error"]["text"])
-    return str(deployment["verdict"]["text"]) if deployment["verdict"] else ""

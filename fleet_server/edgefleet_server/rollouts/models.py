@@ -18,9 +18,9 @@ class Rollout(Base):
 
     Attributes:
         selector: The group, as the operator wrote it.
-        state: "ready", "running", "paused", "halted", "aborted" or "finished".
-        reason: Why it was halted or aborted.
-        undo: What a halted or aborted rollout takes back: "everything", "unsettled" (what has not succeeded), or None.
+        state: "ready", "running", "paused", "halted", "aborted", "rolled_back" or "finished".
+        reason: Why it was halted, aborted or rolled back.
+        undo: What such a rollout takes back: "everything", "unsettled" (what has not succeeded), or None.
         undone_at: When the last device that was to go back had gone back.
         success, error: Thresholds, as shares of the executed deployments.
         vectors_sha256: The rollout vectors; None when there are none.

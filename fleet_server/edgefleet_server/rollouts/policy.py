@@ -13,8 +13,8 @@
 4. Stages start one after the other. The rollout is finished when every deployment has ended, not when the last stage
    has passed.
 
-``undo`` takes a halted or aborted rollout back: what is not activated is withdrawn, trials end first, what runs
-returns to what the device confirmed before.
+``undo`` takes a rollout back that was halted, aborted or rolled back: what is not activated is withdrawn, trials end
+first, what runs returns to what the device confirmed before.
 
 Facts come in, actions come out; nothing here reads a clock or a database. Callers apply the actions and ask again
 until none is left.
@@ -221,7 +221,7 @@ def decide(plan: Plan, counts: Sequence[StageCounts], evidence: Sequence[Watched
 
 
 def undo(extent: Undo, deployments: Sequence[Deployed]) -> list[UndoAction]:
-    """What to do next with a rollout that was halted or aborted.
+    """What to do next with a rollout that was halted, aborted or rolled back.
 
     Args:
         extent: "everything", or only what has not succeeded.

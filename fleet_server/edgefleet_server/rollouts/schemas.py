@@ -64,8 +64,8 @@ class RolloutSchema(BaseModel):
     """A rollout and how far it has come.
 
     Attributes:
-        state: ready, running, paused, halted, aborted, finished.
-        undone_at: When a halted or aborted rollout had gone back as far as it can.
+        state: ready, running, paused, halted, aborted, rolled_back, finished.
+        undone_at: When one that was halted, aborted or rolled back had gone back as far as it can.
         counts: Deployments by state.
     """
 
@@ -93,6 +93,7 @@ class DeploymentSchema(BaseModel):
         stage: From 1; None for a device that the release has no bundle for.
         digest: What the rollout brings it; ``previous`` is what it had.
         evidence: The newest evidence by phase, as the device reported it; ``verdict`` judges it.
+        why: The state in a sentence, where there is one.
     """
 
     device: str
@@ -107,6 +108,7 @@ class DeploymentSchema(BaseModel):
     evidence: dict[str, Any]
     verdict: dict[str, Any] | None
     error: ErrorSchema | None
+    why: str | None
 
 
 class RolloutDetail(RolloutSchema):
@@ -176,4 +178,13 @@ def _deployment_schema(deployment: Deployment) -> DeploymentSchema:
         evidence=deployment.evidence,
         verdict=deployment.verdict,
         error=error,
+        why=_why(deployment),
     )
+
+
+def _why(deployment: Deployment) -> str | None:
+    if deployment.state == "skipped":
+        return f"the release has no bundle for {deployment.device.hardware}"
+    if deployment.error_text:
+        return deployment.error_text
+    return str(deployment.verdict["text"]) if deployment.verdict else None

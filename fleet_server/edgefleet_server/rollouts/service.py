@@ -98,24 +98,7 @@ def start(change: Change, rollout: Rollout) -> None:
         Conflict: It is not ready, or a device is in another rollout that is under way.
     """
     _check_state(rollout, "start", "ready")
-    busy = change.session.scalars(
-        select(Rollout)
-        .join(Deployment, Deployment.rollout_id == Rollout.id)
-        .where(
-            Rollout.state.in_(ACTIVE_ROLLOUTS),
-            Rollout.id != rollout.id,
-            Deployment.state.in_(("waiting", *IN_PROGRESS, "probation")),
-            Deployment.device_id.in_(select(Deployment.device_id).where(Deployment.rollout_id == rollout.id)),
-        )
-    ).first()
-    if busy is not None:
-        raise Conflict(
-            f"Rollout {busy.label} of {busy.release.label} is under way on devices of {rollout.label}",
-            remedy=f"Wait for it, or end it with `edgefleet rollout abort {busy.label}`; "
-            f"then `edgefleet rollout start {rollout.label}`.",
-            rollout=rollout.label,
-            busy=busy.label,
-        )
+    _check_free(change.session, rollout)
     rollout.state, rollout.started_at = "running", change.now
     change.record("rollout.started", rollout=rollout.id)
 
@@ -143,9 +126,14 @@ def abort(change: Change, rollout: Rollout) -> None:
 
 
 def roll_back(change: Change, rollout: Rollout) -> None:
-    """End a rollout for good, and bring every device that has its release back to what it confirmed before."""
+    """End a rollout for good, and bring every device that has its release back to what it confirmed before.
+
+    Raises:
+        Conflict: There is nothing to bring back, or a device is in another rollout that is under way.
+    """
     _check_state(rollout, "roll back", *ACTIVE_ROLLOUTS, "finished", "aborted")
-    rollout.state, rollout.undo, rollout.undone_at = "aborted", "everything", None
+    _check_free(change.session, rollout)
+    rollout.state, rollout.undo, rollout.undone_at = "rolled_back", "everything", None
     rollout.ended_at = rollout.ended_at or change.now
     rollout.reason = f"rolled back by {change.actor}"
     change.record("rollout.rollback_ordered", rollout=rollout.id)
@@ -218,6 +206,26 @@ def _add_stages(change: Change, rollout: Rollout, percents: Sequence[float], dev
                 updated_at=change.now,
                 evidence={},
             )
+        )
+
+
+def _check_free(session: Session, rollout: Rollout) -> None:
+    """Two rollouts must not move one device."""
+    busy = session.scalars(
+        select(Rollout)
+        .join(Deployment, Deployment.rollout_id == Rollout.id)
+        .where(
+            Rollout.state.in_(ACTIVE_ROLLOUTS),
+            Rollout.id != rollout.id,
+            Deployment.state.in_(("waiting", *IN_PROGRESS, "probation")),
+            Deployment.device_id.in_(select(Deployment.device_id).where(Deployment.rollout_id == rollout.id)),
+        )
+    ).first()
+    if busy is not None:
+        raise Conflict(
+            f"Rollout {busy.label} of {busy.release.label} is under way on devices in {rollout.selector!r}",
+            remedy=f"Wait for it, or end it with `edgefleet rollout abort {busy.label}`; then try again.",
+            busy=busy.label,
         )
 
 

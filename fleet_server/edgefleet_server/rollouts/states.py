@@ -4,8 +4,8 @@ A deployment's way::
 
     waiting -> assigned -> downloading -> verifying -> trial -> probation -> succeeded
                    any of these, when the device or the evidence says no -> failed
-    halt or abort:  waiting, assigned, downloading, verifying -> withdrawn
-                    probation, succeeded, failed yet running  -> rolling_back -> rolled_back | stranded
+    halt, abort or rollback:  waiting, assigned, downloading, verifying -> withdrawn
+                              probation, succeeded, failed yet running  -> rolling_back -> rolled_back | stranded
     skipped: the release has no bundle for this device's hardware; it never takes part
     superseded: a newer rollout has given this device another assignment before this one had ended
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-RolloutState = Literal["ready", "running", "paused", "halted", "aborted", "finished"]
+RolloutState = Literal["ready", "running", "paused", "halted", "aborted", "rolled_back", "finished"]
 Undo = Literal["everything", "unsettled"]
 DeploymentState = Literal[
     "waiting",
@@ -37,7 +37,7 @@ DeploymentState = Literal[
 ]
 
 ACTIVE_ROLLOUTS = ("running", "paused")
-UNDOABLE_ROLLOUTS = ("halted", "aborted")
+UNDOABLE_ROLLOUTS = ("halted", "aborted", "rolled_back")
 # Assigned, and not yet on trial: nothing of it runs, so a withdrawal undoes it.
 UNACTIVATED = ("assigned", "downloading", "verifying")
 IN_PROGRESS = (*UNACTIVATED, "trial")

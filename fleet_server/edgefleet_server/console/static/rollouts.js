@@ -29,7 +29,8 @@ function card(rollout, now) {
 }
 
 function goingBack(rollout) {
-  if (rollout.state !== "halted" && rollout.state !== "aborted") return null;
+  if (!["halted", "aborted", "rolled_back"].includes(rollout.state)) return null;
+  if (rollout.counts.stranded) return chip(`${rollout.counts.stranded} stranded`, "bad");
   return rollout.undone_at === null ? chip("going back", "warn") : chip("gone back", "warn");
 }
 
@@ -64,10 +65,6 @@ function devices(rollout, now) {
   const rows = rollout.deployments.map((deployment) => element("tr", {},
     cell(element("span", { class: "mono" }, deployment.device)), cell(deployment.hardware),
     cell(deployment.stage === null ? null : String(deployment.stage)), cell(chip(deployment.state)),
-    cell(why(deployment), "wide"), cell(ago(deployment.updated_at, now))));
+    cell(deployment.why, "wide"), cell(ago(deployment.updated_at, now))));
   return table([{ title: "Device" }, { title: "Hardware" }, { title: "Stage" }, { title: "State" }, { title: "Why" }, { title: "Changed" }], rows);
-}
-
-function why(deployment) {
-  return deployment.error?.text ?? deployment.verdict?.text ?? "";
 }
