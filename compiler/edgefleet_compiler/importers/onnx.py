@@ -8,15 +8,16 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-from onnx import inliner, version_converter
+from onnx import inliner
 
-from edgefleet_compiler.hub.graph import IR_VERSION, OPSET
+from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.finite import refuse_non_finite
 from edgefleet_compiler.importers.onnx_external import load_external_data
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.importers.onnx_functions import expand_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
+from edgefleet_compiler.importers.onnx_opsets import convert_to_hub_opset
 from edgefleet_compiler.importers.onnx_recurrent import put_time_first
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
@@ -53,7 +54,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _check_outputs(proto.graph)
     refuse_unsupported(proto.graph)
     put_time_first(proto)
-    proto = expand_functions(_convert(proto))  # again, since some operators got their definition late
+    proto = expand_functions(convert_to_hub_opset(proto))  # again, since some operators got their definition late
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)
@@ -141,23 +142,6 @@ def _check_outputs(graph: onnx.GraphProto) -> None:
                 output=name,
             )
         seen.add(name)
-
-
-def _convert(proto: onnx.ModelProto) -> onnx.ModelProto:
-    # Newer IR versions add fields only; the converter and onnxruntime want one that knows the opset.
-    proto.ir_version = IR_VERSION
-    version = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
-    if version != OPSET:
-        try:
-            proto = version_converter.convert_version(proto, OPSET)
-        except ONNX_FAULTS as cause:
-            raise OperatorUnsupported(
-                f"The model cannot be converted from opset {version} to {OPSET}: {told_by(cause)}",
-                remedy=f"Export it again with opset {OPSET}.",
-                opset=version,
-            ) from cause
-    proto.ir_version = IR_VERSION
-    return proto
 
 
 def _check_loads(model: ir.Model) -> None:

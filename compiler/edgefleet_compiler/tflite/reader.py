@@ -86,6 +86,7 @@ def _read(flat: FlatFile) -> LoweredGraph:
         [
             *_unsupported_subgraphs(flat, model),
             *_unsupported_inputs(inputs, tensors),
+            *_unsupported_outputs(outputs, tensors),
             *_unsupported_operators(records, tensors),
         ]
     )
@@ -139,6 +140,12 @@ def _unsupported_inputs(inputs: list[int], tensors: TensorReader) -> Iterator[Re
     for index in inputs:
         if reason := tensors.why_unsupported(index) or tensors.why_open(index):
             yield Refusal(tensors.name(index), "INPUT", reason)
+
+
+def _unsupported_outputs(outputs: list[int], tensors: TensorReader) -> Iterator[Refusal]:
+    for index in outputs:
+        if reason := tensors.why_unsupported(index):
+            yield Refusal(tensors.name(index), "OUTPUT", reason)
 
 
 def _unsupported_operators(records: list[_Record], tensors: TensorReader) -> Iterator[Refusal]:
