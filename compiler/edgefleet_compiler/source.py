@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import byte_size, dtype_of, integers, name_of, shape_of
-from edgefleet_compiler.hub.pairs import activation_types, has_pairs, without_pairs
+from edgefleet_compiler.hub.pairs import activation_types, has_pairs, without_rounding
 from edgefleet_compiler.importers import ModelFile, import_model, read_model
 from edgefleet_compiler.keeping import Quantised
 from edgefleet_compiler.lift import lift
@@ -129,7 +129,7 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
 def _hubs_of(model: ir.Model) -> Hubs:
     """The hubs of a raw one."""
     records = tuple(simplify(model))
-    return Hubs(without_pairs(model), model, records) if has_pairs(model) else Hubs(model, None, records)
+    return Hubs(without_rounding(model), model, records) if has_pairs(model) else Hubs(model, None, records)
 
 
 def _kept_source(file: ModelFile, lowered: LoweredGraph) -> Source:

@@ -285,14 +285,15 @@ def test_unsupported_operators_that_only_compute_constants_are_folded() -> None:
     assert constant(node.inputs[1]).tolist() == [0, 1, 3, 6]
 
 
-def test_a_quantised_source_is_refused_as_such() -> None:
-    tensors = [numpy_helper.from_array(np.float32(0.1), "s"), numpy_helper.from_array(np.int8(0), "z")]
+def test_scales_that_are_found_at_run_time_are_refused() -> None:
+    weights = numpy_helper.from_array(np.ones((4, 2), np.int8), "w")
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise"),
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "dequantise"),
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], "quantise"),
+        helper.make_node("MatMulInteger", ["q", "w", "z"], ["sums"], "multiply"),
+        helper.make_node("Cast", ["sums"], ["y"], "widen", to=TensorProto.FLOAT),
     ]
-    with pytest.raises(OperatorUnsupported, match="quantised already: 'quantise', 'dequantise'"):
-        load(assemble(nodes, images(1, 4), results(), tensors))
+    with pytest.raises(OperatorUnsupported, match=r"'quantise' \(DynamicQuantizeLinear\).*at run time.*'multiply'"):
+        load(assemble(nodes, images(1, 4), results(), [weights]))
 
 
 def test_weights_that_come_with_the_data_are_refused() -> None:

@@ -18,11 +18,14 @@ SUPPORTED = frozenset({
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 """Operators that carry a graph; no static plan of memory or cost exists for them."""
 
-QUANTISED = frozenset({
-    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
-    "MatMulInteger",
+QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear"})
+"""Operators of the pairs that a quantised hub has; they stand even where all that they read is constant."""
+
+AT_RUN_TIME = frozenset({
+    "ConvInteger", "DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger",
+    "MatMulIntegerToFloat", "MatMulNBits",
 })  # fmt: skip
-"""Operators that tell a source is quantised already."""
+"""Operators of models whose activations are quantised at run time, by scales that no other runtime finds again."""
 
 UNARY = frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip"})
 """Operators that map each element of their first input on its own; their other inputs are scalar constants."""
@@ -36,11 +39,13 @@ PARAMETERS: dict[str, tuple[int, ...]] = {
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
     "GRU": (1, 2, 3, 4),
+    "DequantizeLinear": (1, 2),
     "GroupNormalization": (1, 2),
     "InstanceNormalization": (1, 2),
     "LSTM": (1, 2, 3, 4, 7),
     "LayerNormalization": (1, 2),
     "Pad": (1, 2, 3),
+    "QuantizeLinear": (1, 2),
     "ReduceMean": (1,),
     "RNN": (1, 2, 3, 4),
     "Resize": (1, 2, 3),

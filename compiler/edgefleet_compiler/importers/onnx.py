@@ -18,6 +18,7 @@ from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.importers.onnx_functions import expand_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_opsets import convert_to_hub_opset
+from edgefleet_compiler.importers.onnx_quantised import normalise_pairs, unfold_quantised
 from edgefleet_compiler.importers.onnx_recurrent import put_time_first
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
@@ -52,12 +53,14 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     proto = expand_functions(_inline(proto))
     _drop_default_inputs(proto.graph)
     _check_outputs(proto.graph)
+    unfold_quantised(proto)
     refuse_unsupported(proto.graph)
     put_time_first(proto)
     proto = expand_functions(convert_to_hub_opset(proto))  # again, since some operators got their definition late
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)
+    normalise_pairs(model)
     refuse_left_over(model.graph)
     refuse_non_finite(model.graph)
     _check_loads(model)

@@ -12,14 +12,14 @@ from typing import Any
 import onnx
 from onnx import defs, inliner
 
-from edgefleet_compiler.hub.operators import CONTROL_FLOW, QUANTISED, SUPPORTED
+from edgefleet_compiler.hub.operators import AT_RUN_TIME, CONTROL_FLOW, QUANTISED, SUPPORTED
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_contract.errors import ModelMalformed
 
 MOST_ROUNDS = 8
 """Bodies call further functions; ONNX nests them three deep at most."""
 
-_KEPT = SUPPORTED | CONTROL_FLOW | QUANTISED | {"Bernoulli", "Range"}
+_KEPT = SUPPORTED | CONTROL_FLOW | QUANTISED | AT_RUN_TIME | {"Bernoulli", "Range"}
 """Operators that stay as they are: known ones, and those whose bodies loop, quantise or draw random numbers."""
 
 _Schema = Any

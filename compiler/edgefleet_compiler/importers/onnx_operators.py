@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
+from edgefleet_compiler.hub.dequantised import stored
 from edgefleet_compiler.hub.graph import constant, integer, integers, shape_of
-from edgefleet_compiler.hub.operators import CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
+from edgefleet_compiler.hub.operators import AT_RUN_TIME, CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
 from edgefleet_compiler.passes.no_ops import is_training
 from edgefleet_compiler.passes.resizes import rounds_sizes
 from edgefleet_compiler.refusal import Refusal, counted, unsupported
@@ -30,6 +32,10 @@ class Cure:
 
 _OTHER_OPERATORS = Cure(f"operators among {', '.join(sorted(SUPPORTED))}", "Replace these layers in the source model.")
 _OTHER_TYPES = Cure("elements of float32, or small integers beside them", "Export the model as float32.")
+_PLAIN_INTEGERS = Cure(
+    "int8 or int16 activations with one scale each, and int8 weights", "Quantise the model again in one of these forms."
+)
+_STORED = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32))
 _CONSTANTS = Cure("weights, axes, pads and bounds that are constants", "Export the model with these values inside it.")
 _INFERENCE = Cure("dropouts outside training", "Export the model for inference.")
 _SOMETHING = Cure("results of at least one element", "Leave out what gives none.")
@@ -51,20 +57,12 @@ def refuse_unsupported(graph: onnx.GraphProto) -> None:
     Nodes that only compute constants, shapes of values included, may be of any kind: they are folded.
 
     Raises:
-        OperatorUnsupported: There are such operators, or the model is quantised already.
+        OperatorUnsupported: There are such operators.
     """
     if graph.sparse_initializer:
         names = [tensor.values.name for tensor in graph.sparse_initializer]
         raise OperatorUnsupported(
             f"The model has sparse constants: {', '.join(names)}", expected="dense ones", constants=names
-        )
-    quantised = [node for node in graph.node if node.op_type in QUANTISED]
-    if quantised:
-        raise OperatorUnsupported(
-            f"The model is quantised already: {_names(_name(node) for node in quantised)}",
-            expected="a float model",
-            remedy="Compile the float model that it was made from; the compiler quantises it.",
-            operators=[{"node": _name(node), "operator": node.op_type} for node in quantised],
         )
     refusals = [_Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))]
     refusals += _refused_types(graph)
@@ -95,23 +93,45 @@ def _refused_types(graph: onnx.GraphProto) -> Iterator[_Refusal]:
 
 
 def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
-    if node.op_type not in SUPPORTED:
+    if node.op_type not in SUPPORTED | QUANTISED:
         yield "too large to fold into a constant", _OTHER_OPERATORS
     for index in PARAMETERS.get(node.op_type, ()):
         value = node.inputs[index] if index < len(node.inputs) else None
-        if value is not None and constant(value) is None:
+        if value is not None and stored(value) is None:
             yield f"its input {index} ({value.name!r}) is no constant", _CONSTANTS
     for value in node.outputs:
-        if value.name and value.dtype not in _ELEMENT_TYPES:
+        if value.name and value.dtype not in _ELEMENT_TYPES and not _is_stored(node, value):
             yield f"{value.name!r} has elements of type {value.dtype}", _OTHER_TYPES
         if value.name and 0 in shape_of(value):
             yield f"{value.name!r} is empty: its shape is {list(shape_of(value))}", _SOMETHING
+    yield from _reasons_of_kind(node)
+
+
+def _reasons_of_kind(node: ir.Node) -> Iterator[tuple[str, Cure]]:
+    """Forms of single operators that are not taken."""
+    if node.op_type in QUANTISED and (reason := _why_unstorable(node)):
+        yield reason, _PLAIN_INTEGERS
     if node.op_type == "Dropout" and is_training(node):
         yield "it is in training mode", _INFERENCE
     if node.op_type == "Resize" and rounds_sizes(node):
         yield "its scales do not give whole numbers of elements, which runtimes round in different ways", _OTHER_SIZES
     if node.op_type in ("MaxPool", "AveragePool") and _has_window_in_padding(node):
         yield "rounded up, it has a window that lies in the padding", _OTHER_POOLS
+
+
+def _why_unstorable(node: ir.Node) -> str:
+    """Why integers by this pair's node have no place in the hub; empty if they have."""
+    if integer(node, "block_size", 0):
+        return "it quantises by blocks"
+    scale, kept = constant(node.inputs[1]), constant(node.inputs[0])
+    if kept is None:
+        return "its activations have a scale per channel" if scale is not None and scale.size > 1 else ""
+    return "" if kept.dtype in _STORED else f"it stores {kept.dtype}"
+
+
+def _is_stored(node: ir.Node, value: ir.Value) -> bool:
+    """Whether the value is what a QuantizeLinear stores for a DequantizeLinear."""
+    return node.op_type == "QuantizeLinear" and value.dtype == ir.DataType.INT16
 
 
 def _has_window_in_padding(node: ir.Node) -> bool:
@@ -138,11 +158,13 @@ def _at_run_time(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
 
 
 def _reason(node: onnx.NodeProto) -> str:
+    if node.op_type in AT_RUN_TIME:
+        return "its scales are found at run time"
     if node.domain not in ("", "ai.onnx"):
         return f"an operator of the domain {node.domain!r}"
     if node.op_type in CONTROL_FLOW:
         return "control flow"
-    return "" if node.op_type in SUPPORTED else "no such operator in the compiler"
+    return "" if node.op_type in SUPPORTED | QUANTISED else "no such operator in the compiler"
 
 
 def _refuse(refusals: Sequence[_Refusal]) -> None:
@@ -163,10 +185,3 @@ def _name(node: onnx.NodeProto) -> str:
 
 def _kind(node: onnx.NodeProto) -> str:
     return str(node.op_type) if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-
-
-def _names(names: Iterable[str]) -> str:
-    """The first names, and how many more."""
-    told = list(names)
-    few = ", ".join(repr(name) for name in told[:5])
-    return few if len(told) <= 5 else f"{few} and {len(told) - 5} more"

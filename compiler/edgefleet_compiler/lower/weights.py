@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.site import Site
 
@@ -15,4 +17,8 @@ def constant_operands(site: Site) -> tuple[Constant, Constant | None]:
     weight, bias = site.constant(1), site.constant(2)
     if weight is None or (bias is None and site.value(2) is not None):
         site.refuse("its weights or biases are computed at run time")
+    if weight.quantisation is not None and weight.stored.dtype != np.int8:
+        site.refuse(f"its weights are {weight.stored.dtype}; TFLite's kernels take int8")
+    if weight.quantisation is not None and weight.quantisation.zero_point.any():
+        site.refuse("its weights have a zero point other than 0, which TFLite's kernels do not take")
     return weight, bias

@@ -21,16 +21,19 @@ from edgefleet_compiler.passes.fold_affine import fold_affine
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.passes.fold_pad import fold_pad
 from edgefleet_compiler.passes.gemms import normalise_gemms
+from edgefleet_compiler.passes.integer_gemms import normalise_integer_gemms
 from edgefleet_compiler.passes.layout import choose_layouts
 from edgefleet_compiler.passes.lone_softmax import replace_lone_softmax
 from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_compiler.passes.no_ops import remove_no_ops
 from edgefleet_compiler.passes.operands import normalise_operands
 from edgefleet_compiler.passes.pads_and_slices import write_out_pads_and_slices
+from edgefleet_compiler.passes.quantised_constants import store_quantised_constants
 from edgefleet_compiler.passes.ranks import align_ranks
 from edgefleet_compiler.passes.record import Effects, PassRecord, describe
 from edgefleet_compiler.passes.reshapes import merge_reshapes
 from edgefleet_compiler.passes.resizes import write_out_resizes
+from edgefleet_compiler.passes.signed import sign_integers
 from edgefleet_compiler.passes.windows import write_out_windows
 
 PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
@@ -44,7 +47,10 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     write_out_pads_and_slices,
     write_out_resizes,
     merge_reshapes,
+    sign_integers,
+    store_quantised_constants,
     normalise_gemms,
+    normalise_integer_gemms,
     align_ranks,
     fold_affine,
     rewrite_batch_norm,

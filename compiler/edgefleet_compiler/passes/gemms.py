@@ -15,7 +15,8 @@ from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, integer, is_float, rank_of, real, shape_of
 from edgefleet_compiler.passes.record import Effects
 
-_NORMAL = {"transB": 1}
+NORMAL = {"transB": 1}
+"""The attributes of a Gemm in normal form."""
 
 
 def normalise_gemms(model: ir.Model) -> Effects:
@@ -36,7 +37,7 @@ def _rewrite_matmul(node: ir.Node, editor: Editor) -> bool:
     source, weights = node.inputs[0], constant(node.inputs[1])
     if source is None or weights is None or weights.ndim != 2 or rank_of(source) != 2:
         return False
-    editor.rewrite(node, "Gemm", [source, editor.constant(weights.T, f"{node.name}/weights")], _NORMAL)
+    editor.rewrite(node, "Gemm", [source, editor.constant(weights.T, f"{node.name}/weights")], NORMAL)
     return True
 
 
@@ -59,16 +60,16 @@ def _rewrite_gemm(node: ir.Node, editor: Editor) -> bool:
     inputs = [source, editor.constant(matrix, f"{node.name}/weights")]
     addend = node.inputs[2] if len(node.inputs) > 2 else None
     if addend is None:
-        editor.rewrite(node, "Gemm", inputs, _NORMAL)
+        editor.rewrite(node, "Gemm", inputs, NORMAL)
         return True
     bias = _bias_vector(addend, matrix.shape[0])
     beta = np.float32(real(node, "beta", 1.0))
     if bias is not None:
         inputs.append(editor.constant(bias * beta, f"{node.name}/bias"))
-        editor.rewrite(node, "Gemm", inputs, _NORMAL)
+        editor.rewrite(node, "Gemm", inputs, NORMAL)
         return True
     shape = shape_of(node.outputs[0])
-    product = editor.node("Gemm", inputs, name=f"{node.name}/product", shape=shape, attributes=_NORMAL, before=node)
+    product = editor.node("Gemm", inputs, name=f"{node.name}/product", shape=shape, attributes=NORMAL, before=node)
     if beta != 1.0:
         factor = editor.constant(np.array(beta), f"{node.name}/beta")
         addend = editor.node("Mul", [addend, factor], name=f"{node.name}/scaled", shape=shape_of(addend), before=node)

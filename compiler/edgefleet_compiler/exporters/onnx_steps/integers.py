@@ -28,7 +28,9 @@ def shift_to_unsigned(graph: ir.Graph) -> None:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
             continue
         if _is_weight(node):
-            if not any(use.node.op_type == "Gemm" and use.idx == 1 for use in node.outputs[0].uses()):
+            if _is_symmetric(node) and not any(
+                use.node.op_type == "Gemm" and use.idx == 1 for use in node.outputs[0].uses()
+            ):
                 node.resize_inputs(2)
             continue
         if len(node.inputs) < 3 or node.inputs[2] is None or node.inputs[2].dtype != ir.DataType.INT8:
@@ -83,6 +85,11 @@ def _is_weight(node: ir.Node) -> bool:
     if node.op_type != "DequantizeLinear" or constant(node.inputs[0]) is None:
         return False
     return all(use.node.op_type in WEIGHTED and use.idx in (1, 2) for use in node.outputs[0].uses())
+
+
+def _is_symmetric(node: ir.Node) -> bool:
+    zero_point = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    return zero_point is None or not zero_point.any()
 
 
 def _shifted(editor: Editor, value: ir.Value, known: dict[ir.Value, ir.Value]) -> ir.Value:
