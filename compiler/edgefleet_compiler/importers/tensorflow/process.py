@@ -112,7 +112,7 @@ def _ask(question: Question, seconds: float) -> Converted:
             stdout=log,
             stderr=log,
             cwd=folder,
-            env=_environment(folder),
+            env=child_environment(folder),
             start_new_session=True,
         )
     try:
@@ -133,7 +133,7 @@ def _ask(question: Question, seconds: float) -> Converted:
     return answer
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def child_environment(folder: Path) -> dict[str, str]:
     """Nothing of the caller's but where programs, packages and libraries lie."""
     inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {

@@ -107,13 +107,13 @@ def _objects(configuration: Configuration) -> Iterator[Configuration]:
 def _is_known(entry: Configuration) -> bool:
     """Whether a class is Keras's own by what is said of it.
 
-    The older form names no module. Keras then looks among its own classes alone, and so refuses others by itself.
+    The older form says nothing of modules: Keras then looks among its own classes alone, and refuses others by itself.
     """
     name, module = str(entry["class_name"]), str(entry.get("module"))
     if name.startswith("__"):
         return name in _VALUES
-    if entry.get("module") is None:
-        return ">" not in str(entry.get("registered_name")) and ">" not in name
+    if "module" not in entry:
+        return ">" not in name
     if name == "function":
         return module == "builtins"  # an activation by name: Keras looks among its own
     return module in _MODULES or module.startswith(_INNER_MODULES)

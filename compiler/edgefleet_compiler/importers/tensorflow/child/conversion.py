@@ -47,7 +47,7 @@ def _traced(model: LoadedModel) -> Any:
     """The model as a graph whose inputs and outputs stay in order."""
     specifications = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
 
-    @tf.function(input_signature=specifications)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
+    @tf.function(input_signature=specifications, autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def function(*values: Any) -> tuple[Any, ...]:
         return tuple(tf.identity(value) for value in model.call(list(values)))
 

@@ -37,8 +37,8 @@ def load_keras(path: Path, given: Mapping[str, tuple[int, ...]]) -> LoadedModel:
     declared = dict(zip(distinct([_layer_name(tensor) for tensor in model.inputs]), model.inputs, strict=True))
 
     def call(values: Tensors) -> Tensors:
-        structured = tf.nest.pack_sequence_as(model._inputs_struct, values)  # noqa: SLF001 - see _structure
-        return list(tf.nest.flatten(model(structured, training=False)))
+        # A list stands for any structure of inputs; Keras warns of that, and nobody hears it here.
+        return list(tf.nest.flatten(model(values if len(values) > 1 else values[0], training=False)))
 
     return LoadedModel(
         inputs=fixed_inputs(declared, given),
@@ -54,6 +54,12 @@ def _load(path: Path) -> Any:
     except tf.errors.ResourceExhaustedError as cause:
         raise MemoryError from cause
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OSError, tf.errors.OpError) as cause:
+        if str(cause).startswith("Unknown layer"):  # the older form, in which only Keras knows what is its own
+            raise OperatorUnsupported(
+                f"The model holds a layer that is not Keras's own. {first_line(cause)}",
+                expected="built-in layers, whose code need not come from elsewhere",
+                remedy="Export the model to ONNX or TFLite where its code is, and compile that.",
+            ) from cause
         raise ModelMalformed(
             f"Keras {keras.__version__} does not load the model: {first_line(cause)}",
             expected="a whole model of built-in layers",

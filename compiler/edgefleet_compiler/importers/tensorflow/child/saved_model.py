@@ -44,15 +44,15 @@ def load_saved_model(folder: Path, given: Mapping[str, tuple[int, ...]]) -> Load
     """
     _inspect(folder / SAVED_MODEL)
     loaded = _load(folder)
-    signature = _signature(loaded)
-    _, declared = signature.structured_input_signature
+    name = _signature(list(loaded.signatures))
+    _, declared = loaded.signatures[name].structured_input_signature
     inputs = fixed_inputs(dict(sorted(declared.items())), given)
-    outputs = sorted(signature.structured_outputs)
+    outputs = sorted(loaded.signatures[name].structured_outputs)
 
     def call(values: Tensors) -> Tensors:
         arguments = {tensor.name: value for tensor, value in zip(inputs, values, strict=True)}
-        results = signature(**arguments)
-        return [results[name] for name in outputs]
+        results = loaded.signatures[name](**arguments)  # the variables live as long as what was loaded
+        return [results[output] for output in outputs]
 
     return LoadedModel(inputs, tuple(outputs), call)
 
@@ -90,14 +90,13 @@ def _load(folder: Path) -> Any:
         ) from cause
 
 
-def _signature(loaded: Any) -> Any:
-    signatures = dict(loaded.signatures)
-    if _SIGNATURE in signatures:
-        return signatures[_SIGNATURE]
-    if len(signatures) == 1:
-        return next(iter(signatures.values()))
+def _signature(names: list[str]) -> str:
+    if _SIGNATURE in names:
+        return _SIGNATURE
+    if len(names) == 1:
+        return names[0]
     raise ModelMalformed(
-        f"The SavedModel has the signatures {sorted(signatures)}",
+        f"The SavedModel has the signatures {sorted(names)}",
         expected=f"one called {_SIGNATURE!r}, or only one",
         remedy="Save it with tf.saved_model.save(model, folder, signatures=...), or with Keras's model.export(folder).",
     )
