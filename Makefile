@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TEST_PACKAGES := mosquitto chromium
+PI_PACKAGES := qemu-user mmdebstrap gcc libc6-dev
+TEST_PACKAGES := mosquitto chromium $(PI_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-compiler fuzz clean
+.PHONY: help install demo test lint bench bench-compiler fuzz pi clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -52,5 +53,9 @@ fuzz: $(VENV)/.for-tests  ## Fuzz the readers, an hour each; FUZZ_SECONDS=n for 
 		$(BIN)/python tests/fuzz/run.py $$target --seconds $(FUZZ_SECONDS) --work out/fuzz/$$target || exit $$?; \
 	done
 
+pi: $(VENV)/.for-use  ## Build the emulated Raspberry Pi that benchmarks count in
+	@scripts/require-packages $(PI_PACKAGES)
+	@$(BIN)/python -m edgefleet_hardware.pi
+
 clean:  ## Remove what was installed and made
-	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pi out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -194,6 +194,21 @@ class ParityLost(GateError):
     code = "parity.lost"
 
 
+# --- emulated boards -------------------------------------------------------------------------------------------------
+
+
+class EmulatorUnavailable(UnreachableError):
+    """The emulated board was not built, or cannot be; the error names the command that does."""
+
+    code = "emulator.unavailable"
+
+
+class EmulationFailed(EdgefleetError):
+    """A program in an emulated board ended with an error."""
+
+    code = "emulator.failed"
+
+
 # --- bundle and trust ------------------------------------------------------------------------------------------------
 
 

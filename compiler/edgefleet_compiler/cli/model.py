@@ -1,16 +1,18 @@
-"""``edgefleet model``: inspect, compile and compare model files."""
+"""``edgefleet model``: inspect, compile, compare and benchmark model files."""
 
 from __future__ import annotations
 
 import typer
 
+from edgefleet_compiler.cli.benchmark import benchmark
 from edgefleet_compiler.cli.compare import compare
 from edgefleet_compiler.cli.compile import compile_command
 from edgefleet_compiler.cli.inspect import inspect
 
 app = typer.Typer(
-    help="Models: look into them, compile them, compare them.", no_args_is_help=True, add_completion=False
+    help="Models: look into them, compile them, compare and measure them.", no_args_is_help=True, add_completion=False
 )
 app.command("inspect")(inspect)
 app.command("compile")(compile_command)
 app.command("compare")(compare)
+app.command("benchmark")(benchmark)

@@ -18,7 +18,7 @@ Execution = Literal["deployed", "plain"]
 
 
 class Runner(ABC):
-    """A model loaded into a runtime, on one thread.
+    """A model loaded into a runtime.
 
     Attributes:
         inputs: What it takes, in its order.
@@ -42,13 +42,14 @@ class Runner(ABC):
         return [tensor.load(result) for tensor, result in zip(self.outputs, results, strict=True)]
 
 
-def open_runner(data: bytes, model_format: str, *, execution: Execution = "deployed") -> Runner:
+def open_runner(data: bytes, model_format: str, *, execution: Execution = "deployed", threads: int = 1) -> Runner:
     """Load a model into the runtime of its format.
 
     Args:
         data: The bytes of the file.
         model_format: "tflite" or "onnx".
         execution: How it is executed.
+        threads: Within an operator.
 
     Raises:
         ModelMalformed: The runtime does not load it.
@@ -56,10 +57,10 @@ def open_runner(data: bytes, model_format: str, *, execution: Execution = "deplo
     if model_format == "tflite":
         from edgefleet_compiler.checks.runtimes.litert import LiteRtRunner  # noqa: PLC0415 - a runtime is heavy
 
-        return LiteRtRunner(data, delegates=execution == "deployed")
+        return LiteRtRunner(data, delegates=execution == "deployed", threads=threads)
     from edgefleet_compiler.checks.runtimes.onnxruntime import OnnxRuntimeRunner  # noqa: PLC0415 - as above
 
-    return OnnxRuntimeRunner(data, optimise=execution == "deployed")
+    return OnnxRuntimeRunner(data, optimise=execution == "deployed", threads=threads)
 
 
 def execution_of(runtime: RuntimeName) -> Execution:

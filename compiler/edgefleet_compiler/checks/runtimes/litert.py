@@ -19,22 +19,23 @@ from edgefleet_contract.manifest import Affine
 
 
 class LiteRtRunner(Runner):
-    """A ``.tflite`` file loaded into LiteRT on one thread.
+    """A ``.tflite`` file loaded into LiteRT.
 
     Args:
         data: The bytes of the file.
         delegates: Whether XNNPACK takes the operators it can.
+        threads: Within an operator.
 
     Raises:
         ModelMalformed: LiteRT does not load it.
     """
 
-    def __init__(self, data: bytes, *, delegates: bool) -> None:
+    def __init__(self, data: bytes, *, delegates: bool, threads: int = 1) -> None:
         resolver = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             with _quiet_stderr():
                 self._interpreter: Any = Interpreter(
-                    model_content=data, num_threads=1, experimental_op_resolver_type=resolver
+                    model_content=data, num_threads=threads, experimental_op_resolver_type=resolver
                 )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as cause:
@@ -48,10 +49,18 @@ class LiteRtRunner(Runner):
     def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """One inference on stored values, from rest where the model keeps a state; see ``Runner``."""
         self._interpreter.reset_all_variables()
+        self.feed(stored)
+        self.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._output_indices]
+
+    def feed(self, stored: Sequence[NDArray[np.generic]]) -> None:
+        """Set the inputs."""
         for index, value in zip(self._input_indices, stored, strict=True):
             self._interpreter.set_tensor(index, value)
+
+    def invoke(self) -> None:
+        """One inference on the inputs that are set."""
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._output_indices]
 
 
 def _describe(entry: Mapping[str, Any]) -> TensorInfo:

@@ -1,4 +1,4 @@
-"""onnxruntime: runs ``.onnx`` files on one thread."""
+"""onnxruntime: runs ``.onnx`` files."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ class OnnxRuntimeRunner(Runner):
     Args:
         data: The bytes of the file.
         optimise: Whether graph optimisations are on.
+        threads: Within an operator.
 
     Raises:
         ModelMalformed: onnxruntime does not load it.
     """
 
-    def __init__(self, data: bytes, *, optimise: bool) -> None:
+    def __init__(self, data: bytes, *, optimise: bool, threads: int = 1) -> None:
         module: Any = onnxruntime()
         options = module.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 4  # what goes wrong comes as an exception
         levels = module.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL

@@ -1,0 +1,1 @@
+"""``edgefleet model benchmark``: what an inference costs, measured on this host or counted in an emulated board."""

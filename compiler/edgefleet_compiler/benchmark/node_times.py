@@ -1,0 +1,65 @@
+"""How long each node of an artifact takes on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.benchmark.nodes import align_sources, sources_of_onnx
+from edgefleet_compiler.benchmark.onnx_profile import profile_onnx
+from edgefleet_compiler.benchmark.operators_alone import OperatorAlone, operators_alone
+from edgefleet_compiler.benchmark.record import Method, NodeTime
+from edgefleet_compiler.benchmark.subject import Subject, random_inputs
+from edgefleet_compiler.checks.latency import Work, time_in_turns
+from edgefleet_compiler.checks.runtimes import open_runner
+
+_ROUNDS = 100
+_SECONDS = 10.0
+_KEPT = 0.9  # of the fastest: what interrupts a process is no cost of the model
+
+
+def node_times(subject: Subject) -> tuple[list[NodeTime], Method | None]:
+    """The nodes in order of execution, on one thread, and how they were told apart."""
+    if subject.artifact.format == "onnx":
+        return _of_onnx(subject), "runtime profile"
+    operators = operators_alone(subject.artifact)
+    return (_of_tflite(subject, operators), "operators alone") if operators else ([], None)
+
+
+def _of_onnx(subject: Subject) -> list[NodeTime]:
+    data = subject.artifact.data
+    profiled = profile_onnx(data, random_inputs(open_runner(data, "onnx")), runs=_ROUNDS)
+    sources = sources_of_onnx(subject)
+    names = [None if node.index is None else sources[node.index] for node in profiled]
+    return _with_shares([node.kind for node in profiled], names, [node.seconds for node in profiled])
+
+
+def _of_tflite(subject: Subject, operators: Sequence[OperatorAlone]) -> list[NodeTime]:
+    times = time_in_turns([_invocation(operator) for operator in operators], rounds=_ROUNDS, seconds=_SECONDS)
+    sources = align_sources(subject, [operator.token for operator in operators])
+    return _with_shares([operator.kind for operator in operators], sources, list(times))
+
+
+def _invocation(operator: OperatorAlone) -> Work:
+    """The operator's invocation alone: its inputs are where they are in a model, too."""
+    runner = operator.open()
+    runner.feed(random_inputs(runner))
+    return runner.invoke
+
+
+def _with_shares(
+    kinds: Sequence[str], sources: Sequence[str | None], seconds: Sequence[NDArray[np.float64]]
+) -> list[NodeTime]:
+    means = [_trimmed_mean(times) * 1e6 for times in seconds]
+    total = sum(means) or 1.0
+    return [
+        NodeTime(kind, source, mean, mean / total) for kind, source, mean in zip(kinds, sources, means, strict=True)
+    ]
+
+
+def _trimmed_mean(times: NDArray[np.float64]) -> float:
+    """A mean and no median: onnxruntime tells whole microseconds."""
+    fastest = np.sort(times)[: max(1, int(len(times) * _KEPT))]
+    return float(fastest.mean())

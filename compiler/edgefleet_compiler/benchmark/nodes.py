@@ -1,0 +1,69 @@
+"""Which node of the source an operator of the artifact came from.
+
+Artifacts carry no names inside, which would only take space. Compiling keeps the order, so that the source, imported
+once more, has the same operators but for what quantising puts in or takes away. Where it has not, no name is given: a
+wrong one is worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from edgefleet_compiler.benchmark.operators_alone import token_of
+from edgefleet_compiler.exports import lowered_for_costs
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.benchmark.subject import Subject
+
+# What quantising puts in or takes away: the borders of integers and floats, and of axis orders, and activations, which
+# the saturation of the integers before them replaces.
+_INCONSTANT = frozenset(
+    {"QUANTIZE", "DEQUANTIZE", "TRANSPOSE", "QuantizeLinear", "DequantizeLinear", "Transpose", "Relu", "Clip"}
+)
+
+
+def align_sources(subject: Subject, tokens: Sequence[tuple[str, Hashable]]) -> list[str | None]:
+    """For each operator of a TFLite artifact, the name of the source's node.
+
+    Args:
+        subject: Has the source, where it is known.
+        tokens: Of each operator: its kind, and what else both have in common.
+    """
+    if subject.source is None:
+        return [None] * len(tokens)
+    lowered = lowered_for_costs(subject.source.hub, io="float", io_layout="source")
+    if lowered is None:
+        return [None] * len(tokens)
+    return align(tokens, [(token_of(operator, lowered), operator.source) for operator in lowered.operators])
+
+
+def sources_of_onnx(subject: Subject) -> list[str | None]:
+    """For each node of an ONNX artifact, its own name, or that of the node of the source that it came from."""
+    import onnx  # noqa: PLC0415 - heavy, and only for ONNX
+
+    nodes = onnx.load_model_from_string(subject.artifact.data).graph.node
+    named = [] if subject.source is None else [((node.op_type, None), node.name) for node in subject.source.hub.graph]
+    aligned = align([(node.op_type, None) for node in nodes], [(token, name or "") for token, name in named])
+    return [node.name or name for node, name in zip(nodes, aligned, strict=True)]
+
+
+def align(
+    tokens: Sequence[tuple[str, Hashable]], named: Sequence[tuple[tuple[str, Hashable], str]]
+) -> list[str | None]:
+    """Names for a sequence from a sequence that is equal to it but for what quantising puts in or takes away.
+
+    Args:
+        tokens: Of each operator.
+        named: Token and name of each operator of the source.
+
+    Returns:
+        A name, or None, for each of ``tokens``; only None where the sequences differ.
+    """
+    inner = [index for index, token in enumerate(tokens) if token[0] not in _INCONSTANT]
+    inner_named = [(token, name) for token, name in named if token[0] not in _INCONSTANT]
+    names: list[str | None] = [None] * len(tokens)
+    if [tokens[index] for index in inner] == [token for token, _ in inner_named]:
+        for index, (_, name) in zip(inner, inner_named, strict=True):
+            names[index] = name
+    return names

@@ -1,0 +1,80 @@
+"""Each operator of a TFLite model in a model of its own, with the real shapes, parameters and weights.
+
+LiteRT's Python interface has no times per operator. What an operator costs alone is not what it costs in its model:
+caches are warm, and delegates fuse nothing across operators. It tells where the time goes all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgefleet_compiler.benchmark.record import ModelEntry
+from edgefleet_compiler.benchmark.subject import Model
+from edgefleet_contract.errors import EdgefleetError
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.checks.runtimes.litert import LiteRtRunner
+    from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+
+Token = tuple[str, tuple[int, ...]]  # an operator's kind and the shape of its first output
+
+
+@dataclass(frozen=True)
+class OperatorAlone:
+    """An operator in a model of its own.
+
+    Attributes:
+        kind: As TFLite calls it.
+        token: Kind and shape, by which it is found in the source.
+        model: The model.
+    """
+
+    kind: str
+    token: Token
+    model: Model
+
+    def open(self) -> LiteRtRunner:
+        """The model in LiteRT, on one thread."""
+        from edgefleet_compiler.checks.runtimes.litert import LiteRtRunner  # noqa: PLC0415 - a runtime is heavy
+
+        return LiteRtRunner(self.model.data, delegates=True)
+
+
+def operators_alone(artifact: Model) -> list[OperatorAlone]:
+    """The operators of a model in order of execution; none of an ONNX model, or of one that we cannot read."""
+    if artifact.format != "tflite":
+        return []
+    from edgefleet_compiler.tflite.reader import read_tflite  # noqa: PLC0415 - loads a large schema
+
+    try:
+        graph = read_tflite(artifact.data)
+    except EdgefleetError:  # LiteRT runs more than we read: whole inferences are measured then
+        return []
+    return [_alone(operator, graph) for operator in graph.operators if _is_computed(operator, graph)]
+
+
+def token_of(operator: Operator, graph: LoweredGraph) -> Token:
+    """What an operator and its counterpart in another scheme have in common."""
+    return operator.kind, graph.tensors[operator.outputs[0]].shape
+
+
+def _is_computed(operator: Operator, graph: LoweredGraph) -> bool:
+    """Whether an operator has an input that is not constant: a model needs one."""
+    return any(name is not None and not graph.tensors[name].is_constant for name in operator.inputs)
+
+
+def _alone(operator: Operator, graph: LoweredGraph) -> OperatorAlone:
+    from edgefleet_compiler.lowered.graph import LoweredGraph as Graph  # noqa: PLC0415 - as below
+    from edgefleet_compiler.tflite.writer import write_tflite  # noqa: PLC0415 - loads a large schema
+
+    operands = list(dict.fromkeys(name for name in operator.inputs if name is not None))
+    alone = Graph(
+        tensors={name: graph.tensors[name] for name in (*operands, *operator.outputs)},
+        operators=[operator],
+        inputs=[name for name in operands if not graph.tensors[name].is_constant],
+        outputs=list(operator.outputs),
+    )
+    data = write_tflite(alone)
+    entry = ModelEntry(operator.source, "tflite", len(data), "")
+    return OperatorAlone(operator.kind, token_of(operator, graph), Model(entry, data))
