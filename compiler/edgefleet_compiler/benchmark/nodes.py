@@ -8,13 +8,18 @@ wrong one is worse.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from edgefleet_compiler.benchmark.operators_alone import token_of
 from edgefleet_compiler.exports import lowered_for_costs
+from edgefleet_compiler.lowered.optimise import optimise
+from edgefleet_contract.errors import OperatorUnsupported
 
 if TYPE_CHECKING:
     from edgefleet_compiler.benchmark.subject import Subject
+    from edgefleet_compiler.lowered.graph import LoweredGraph
+    from edgefleet_compiler.source import Source
 
 # What quantising puts in or takes away: the borders of integers and floats, and of axis orders, and activations, which
 # the saturation of the integers before them replaces.
@@ -30,9 +35,7 @@ def align_sources(subject: Subject, tokens: Sequence[tuple[str, Hashable]]) -> l
         subject: Has the source, where it is known.
         tokens: Of each operator: its kind, and what else both have in common.
     """
-    if subject.source is None:
-        return [None] * len(tokens)
-    lowered = lowered_for_costs(subject.source.hub, io="float", io_layout="source")
+    lowered = None if subject.source is None else _lowered(subject.source)
     if lowered is None:
         return [None] * len(tokens)
     return align(tokens, [(token_of(operator, lowered), operator.source) for operator in lowered.operators])
@@ -43,8 +46,8 @@ def sources_of_onnx(subject: Subject) -> list[str | None]:
     import onnx  # noqa: PLC0415 - heavy, and only for ONNX
 
     nodes = onnx.load_model_from_string(subject.artifact.data).graph.node
-    named = [] if subject.source is None else [((node.op_type, None), node.name) for node in subject.source.hub.graph]
-    aligned = align([(node.op_type, None) for node in nodes], [(token, name or "") for token, name in named])
+    named = [] if subject.source is None else _nodes_of_hub(subject.source)
+    aligned = align([(node.op_type, None) for node in nodes], [((kind, None), name) for kind, name in named])
     return [node.name or name for node, name in zip(nodes, aligned, strict=True)]
 
 
@@ -67,3 +70,23 @@ def align(
         for index, (_, name) in zip(inner, inner_named, strict=True):
             names[index] = name
     return names
+
+
+def _lowered(source: Source) -> LoweredGraph | None:
+    """The source as operators of TFLite, optimised as artifacts are; None where it has others."""
+    if source.lowered is not None:
+        graph = deepcopy(source.lowered)
+        optimise(graph)
+        return graph
+    try:
+        return lowered_for_costs(source.hub, io="float", io_layout="source")
+    except OperatorUnsupported:
+        return None
+
+
+def _nodes_of_hub(source: Source) -> list[tuple[str, str]]:
+    """Kind and name of each node of the float hub; none where there is no such hub."""
+    try:
+        return [(node.op_type, node.name or "") for node in source.hub.graph]
+    except OperatorUnsupported:
+        return []

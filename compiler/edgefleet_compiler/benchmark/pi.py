@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.benchmark import probe
 from edgefleet_compiler.benchmark.jobs import JOB, SCRIPT, Arrays, read_outputs, write_job
 from edgefleet_compiler.benchmark.nodes import align_sources
-from edgefleet_compiler.benchmark.operators_alone import operators_alone
+from edgefleet_compiler.benchmark.operators_alone import OperatorAlone, operators_alone
 from edgefleet_compiler.benchmark.record import Instructions, NodeInstructions, OutputAgreement, PiBenchmark
 from edgefleet_compiler.benchmark.subject import Model, Subject, random_inputs
 from edgefleet_compiler.checks.runtimes import open_runner
@@ -23,7 +23,6 @@ from edgefleet_hardware.pi.emulator import CLASSES, EmulatedPi, Mark
 from edgefleet_hardware.pi.root import MARK
 
 RUNS = 5
-_NODE_RUNS = 3
 # Kernels for other vectors add in another order: fp32 outputs of the same file differ by some 1e-6 of their reach.
 _FLOAT_SHARE = 1e-4
 
@@ -34,11 +33,11 @@ class Counted:
 
     Attributes:
         instructions: Of one inference.
-        outputs: What came out.
+        outputs: Of the artifact or float model there, against those here.
     """
 
     instructions: Instructions
-    outputs: Arrays
+    outputs: OutputAgreement
 
 
 def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: int = RUNS) -> PiBenchmark:
@@ -54,11 +53,12 @@ def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: 
         ModelMalformed: The runtime does not load a model.
         EmulationFailed: It fails in the board, and not here.
     """
-    artifact, outputs = _count_model(subject.artifact, pi, runs, progress)
-    baseline, baseline_outputs = None, None
-    if subject.baseline is not None:
-        baseline, baseline_outputs = _count_model(subject.baseline, pi, runs, progress)
-    nodes = _count_nodes(subject, pi, progress)
+    operators = operators_alone(subject.artifact)
+    whole = [subject.artifact] if subject.baseline is None else [subject.artifact, subject.baseline]
+    progress.stage(f"counting instructions in the emulated {pi.board.name}")
+    counted = count(pi, [*whole, *(operator.model for operator in operators)], runs=runs)
+    artifact, baseline = counted[0], counted[1] if subject.baseline is not None else None
+    nodes = _nodes(subject, operators, [entry.instructions for entry in counted[len(whole) :]])
     return PiBenchmark(
         on=f"pi:{pi.board.name}",
         core=pi.board.core,
@@ -68,33 +68,39 @@ def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: 
         instructions=artifact.instructions,
         baseline_instructions=None if baseline is None else baseline.instructions,
         ratio=None if baseline is None else artifact.instructions.total / baseline.instructions.total,
-        outputs=outputs,
-        baseline_outputs=baseline_outputs,
+        outputs=artifact.outputs,
+        baseline_outputs=None if baseline is None else baseline.outputs,
         nodes=nodes,
         nodes_by="operators alone" if nodes else None,
-        warnings=[*subject.warnings, *_warn_of_outputs(outputs, pi)],
+        warnings=[*subject.warnings, *_warn_of_outputs(artifact.outputs, pi)],
     )
 
 
-def count(pi: EmulatedPi, models: Sequence[tuple[Model, Arrays]], *, runs: int) -> list[Counted]:
-    """Count models in one process, each for itself.
+def count(pi: EmulatedPi, models: Sequence[Model], *, runs: int) -> list[Counted]:
+    """Count models in one process of the board, one after the other, each on inputs drawn for it.
 
     Args:
         pi: The board.
-        models: Each with its inputs, as it stores them.
+        models: What to count.
         runs: Inferences of each after the warm-up; the median of each class counts.
 
     Raises:
-        EmulationFailed: A runtime fails.
+        ModelMalformed: The runtime does not load a model.
+        EmulationFailed: It fails in the board, and not here.
     """
+    here = [_run_here(model) for model in models]
     with tempfile.TemporaryDirectory(prefix="edgefleet-pi-") as name:
         folder = Path(name)
-        write_job(folder, "count", models, mark=MARK, runs=runs)
+        jobs = [(model, inputs) for model, (inputs, _) in zip(models, here, strict=True)]
+        write_job(folder, "count", jobs, mark=MARK, runs=runs)
         regions = _regions(pi.run(SCRIPT, [JOB], folder=folder))
-        outputs = [read_outputs(folder, number) for number in range(len(models))]
+        there = [read_outputs(folder, number) for number in range(len(models))]
     empty, rest = _median(regions[: probe.EMPTY]), regions[probe.EMPTY :]
     counts = [_median(rest[start : start + runs]) for start in range(0, len(rest), runs)]
-    return [Counted(_instructions(of_model, empty), came) for of_model, came in zip(counts, outputs, strict=True)]
+    return [
+        Counted(_instructions(of_model, empty), agreement(outputs, came))
+        for of_model, (_, outputs), came in zip(counts, here, there, strict=True)
+    ]
 
 
 def agreement(here: Sequence[NDArray[np.generic]], there: Sequence[NDArray[np.generic]]) -> OutputAgreement:
@@ -109,22 +115,17 @@ def agreement(here: Sequence[NDArray[np.generic]], there: Sequence[NDArray[np.ge
     return OutputAgreement("close" if largest <= tolerance else "different", largest, tolerance)
 
 
-def _count_model(model: Model, pi: EmulatedPi, runs: int, progress: Progress) -> tuple[Counted, OutputAgreement]:
+def _run_here(model: Model) -> tuple[Arrays, Arrays]:
+    """Inputs for a model, and its outputs on this host."""
     runner = open_runner(model.data, model.format)
     inputs = random_inputs(runner)
-    progress.stage(f"counting {Path(model.entry.path).name} in the emulated {pi.board.name}")
-    (counted,) = count(pi, [(model, inputs)], runs=runs)
-    return counted, agreement(runner.infer(inputs), counted.outputs)
+    return inputs, runner.infer(inputs)
 
 
-def _count_nodes(subject: Subject, pi: EmulatedPi, progress: Progress) -> list[NodeInstructions]:
-    operators = operators_alone(subject.artifact)
-    if not operators:
-        return []
-    progress.stage(f"counting {len(operators)} operators in the emulated {pi.board.name}")
-    models = [(operator.model, random_inputs(operator.open())) for operator in operators]
-    counted = [entry.instructions for entry in count(pi, models, runs=_NODE_RUNS)]
-    total = sum(instructions.total for instructions in counted)
+def _nodes(
+    subject: Subject, operators: Sequence[OperatorAlone], counted: Sequence[Instructions]
+) -> list[NodeInstructions]:
+    total = sum(instructions.total for instructions in counted) or 1
     sources = align_sources(subject, [operator.token for operator in operators])
     return [
         NodeInstructions(operator.kind, source, instructions, instructions.total / total)

@@ -182,17 +182,26 @@ def _with_recorded(artifact: Model, source_path: Path, sha256: str) -> Subject:
         source = load_source(source_path, input_shapes={})
         if source.sha256 != sha256:
             return Subject(artifact, None, None, (f"The source {str(source_path)!r} has changed since.",))
-        return Subject(artifact, _in_format(source_path, artifact.format, source), source)
     except EdgefleetError as error:
-        told = f"There is no float model to hold the artifact against: {error.seen}. Give one with --against."
-        return Subject(artifact, None, None, (told,))
+        return Subject(artifact, None, None, (_without_float(error),))
+    try:
+        as_it_is = source.quantised is None and source.file.format == artifact.format
+        baseline = _from_file(source_path) if as_it_is else _exported(source, artifact.format)
+        return Subject(artifact, baseline, source)
+    except EdgefleetError as error:
+        return Subject(artifact, None, source, (_without_float(error),))
 
 
-def _in_format(path: Path, wanted: Literal["tflite", "onnx"], source: Source | None = None) -> Model:
+def _without_float(error: EdgefleetError) -> str:
+    return f"There is no float model to hold the artifact against: {error.seen}. Give one with --against."
+
+
+def _in_format(path: Path, wanted: Literal["tflite", "onnx"]) -> Model:
     """A float model as it is, or exported to the artifact's format, so that one runtime runs both."""
     file = _from_file(path)
-    if file.format == wanted:
-        return file
-    hub = (source or load_source(path, input_shapes={})).hub
+    return file if file.format == wanted else _exported(load_source(path, input_shapes={}), wanted)
+
+
+def _exported(source: Source, wanted: Literal["tflite", "onnx"]) -> Model:
     recipe = Recipe(scheme="float", format=wanted, io="float", io_layout="source", seed=0)
-    return _model(path, wanted, export(hub, recipe, max_opset=None).data, converted=True)
+    return _model(source.file.path, wanted, export(source.hub, recipe, max_opset=None).data, converted=True)

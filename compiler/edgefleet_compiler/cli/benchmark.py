@@ -41,16 +41,14 @@ def benchmark(
     json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Measure an artifact against its float model: time and memory on this host, or instructions in an emulated Pi."""
-    if on != _HOST and on.removeprefix(_PI) not in BOARDS:
-        choices = ", ".join((_HOST, *(f"{_PI}{name}" for name in BOARDS)))
-        raise UsageMalformed(f"--on is {on!r}, which no benchmark runs on", expected=f"one of {choices}")
-    if on != _HOST and threads != 1:
+    board = _board(on)
+    if board is not None and threads != 1:
         raise UsageMalformed(f"--threads is {threads}", expected="1: instructions are counted exactly for one thread")
     with shown_progress() as progress:
-        if on == _HOST:
+        if board is None:
             result = _on_host(artifact, against, runs, threads, progress)
         else:
-            result = _on_pi(artifact, against, runs, on.removeprefix(_PI), progress)
+            result = _on_pi(artifact, against, runs, board, progress)
     if json:
         print_json(result)
     else:
@@ -59,6 +57,14 @@ def benchmark(
         show_benchmark(result)
     for warning in result.warnings:
         stderr().print(f"[yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
+
+
+def _board(on: str) -> str | None:
+    """The emulated board that is meant, or None for the host."""
+    places = {_HOST: None} | {f"{_PI}{name}": name for name in BOARDS}
+    if on not in places:
+        raise UsageMalformed(f"--on is {on!r}, which no benchmark runs on", expected=f"one of {', '.join(places)}")
+    return places[on]
 
 
 def _on_host(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from edgefleet_contract.errors import EdgefleetError
-from edgefleet_hardware.pi.root import build_root, default_folder
+from edgefleet_hardware.pi.build import build_root
+from edgefleet_hardware.pi.root import default_folder
 
 
 def main() -> int:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from edgefleet_contract.errors import EmulationFailed, EmulatorUnavailable, UsageMalformed
 from edgefleet_hardware.pi.boards import BOARDS, Board
-from edgefleet_hardware.pi.root import Root, find_root
+from edgefleet_hardware.pi.root import SITE, Root, find_root
 
 CLASSES = ("dot", "int_mlal", "float_mla", "simd_other", "load_store", "other")
-_QEMU = "qemu-aarch64"  # Debian's qemu-user-static has no plugins
-# -P -s -S: nothing of the host's Python is on the path, which also is why the root's packages are named.
-_ISOLATED = ("-P", "-s", "-S", "-B")
+QEMU = "qemu-aarch64"  # Debian's qemu-user-static has no plugins
+_ISOLATED = ("-P", "-s", "-S")  # the host's packages are not on the path
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,26 @@ class EmulatedPi:
         """
         counts = folder / "instructions.csv"
         plugin = f"{str(self.root.counter).replace(',', ',,')},out={counts.name}"
-        # The arguments of Python come after -0, the name under which it finds its library in the root.
-        emulator = [_QEMU, "-L", str(self.root.view(self.board)), "-cpu", self.board.core, "-plugin", plugin]
-        python = ["-0", f"/usr/bin/{self.root.python.name}", str(self.root.python), *_ISOLATED]
+        self._python([str(script), *arguments], folder=folder, emulator=["-plugin", plugin], python=["-B"])
+        with counts.open(newline="", encoding="ascii") as lines:
+            return [_mark(row) for row in csv.DictReader(lines)]
+
+    def try_runtimes(self) -> None:
+        """Import the runtimes once, and keep the bytecode: the last step of building a root.
+
+        Raises:
+            EmulationFailed: They cannot be imported.
+        """
+        self._python(["-c", "import numpy, onnxruntime, ai_edge_litert.interpreter"], folder=self.root.folder)
+
+    def _python(
+        self, arguments: Sequence[str], *, folder: Path, emulator: Sequence[str] = (), python: Sequence[str] = ()
+    ) -> None:
+        """Run the root's Python, which takes the name after -0 for where it lies."""
+        qemu = [QEMU, "-L", str(self.root.view(self.board)), "-cpu", self.board.core, *emulator]
+        interpreter = ["-0", f"/usr/bin/{self.root.python.name}", str(self.root.python), *_ISOLATED, *python]
         done = subprocess.run(  # noqa: S603 - our own command line, without a shell
-            [*emulator, *python, str(script), *arguments],
+            [*qemu, *interpreter, *arguments],
             cwd=folder,
             env=_environment(self.root),
             stdin=subprocess.DEVNULL,
@@ -80,8 +94,6 @@ class EmulatedPi:
                 board=self.board.name,
                 status=done.returncode,
             )
-        with counts.open(newline="", encoding="ascii") as lines:
-            return [_mark(row) for row in csv.DictReader(lines)]
 
 
 def open_pi(name: str) -> EmulatedPi:
@@ -93,9 +105,9 @@ def open_pi(name: str) -> EmulatedPi:
     """
     if name not in BOARDS:
         raise UsageMalformed(f"No emulated Raspberry Pi is called {name!r}", expected=f"one of {', '.join(BOARDS)}")
-    if shutil.which(_QEMU) is None:
+    if shutil.which(QEMU) is None:
         raise EmulatorUnavailable(
-            f"The emulated Raspberry Pi needs {_QEMU}, which is not installed",
+            f"The emulated Raspberry Pi needs {QEMU}, which is not installed",
             remedy="Run: apt-get install -y --no-install-recommends qemu-user",
             missing=["qemu-user"],
         )
@@ -111,7 +123,8 @@ def _environment(root: Root) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(root.site),
+        "PYTHONPATH": f"/{SITE}",
+        "PYTHONPYCACHEPREFIX": str(root.bytecode),
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",
         "ORT_DISABLE_TELEMETRY": "1",

@@ -1,0 +1,191 @@
+"""``edgefleet model benchmark``: on this host, and in the emulated Raspberry Pi."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefleet_hardware.pi.boards import BOARDS
+from support.commands import Run, runner
+from support.emulated_pi import FOLDER, built_pi
+from support.model_files import write_calibration, write_classifier
+
+pytestmark = pytest.mark.integration
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+VECTOR_CLASSES = ("dot", "int_mlal", "float_mla", "simd_other")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def pi(monkeypatch: pytest.MonkeyPatch) -> None:
+    built_pi()
+    monkeypatch.setenv("EDGEFLEET_PI", str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits in int8: ``rpi4`` as TFLite, ``x86-64`` as ONNX."""
+    from edgefleet.main import main
+
+    folder = tmp_path_factory.mktemp("compiled")
+    source = shutil.copy(DIGITS / "digits.onnx", folder / "digits.onnx")
+    calibration = ("--calibration", str(DIGITS / "calibration.npz"))
+    arguments = ["model", "compile", str(source), "-t", "rpi4", "-t", "x86-64", *calibration]
+    assert main([*arguments, "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def in_pi(run: Run, artifact: Path, board: str, *options: object) -> dict[str, Any]:
+    ended = run("model", "benchmark", artifact, "--on", f"pi:{board}", "--json", *options)
+    assert ended.status == 0, ended.err
+    return ended.document
+
+
+@pytest.mark.usefixtures("pi")
+@pytest.mark.parametrize("target", ["rpi4", "x86-64"])
+def test_int8_computes_on_every_pi_what_it_computes_here_and_dot_products_are_the_pi_5s(
+    run: Run, compiled: Path, target: str
+) -> None:
+    for board in ("rpi3", "rpi4", "rpi5"):
+        result = in_pi(run, compiled / target, board, "--runs", 1)
+        assert result["outputs"]["verdict"] == "equal", board
+        assert result["baseline_outputs"]["verdict"] in {"equal", "close"}, board
+        assert (result["instructions"]["dot"] > 0) == (board == "rpi5")
+        assert result["instructions"]["int_mlal"] > 0
+        assert result["instructions"]["float_mla"] < result["baseline_instructions"]["float_mla"] / 10
+        assert result["on"] == f"pi:{board}"
+
+
+@pytest.mark.usefixtures("pi")
+def test_counts_repeat(run: Run, compiled: Path) -> None:
+    first, second = (in_pi(run, compiled / "rpi4", "rpi4")["instructions"] for _ in range(2))
+    for name in VECTOR_CLASSES:
+        assert abs(first[name] - second[name]) <= 1, name
+    assert first["total"] == pytest.approx(second["total"], rel=1e-3)
+    assert first["total"] == sum(first[name] for name in first if name != "total")
+
+
+@pytest.mark.usefixtures("pi")
+def test_counts_in_a_pi_are_told_against_the_float_model_and_per_operator_and_never_as_time(
+    run: Run, compiled: Path
+) -> None:
+    ended = run("model", "benchmark", compiled / "rpi4", "--on", "pi:rpi5", "--json")
+    result = ended.document
+    assert result["baseline"]["converted"]  # the source is ONNX, the artifact TFLite
+    assert result["ratio"] == result["instructions"]["total"] / result["baseline_instructions"]["total"]
+    convolutions = [node for node in result["nodes"] if node["kind"] in {"CONV_2D", "DEPTHWISE_CONV_2D"}]
+    assert [node["source"] for node in convolutions] == [
+        "Conv__22", "functional_1/depthwise_conv2d_1/depthwise", "Conv__31", "Conv__34",
+    ]  # fmt: skip
+    assert sum(node["share"] for node in result["nodes"]) == pytest.approx(1)
+    whole = sum(node["instructions"]["dot"] for node in result["nodes"])
+    assert whole == result["instructions"]["dot"]  # an operator alone gets the kernel that it gets in its model
+    assert "_ms" not in ended.out
+    assert "seconds" not in ended.out
+
+
+@pytest.mark.usefixtures("pi")
+def test_a_bundle_is_counted_without_a_float_model_unless_one_is_given(run: Run, compiled: Path) -> None:
+    (bundle,) = (compiled / "x86-64").glob("*.efb")
+    alone = in_pi(run, bundle, "rpi-zero2", "--runs", 1)
+    assert alone["baseline"] is None
+    assert alone["ratio"] is None
+    assert alone["nodes"] == []
+    against = in_pi(run, bundle, "rpi-zero2", "--runs", 1, "--against", DIGITS / "digits.onnx")
+    assert not against["baseline"]["converted"]
+    assert against["ratio"] > 0
+    shown = run("model", "benchmark", bundle, "--on", "pi:rpi-zero2", "--runs", 1)
+    assert "bit-equal to this host's" in shown.out
+    assert " ms" not in shown.out
+
+
+def test_a_pi_that_is_not_built_is_told_with_the_command_that_builds_it(run: Run, compiled: Path) -> None:
+    ended = run("model", "benchmark", compiled / "rpi4", "--on", "pi:rpi4", "--json")
+    assert ended.status == 5
+    assert ended.document["error"]["code"] == "emulator.unavailable"
+    assert "python -m edgefleet_hardware.pi" in ended.document["error"]["remedy"]
+
+
+@pytest.mark.parametrize("place", ["qemu:mps2-an385", "pi:rpi2-armv7", "rpi4", "pi:", ""])
+def test_another_place_is_refused_with_those_that_can_be_chosen(run: Run, compiled: Path, place: str) -> None:
+    ended = run("model", "benchmark", compiled / "rpi4", "--on", place)
+    assert ended.status == 2
+    assert f"--on is {place!r}" in ended.err
+    assert all(f"pi:{name}" in ended.err for name in BOARDS)
+
+
+def test_threads_in_a_pi_are_refused_as_they_cannot_be_counted(run: Run, compiled: Path) -> None:
+    ended = run("model", "benchmark", compiled / "rpi4", "--on", "pi:rpi4", "--threads", 2)
+    assert ended.status == 2
+    assert "--threads is 2" in ended.err
+
+
+@pytest.mark.parametrize(("target", "method"), [("rpi4", "operators alone"), ("x86-64", "runtime profile")])
+def test_the_host_is_timed_against_the_recorded_source_node_by_node(
+    run: Run, compiled: Path, target: str, method: str
+) -> None:
+    ended = run("model", "benchmark", compiled / target, "--runs", 25, "--json")
+    result = ended.document
+    latency, memory = result["latency"], result["memory"]
+    assert ended.status == 0
+    assert latency["runs"] == 25
+    assert latency["ratio"] == latency["artifact"]["median_ms"] / latency["baseline"]["median_ms"]
+    assert latency["ratio_ci95"][0] <= latency["ratio"] <= latency["ratio_ci95"][1]
+    assert latency["artifact"]["p10_ms"] <= latency["artifact"]["median_ms"]
+    assert 0 < memory["before_load"] <= memory["after_load"] <= memory["peak"]
+    assert memory["after_first_inference"] <= memory["peak"]
+    assert result["nodes_by"] == method
+    sources = [node["source"] for node in result["nodes"]]
+    assert {"Conv__22", "functional_1/depthwise_conv2d_1/depthwise", "Conv__31", "Conv__34"} <= set(sources)
+    assert sum(node["share"] for node in result["nodes"]) == pytest.approx(1)
+
+
+def test_the_host_is_shown_in_tables(run: Run, compiled: Path) -> None:
+    ended = run("model", "benchmark", compiled / "x86-64", "--runs", 5, "--threads", 2)
+    assert ended.status == 0
+    assert "2 threads" in ended.out
+    assert "of the float model's time" in ended.out
+    assert "QLinearConv" in ended.out
+
+
+def test_a_plain_file_is_timed_under_its_own_node_names(run: Run) -> None:
+    result = run("model", "benchmark", DIGITS / "digits.onnx", "--runs", 5, "--json").document
+    assert result["baseline"] is None
+    assert result["latency"]["ratio"] is None
+    assert "functional_1/probabilities_1/Softmax" in {node["source"] for node in result["nodes"]}
+
+
+def test_a_source_that_changed_is_not_taken_for_the_float_model(run: Run, tmp_path: Path) -> None:
+    model = write_classifier(tmp_path / "model.onnx")
+    data = write_calibration(tmp_path / "data.npz")
+    assert run("model", "compile", model, "-t", "x86-64", "--calibration", data, "--out", tmp_path / "out").status == 0
+    write_classifier(model, seed=4)
+    changed = run("model", "benchmark", tmp_path / "out" / "x86-64", "--runs", 1, "--json")
+    assert changed.document["baseline"] is None
+    assert "has changed since" in changed.err
+    model.unlink()
+    gone = run("model", "benchmark", tmp_path / "out" / "x86-64", "--runs", 1, "--json")
+    assert gone.document["baseline"] is None
+    assert "Give one with --against" in gone.err
+
+
+def test_a_folder_of_several_targets_is_refused_with_their_folders(run: Run, compiled: Path) -> None:
+    ended = run("model", "benchmark", compiled)
+    assert ended.status == 2
+    assert str(compiled / "rpi4") in ended.err
+
+
+def test_a_folder_without_an_artifact_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"source": {"path": "m.onnx"}, "artifact": None}))
+    assert "its compilation was refused" in run("model", "benchmark", tmp_path).err
+    (tmp_path / "report.json").write_text("{")
+    assert "cannot be read" in run("model", "benchmark", tmp_path).err
