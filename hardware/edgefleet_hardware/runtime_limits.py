@@ -11,7 +11,7 @@ from importlib import resources
 
 import msgspec
 
-from edgefleet_hardware.profile import RuntimeName
+from edgefleet_hardware.profile import Kernels, RuntimeName
 
 
 class OperatorLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +35,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         source: How these limits are known.
         complete: Whether it has every operator of the opsets that it takes; then ``operators`` is empty.
         operators: By name, as the artifact's format spells it.
+        code_bytes: For each set of kernels, between what and what the runtime's own code takes of the flash.
         rewrites: For operators that it lacks: how the same can be computed by those that it has.
     """
 
@@ -43,6 +44,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     source: str
     complete: bool = False
     operators: dict[str, OperatorLimit] = {}
+    code_bytes: dict[Kernels, tuple[int, int]] = {}
     rewrites: dict[str, str] = {}
 
 

@@ -14,6 +14,7 @@ from edgefleet_hardware.runtime_limits import OperatorLimit, limits_of
 
 # The operand whose element type an operator computes with, where it is not the first: others come before it.
 _JUDGED_OPERAND: Final = {"EMBEDDING_LOOKUP": 1, "SELECT": 1, "SELECT_V2": 1, "SPLIT": 1, "TRANSPOSE_CONV": 2}
+TOO_NEW: Final = "its version is"  # how the reason of an operator begins whose version the runtime does not have
 
 
 def missing_operators(graph: LoweredGraph, runtime: Runtime) -> list[Refusal]:
@@ -73,7 +74,7 @@ def _missing(graph: LoweredGraph, runtime: Runtime) -> Iterator[Refusal]:
 def _too_new_or_other_type(operator: Operator, graph: LoweredGraph, limit: OperatorLimit, runtime: Runtime) -> str:
     version = operator_version(operator, graph)
     if limit.version is not None and version > limit.version:
-        return f"its version is {version}, and {runtime.name} {runtime.minimum_version} has version {limit.version}"
+        return f"{TOO_NEW} {version}, and {runtime.name} {runtime.minimum_version} has version {limit.version}"
     operand = operator.inputs[_JUDGED_OPERAND.get(operator.kind, 0)]
     dtype = None if operand is None else str(graph.tensors[operand].dtype)
     if limit.dtypes is not None and dtype is not None and dtype not in limit.dtypes:

@@ -7,12 +7,14 @@ import typer
 from edgefleet_compiler.cli.benchmark import benchmark
 from edgefleet_compiler.cli.compare import compare
 from edgefleet_compiler.cli.compile import compile_command
+from edgefleet_compiler.cli.fit import fit
 from edgefleet_compiler.cli.inspect import inspect
 
 app = typer.Typer(
     help="Models: look into them, compile them, compare and measure them.", no_args_is_help=True, add_completion=False
 )
 app.command("inspect")(inspect)
+app.command("fit")(fit)
 app.command("compile")(compile_command)
 app.command("compare")(compare)
 app.command("benchmark")(benchmark)

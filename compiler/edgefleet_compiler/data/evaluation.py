@@ -45,17 +45,25 @@ def choose_evaluation(
         return Evaluation(validation, "validation")
     if calibration is not None:
         return Evaluation(calibration, "calibration")
-    return Evaluation(_random_set(inputs, seed), "random")
+    return Evaluation(random_set(inputs, seed), "random")
 
 
-def _random_set(inputs: Sequence[TensorInfo], seed: int) -> DataSet:
+def random_set(inputs: Sequence[TensorInfo], seed: int, *, cases: int = _RANDOM_CASES) -> DataSet:
+    """Inputs drawn at random, the same for the same seed.
+
+    Args:
+        inputs: What the model takes.
+        seed: Of the generator.
+        cases: How many.
+    """
+
     def samples() -> Iterator[Sample]:
         generator = np.random.default_rng(seed)
-        for _ in range(_RANDOM_CASES):
+        for _ in range(cases):
             yield {tensor.name: _random_value(tensor, generator) for tensor in inputs}
 
     name = hashlib.sha256(f"standard normal, seed {seed}".encode()).hexdigest()
-    return DataSet(Path("random"), name, _RANDOM_CASES, None, samples)
+    return DataSet(Path("random"), name, cases, None, samples)
 
 
 def _random_value(tensor: TensorInfo, generator: np.random.Generator) -> NDArray[np.generic]:
