@@ -12,11 +12,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from edgefleet_server.rollouts import policy
 from edgefleet_server.rollouts.evidence import Verdict
-from edgefleet_server.rollouts.states import UNACTIVATED, DeploymentState
+from edgefleet_server.rollouts.states import AFTER_A_FAILURE, UNACTIVATED, DeploymentState
 
 pytestmark = pytest.mark.property
 
 PROBATION = 10
+FAILED = ("failed", *AFTER_A_FAILURE)
 WORSE, PASSED = Verdict("worse", "lost", 0.1, 0.001), Verdict("passed", "kept")
 
 
@@ -137,7 +138,8 @@ class Histories(RuleBasedStateMachine):
             for device in self.fleet
             if device.state == "probation"
         ]
-        actions = policy.decide(plan, counts, watched, self.now)
+        failed = [deployed for deployed in self.deployed() if deployed.state == "failed"]
+        actions = policy.decide(plan, counts, watched, failed, self.now)
         for action in actions:
             match action:
                 case policy.Succeed(name):
@@ -148,6 +150,8 @@ class Histories(RuleBasedStateMachine):
                     device.state = "succeeded"
                 case policy.Fail(name, _):
                     self.named(name).state = "failed"
+                case policy.RollBack() | policy.Strand():
+                    self.send_back(action)
                 case policy.StartStage(index):
                     self.check_start(index)
                     self.started.add(index)
@@ -158,7 +162,8 @@ class Histories(RuleBasedStateMachine):
                     self.state, self.extent = "halted", "everything"
                 case policy.Finish():
                     assert self.state == "running"
-                    assert all(device.state in ("succeeded", "failed") for device in self.fleet)
+                    assert all(device.state in ("succeeded", *FAILED) for device in self.fleet)
+                    assert all(device.running != "new" for device in self.fleet if device.state == "failed")
                     self.state = "finished"
         return bool(actions)
 
@@ -174,25 +179,33 @@ class Histories(RuleBasedStateMachine):
     def backward(self) -> bool:
         if self.state == "finished" or self.undone:
             return False
-        deployed = [
-            policy.Deployed(device.name, device.state, device.running == "new", device.previous)
-            for device in self.fleet
-        ]
-        actions = policy.undo(self.extent, deployed)
+        actions = policy.undo(self.extent, self.deployed())
         for action in actions:
             match action:
                 case policy.Withdraw(name):
                     assert self.named(name).state in ("waiting", *UNACTIVATED), "a trial was cut short"
                     self.named(name).state = "withdrawn"
-                case policy.RollBack(name, digest):
-                    assert digest == "old"
-                    self.named(name).state = "rolling_back"
-                case policy.Strand(name):
-                    assert self.named(name).previous is None
-                    self.named(name).state = "stranded"
+                case policy.RollBack() | policy.Strand():
+                    self.send_back(action)
                 case policy.Undone():
                     self.undone = True
         return bool(actions)
+
+    def deployed(self) -> list[policy.Deployed]:
+        return [
+            policy.Deployed(device.name, device.state, device.running == "new", device.previous)
+            for device in self.fleet
+        ]
+
+    def send_back(self, action: policy.RollBack | policy.Strand) -> None:
+        device = self.named(action.device)
+        assert device.running == "new"
+        if isinstance(action, policy.RollBack):
+            assert action.digest == device.previous == "old"
+            device.state = "rolling_back"
+        else:
+            assert device.previous is None
+            device.state = "stranded"
 
     def counts(self, stage: int) -> policy.StageCounts:
         states = [device.state for device in self.fleet if device.stage == stage]
@@ -203,7 +216,7 @@ class Histories(RuleBasedStateMachine):
             in_progress=sum(state in (*UNACTIVATED, "trial") for state in states),
             probation=states.count("probation"),
             succeeded=states.count("succeeded"),
-            failed=states.count("failed"),
+            failed=sum(state in FAILED for state in states),
         )
 
     def named(self, name: str) -> FakeDevice:

@@ -62,7 +62,7 @@ def stage(index: int = 0, *, started: bool = True, **counts: int) -> StageCounts
     ],
 )
 def test_a_rollout_goes_on_when_its_stage_has_passed(counts: list[StageCounts], expected: list[object]) -> None:
-    assert decide(PLAN, counts, [], 0) == expected
+    assert decide(PLAN, counts, [], [], 0) == expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_rollout_goes_on_when_its_stage_has_passed(counts: list[StageCounts], 
     ],
 )
 def test_a_rollout_halts_when_too_many_have_failed(counts: list[StageCounts], halted_stage: int) -> None:
-    [action] = decide(PLAN, counts, [], 0)
+    [action] = decide(PLAN, counts, [], [], 0)
     assert isinstance(action, Halt)
     assert action.stage == halted_stage
     assert "failed" in action.reason
@@ -97,27 +97,27 @@ def test_a_rollout_halts_when_too_many_have_failed(counts: list[StageCounts], ha
     ],
 )
 def test_a_rollout_bears_failures_up_to_its_threshold(counts: list[StageCounts]) -> None:
-    assert not any(isinstance(action, Halt) for action in decide(PLAN, counts, [], 0))
+    assert not any(isinstance(action, Halt) for action in decide(PLAN, counts, [], [], 0))
 
 
 def test_a_stage_that_ends_between_the_thresholds_halts() -> None:
     plan = Plan(success=Fraction(9, 10), error=Fraction(1, 2), probation_ms=0, vectors=False)
-    [action] = decide(plan, [stage(succeeded=6, failed=4), stage(1, started=False, waiting=1)], [], 0)
+    [action] = decide(plan, [stage(succeeded=6, failed=4), stage(1, started=False, waiting=1)], [], [], 0)
     assert isinstance(action, Halt)
     assert "below its success threshold" in action.reason
 
 
 def test_thresholds_are_exact_where_doubles_are_not() -> None:
     plan = Plan(success=Fraction(1, 2), error=Fraction("0.29"), probation_ms=0, vectors=False)
-    assert decide(plan, [stage(succeeded=71, failed=29)], [], 0) == [Finish()]
+    assert decide(plan, [stage(succeeded=71, failed=29)], [], [], 0) == [Finish()]
 
 
 def test_a_paused_rollout_starts_nothing_and_still_halts() -> None:
     paused = Plan(Fraction(9, 10), Fraction(1, 10), PROBATION, vectors=False, paused=True)
-    assert decide(paused, [stage(succeeded=1), stage(1, started=False, waiting=1)], [], 0) == []
-    assert decide(paused, [stage(succeeded=1)], [], 0) == []
-    assert isinstance(decide(paused, [stage(failed=1)], [], 0)[0], Halt)
-    assert decide(paused, [stage(probation=1)], [Watched("d", 0)], PROBATION) == [Succeed("d")]
+    assert decide(paused, [stage(succeeded=1), stage(1, started=False, waiting=1)], [], [], 0) == []
+    assert decide(paused, [stage(succeeded=1)], [], [], 0) == []
+    assert isinstance(decide(paused, [stage(failed=1)], [], [], 0)[0], Halt)
+    assert decide(paused, [stage(probation=1)], [Watched("d", 0)], [], PROBATION) == [Succeed("d")]
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,25 @@ def test_a_paused_rollout_starts_nothing_and_still_halts() -> None:
     ],
 )
 def test_probation_ends_with_time_and_evidence(plan: Plan, watched: Watched, now: int, expected: list[object]) -> None:
-    assert decide(plan, [stage(probation=1)], [watched], now) == expected
+    assert decide(plan, [stage(probation=1)], [watched], [], now) == expected
 
 
 def test_devices_are_settled_before_stages_are_judged() -> None:
     counts = [stage(probation=1, succeeded=1), stage(1, started=False, waiting=8)]
-    assert decide(PLAN, counts, [Watched("d", 0, None, WORSE)], 0) == [Fail("d", "20 cases lost")]
+    assert decide(PLAN, counts, [Watched("d", 0, None, WORSE)], [], 0) == [Fail("d", "20 cases lost")]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_device_that_failed_and_runs_the_release_goes_back_though_its_rollout_goes_on(paused: bool) -> None:
+    plan = Plan(Fraction(9, 10), Fraction(1, 10), PROBATION, vectors=True, paused=paused)
+    counts = [stage(succeeded=9, failed=1), stage(1, started=False, waiting=90)]
+    bad = Deployed("d", "failed", True, "old")
+    assert decide(plan, counts, [], [bad], 0) == [RollBack("d", "old")]
+    assert decide(plan, counts, [], [Deployed("d", "failed", True, None)], 0) == [Strand("d")]
+    reverted_by_itself = Deployed("d", "failed", False, "old")
+    assert decide(plan, counts, [], [reverted_by_itself], 0) == ([] if paused else [StartStage(1)])
+    [halt] = decide(plan, [stage(succeeded=8, failed=2)], [], [bad], 0)
+    assert isinstance(halt, Halt), "a halt comes first, and takes everybody back"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,39 @@ def test_worse_evidence_halts_and_rolls_back_in_that_order(site: SiteOfThree) ->
     assert "loss 10.0%" in reason
 
 
+def test_a_device_that_fails_within_the_threshold_goes_back_alone(site: SiteOfThree) -> None:
+    inside = site.inside
+    label = second(inside, stages=(100.0,), success=0.6, error=0.4)
+    bad, *good = site.devices
+    before = bad.assignment().sequence
+    bad.confirms(lost=20)
+    assert inside.rollout(label).state == "running"
+    assert inside.deployment(label, bad).state == "rolling_back"
+    assert (bad.assignment().digest, bad.assignment().sequence > before) == (site.digest, True)
+    for device in good:
+        device.confirms(phases=("probation",))
+    inside.pass_time(45_000)
+    for device in good:
+        device.says("confirmed", evidence=[device.evidence("probation", site.digest)])
+    inside.pass_time(45_000)
+    assert inside.rollout(label).state == "finished", "a device on its way back has failed, and holds nobody up"
+    bad.confirms()
+    assert inside.states(label) == {"rolled_back": 1, "succeeded": 2}
+    assert inside.deployment(label, bad).error_code == "evidence.worse"
+
+
+def test_a_failure_that_has_gone_back_still_counts_as_one(site: SiteOfThree) -> None:
+    inside = site.inside
+    label = second(inside, stages=(100.0,), success=0.6, error=0.4)
+    first, then, _ = site.devices
+    first.confirms(lost=20)
+    first.confirms()
+    assert inside.deployment(label, first).state == "rolled_back"
+    then.confirms(lost=20)
+    assert inside.rollout(label).state == "halted"
+    assert "2 of 2 executed deployments" in (inside.rollout(label).reason or "")
+
+
 def test_devices_that_were_never_assigned_are_not_touched_by_a_halt(site: SiteOfThree) -> None:
     label = second(site.inside)
     others = site.in_stage(label, 1)

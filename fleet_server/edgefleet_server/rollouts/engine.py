@@ -68,6 +68,7 @@ class Engine:
             facts.plan_of(rollout),
             facts.counts_of(change.session, rollout),
             facts.watched_of(change.session, rollout),
+            facts.failed_of(change.session, rollout),
             change.now,
         )
         for action in actions:
@@ -82,6 +83,8 @@ class Engine:
                     change.record("deployment.failed", device=device, rollout=rollout.id, code=code, text=reason)
                 case policy.StartStage(index):
                     self._start_stage(change, rollout, index)
+                case policy.RollBack(device) | policy.Strand(device):
+                    self._take_back(change, rollout, device, action)
                 case policy.Halt(stage, reason):
                     _halt(change, rollout, stage, reason)
                 case policy.Finish():
@@ -98,9 +101,7 @@ class Engine:
                 states = facts.states_of(change.session, rollout)
                 change.record("rollout.undone", rollout=rollout.id, deployments=states)
             else:
-                deployment = change.session.get_one(Deployment, (rollout.id, action.device))
-                deployment.updated_at = change.now
-                self._take_back(change, rollout, deployment, action)
+                self._take_back(change, rollout, action.device, action)
         return bool(actions)
 
     def _start_stage(self, change: Change, rollout: Rollout, index: int) -> None:
@@ -131,10 +132,11 @@ class Engine:
         self,
         change: Change,
         rollout: Rollout,
-        deployment: Deployment,
+        device: str,
         action: policy.Withdraw | policy.RollBack | policy.Strand,
     ) -> None:
-        device = deployment.device_id
+        deployment = change.session.get_one(Deployment, (rollout.id, device))
+        deployment.updated_at = change.now
         match action:
             case policy.Withdraw():
                 if deployment.state != "waiting":

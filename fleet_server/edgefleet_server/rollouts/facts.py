@@ -15,6 +15,7 @@ from edgefleet_server.rollouts.models import Deployment, Rollout
 from edgefleet_server.rollouts.policy import Amiss, Deployed, Plan, StageCounts, Watched
 from edgefleet_server.rollouts.states import (
     ACTIVE_ROLLOUTS,
+    AFTER_A_FAILURE,
     EXECUTED,
     IN_PROGRESS,
     UNDOABLE_ROLLOUTS,
@@ -49,7 +50,7 @@ def counts_of(session: Session, rollout: Rollout) -> list[StageCounts]:
         .group_by(Deployment.stage, Deployment.state)
     )
     for stage, state, count in session.execute(grouped):
-        by_stage[stage]["in_progress" if state in IN_PROGRESS else state] += count
+        by_stage[stage][_counted_as(state)] += count
     counted = ("waiting", "in_progress", "probation", *EXECUTED)
     return [
         StageCounts(
@@ -68,15 +69,13 @@ def watched_of(session: Session, rollout: Rollout) -> list[Watched]:
 def deployed_of(session: Session, rollout: Rollout) -> list[Deployed]:
     """All deployments of a rollout that is to go back."""
     taking_part = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state != "skipped")
-    return [
-        Deployed(
-            device=deployment.device_id,
-            state=cast("DeploymentState", deployment.state),
-            runs_release=deployment.device.twin.running == deployment.digest != deployment.previous,
-            previous=deployment.previous,
-        )
-        for deployment in session.scalars(taking_part.order_by(Deployment.device_id))
-    ]
+    return [_deployed(deployment) for deployment in session.scalars(taking_part.order_by(Deployment.device_id))]
+
+
+def failed_of(session: Session, rollout: Rollout) -> list[Deployed]:
+    """The deployments that have failed and were not sent back yet."""
+    failed = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state == "failed")
+    return [_deployed(deployment) for deployment in session.scalars(failed.order_by(Deployment.device_id))]
 
 
 def states_of(session: Session, rollout: Rollout) -> dict[str, int]:
@@ -87,7 +86,9 @@ def states_of(session: Session, rollout: Rollout) -> dict[str, int]:
 
 def first_failure(session: Session, rollout: Rollout) -> Deployment | None:
     """One of the deployments that failed; None when none did."""
-    failed = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state == "failed")
+    failed = select(Deployment).where(
+        Deployment.rollout_id == rollout.id, Deployment.state.in_(("failed", *AFTER_A_FAILURE))
+    )
     return session.scalars(failed.order_by(Deployment.updated_at).limit(1)).first()
 
 
@@ -96,6 +97,21 @@ def previous_of(session: Session, deployment: Deployment) -> str | None:
     twin = deployment.device.twin
     candidates = [twin.running, *twin.confirmed]
     return next((digest for digest in candidates if digest and session.get(ReleasedBundle, digest)), None)
+
+
+def _counted_as(state: str) -> str:
+    if state in IN_PROGRESS:
+        return "in_progress"
+    return "failed" if state in AFTER_A_FAILURE else state
+
+
+def _deployed(deployment: Deployment) -> Deployed:
+    return Deployed(
+        device=deployment.device_id,
+        state=cast("DeploymentState", deployment.state),
+        runs_release=deployment.device.twin.running == deployment.digest != deployment.previous,
+        previous=deployment.previous,
+    )
 
 
 def _watched(deployment: Deployment) -> Watched:

@@ -8,9 +8,11 @@
 2. A stage halts the rollout when too many have failed. The share is over *executed* deployments (succeeded or failed),
    once there are ``MIN_EXECUTED`` of them or the stage has no more; and at once when so many have failed that the
    rest of the stage could not mend it.
-3. A stage passes when enough of it is executed and the share of successes reaches the threshold. A stage that has
+3. A device that has failed and yet runs the release goes back at once, whether or not its rollout goes on: the
+   thresholds bear failures, not devices that serve what was found bad.
+4. A stage passes when enough of it is executed and the share of successes reaches the threshold. A stage that has
    ended without passing halts: there is no gap between the two thresholds through which a rollout could slip.
-4. Stages start one after the other. The rollout is finished when every deployment has ended, not when the last stage
+5. Stages start one after the other. The rollout is finished when every deployment has ended, not when the last stage
    has passed.
 
 ``undo`` takes a rollout back that was halted, aborted or rolled back: what is not activated is withdrawn, trials end
@@ -61,6 +63,7 @@ class StageCounts:
         waiting: Not assigned yet.
         in_progress: Assigned, up to the trial.
         probation: Confirmed, and watched.
+        failed: Also those that are going back, or have gone back, since.
     """
 
     index: int
@@ -120,7 +123,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployment of a rollout that is to be undone.
+    """A deployment that may have to go back.
 
     Attributes:
         runs_release: Whether the device reports that it runs what this rollout brought.
@@ -196,17 +199,20 @@ class Undone:
     """Nothing is left to take back."""
 
 
-Action = Succeed | Fail | StartStage | Halt | Finish
+Action = Succeed | Fail | StartStage | Halt | Finish | RollBack | Strand
 UndoAction = Withdraw | RollBack | Strand | Undone
 
 
-def decide(plan: Plan, counts: Sequence[StageCounts], evidence: Sequence[Watched], now: int) -> list[Action]:
+def decide(
+    plan: Plan, counts: Sequence[StageCounts], evidence: Sequence[Watched], failed: Sequence[Deployed], now: int
+) -> list[Action]:
     """What to do next with a rollout that is running or paused.
 
     Args:
         plan: What the operator asked for.
         counts: The stages in their order.
         evidence: The devices in probation.
+        failed: The deployments in the state "failed".
         now: UTC milliseconds.
     """
     settled: list[Action] = [action for watched in evidence if (action := _settle(plan, watched, now)) is not None]
@@ -215,6 +221,9 @@ def decide(plan: Plan, counts: Sequence[StageCounts], evidence: Sequence[Watched
     for stage in counts:
         if stage.started and (reason := _reason_to_halt(plan, stage)):
             return [Halt(stage.index, reason)]
+    gone_bad: list[Action] = [_send_back(deployed) for deployed in failed if deployed.runs_release]
+    if gone_bad:
+        return gone_bad
     if plan.paused:
         return []
     return _advance(plan, counts)
@@ -297,9 +306,13 @@ def _take_back(extent: Undo, deployed: Deployed) -> Withdraw | RollBack | Strand
         case "succeeded" if extent == "unsettled":
             return None
         case "probation" | "succeeded" | "failed" | "withdrawn" if deployed.runs_release:
-            return RollBack(deployed.device, deployed.previous) if deployed.previous else Strand(deployed.device)
+            return _send_back(deployed)
         case _:
             return None
+
+
+def _send_back(deployed: Deployed) -> RollBack | Strand:
+    return RollBack(deployed.device, deployed.previous) if deployed.previous else Strand(deployed.device)
 
 
 def _is_on_its_way(deployed: Deployed) -> bool:

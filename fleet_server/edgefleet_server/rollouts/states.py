@@ -4,6 +4,7 @@ A deployment's way::
 
     waiting -> assigned -> downloading -> verifying -> trial -> probation -> succeeded
                    any of these, when the device or the evidence says no -> failed
+    failed, and yet the release runs:  rolling_back -> rolled_back | stranded
     halt, abort or rollback:  waiting, assigned, downloading, verifying -> withdrawn
                               probation, succeeded, failed yet running  -> rolling_back -> rolled_back | stranded
     skipped: the release has no bundle for this device's hardware; it never takes part
@@ -42,6 +43,8 @@ UNDOABLE_ROLLOUTS = ("halted", "aborted", "rolled_back")
 UNACTIVATED = ("assigned", "downloading", "verifying")
 IN_PROGRESS = (*UNACTIVATED, "trial")
 EXECUTED = ("succeeded", "failed")
+# In a rollout that is under way only a device that has failed goes back, and it still counts as failed.
+AFTER_A_FAILURE = ("rolling_back", "rolled_back", "stranded")
 # Of a rollout that has ended, and still waiting for the device; a newer rollout may have it.
 UNDER_WAY_AFTER_THE_END = ("trial", "rolling_back")
 # What a device says of its assignment, where that is a deployment's state too.
