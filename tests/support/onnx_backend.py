@@ -52,7 +52,8 @@ class Outcome:
         operator: The operator that it tests; for a test of an operator's body, with "(expanded)" behind.
         format: What it was exported as.
         verdict: ``run`` where its outputs are right; ``refused`` by name, with the documented error; ``skipped`` for
-            its element types, for shapes that depend on its data, or for sequences and optionals; ``unclaimed`` where
+            its element types, for shapes that depend on its data, for inputs of no elements, or for sequences and
+            optionals; ``unclaimed`` where
             it needs an operator, a domain or an opset that the compiler does not take; else ``failed``.
         reason: Why it did not run.
     """
@@ -101,6 +102,12 @@ def _judged(case: TestCase, model_format: Format) -> tuple[Verdict, str]:
         return "unclaimed", "other domains than ai.onnx, or an opset before 7"
     if any(value.type.WhichOneof("value") != "tensor_type" for value in (*graph.input, *graph.output)):
         return "skipped", "sequence or optional"
+    if any(
+        dimension.HasField("dim_value") and not dimension.dim_value
+        for value in graph.input
+        for dimension in value.type.tensor_type.shape.dim
+    ):
+        return "skipped", "an input of no elements"
     try:
         run_case(case, model_format)
     except OperatorUnsupported as error:

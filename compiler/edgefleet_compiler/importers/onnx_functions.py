@@ -60,7 +60,8 @@ def _schema_of(node: onnx.NodeProto, opset: int) -> _Schema | None:
     if not defs.has(node.op_type, max_inclusive_version=opset):
         return None
     schema: _Schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
-    return schema if schema.has_function or schema.has_context_dependent_function else None
+    versions = (*schema.function_opset_versions, *schema.context_dependent_function_opset_versions)
+    return schema if min(versions, default=opset + 1) <= opset else None
 
 
 def _expanded(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:

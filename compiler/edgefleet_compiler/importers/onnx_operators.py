@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.dequantised import stored
-from edgefleet_compiler.hub.graph import constant, integer, integers, shape_of
+from edgefleet_compiler.hub.graph import OPSET, constant, integer, integers, is_float, shape_of
 from edgefleet_compiler.hub.operators import AT_RUN_TIME, CONTROL_FLOW, PARAMETERS, QUANTISED, SUPPORTED
 from edgefleet_compiler.passes.no_ops import is_training
 from edgefleet_compiler.passes.resizes import rounds_sizes
@@ -99,11 +99,7 @@ def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
         value = node.inputs[index] if index < len(node.inputs) else None
         if value is not None and stored(value) is None:
             yield f"its input {index} ({value.name!r}) is no constant", _CONSTANTS
-    for value in node.outputs:
-        if value.name and value.dtype not in _ELEMENT_TYPES and not _is_stored(node, value):
-            yield f"{value.name!r} has elements of type {value.dtype}", _OTHER_TYPES
-        if value.name and 0 in shape_of(value):
-            yield f"{value.name!r} is empty: its shape is {list(shape_of(value))}", _SOMETHING
+    yield from _refused_elements(node)
     yield from _reasons_of_kind(node)
 
 
@@ -111,6 +107,8 @@ def _reasons_of_kind(node: ir.Node) -> Iterator[tuple[str, Cure]]:
     """Forms of single operators that are not taken."""
     if node.op_type in QUANTISED and (reason := _why_unstorable(node)):
         yield reason, _PLAIN_INTEGERS
+    if node.op_type == "Mod" and not integer(node, "fmod", 0) and is_float(node.outputs[0]):
+        yield f"a remainder of floats with the divisor's sign, which opset {OPSET} has not", _OTHER_OPERATORS
     if node.op_type == "Dropout" and is_training(node):
         yield "it is in training mode", _INFERENCE
     if node.op_type == "Resize" and rounds_sizes(node):
@@ -132,6 +130,17 @@ def _why_unstorable(node: ir.Node) -> str:
 def _is_stored(node: ir.Node, value: ir.Value) -> bool:
     """Whether the value is what a QuantizeLinear stores for a DequantizeLinear."""
     return node.op_type == "QuantizeLinear" and value.dtype == ir.DataType.INT16
+
+
+def _refused_elements(node: ir.Node) -> Iterator[tuple[str, Cure]]:
+    """Elements of types that are not taken, and results that have none."""
+    operands = [] if node.op_type in QUANTISED else [value for value in node.inputs if value is not None]
+    for value in (*operands, *node.outputs):
+        if value.name and value.dtype not in _ELEMENT_TYPES and not _is_stored(node, value):
+            yield f"{value.name!r} has elements of type {value.dtype}", _OTHER_TYPES
+    for value in node.outputs:
+        if value.name and 0 in shape_of(value):
+            yield f"{value.name!r} is empty: its shape is {list(shape_of(value))}", _SOMETHING
 
 
 def _has_window_in_padding(node: ir.Node) -> bool:

@@ -53,8 +53,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
     """
     for _ in range(MOST_ROUNDS):
         try:
-            proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
-            model = ir.from_proto(proto)
+            model = ir.from_proto(_inferred(proto))
         except ONNX_FAULTS as cause:
             raise ModelMalformed(f"The model's shapes contradict each other: {told_by(cause)}") from cause
         _check_sizes(model.graph)
@@ -92,6 +91,14 @@ def _keep_shapes(graph: ir.Graph) -> int:
             output.shape, output.type = source.shape, source.type
             added += 1
     return added
+
+
+def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the shapes that can be inferred, by the values of shapes if the inference can follow them."""
+    try:
+        return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError:
+        return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
 
 
 def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""Relu and Clip, Sigmoid, Tanh and LeakyRelu; ``lowered.fuse_activations`` joins clamps with what feeds them."""
+"""Relu and Clip; ``lowered.fuse_activations`` joins clamps with what feeds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def lower_clamp(site: Site) -> None:
     low, high = _bounds(site)
     binds_below, binds_above = _binds(site, low, high)
     tensor = site.input()
-    kind = KINDS_BY_BOUNDS.get((low, high))
+    is_real = site.integer or site.output_type == np.float32
+    kind = KINDS_BY_BOUNDS.get((low, high)) if is_real else None
     if not (binds_below or binds_above):
         site.finish_with(tensor)
     elif kind is not None:
@@ -36,21 +37,6 @@ def lower_clamp(site: Site) -> None:
         site.finish("MINIMUM", [tensor, _bound(site, high)])
 
 
-def lower_sigmoid(site: Site) -> None:
-    """Lower Sigmoid."""
-    site.finish("LOGISTIC", [site.input()])
-
-
-def lower_tanh(site: Site) -> None:
-    """Lower Tanh."""
-    site.finish("TANH", [site.input()])
-
-
-def lower_leaky_relu(site: Site) -> None:
-    """Lower LeakyRelu."""
-    site.finish("LEAKY_RELU", [site.input()], {"alpha": site.node.attributes.get_float("alpha", 0.01)})
-
-
 def _bounds(site: Site) -> tuple[float, float]:
     if site.node.op_type == "Relu":
         return 0.0, np.inf
@@ -62,7 +48,9 @@ def _binds(site: Site, low: float, high: float) -> tuple[bool, bool]:
     """Whether the type of the output can hold anything below ``low``, or above ``high``."""
     quantisation = site.output_quantisation
     if quantisation is None:
-        lowest, highest = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
+        is_float = site.output_type.kind == "f"
+        limits = np.finfo(np.float32) if is_float else np.iinfo(site.output_type)  # type: ignore[type-var]  # integers
+        lowest, highest = float(limits.min), float(limits.max)
         return low > lowest, high < highest
     zero_point, scale = int(quantisation.zero_point[0]), float(quantisation.scale[0])
     return np.rint(low / scale) + zero_point > -128, np.rint(high / scale) + zero_point < 127
@@ -70,8 +58,9 @@ def _binds(site: Site, low: float, high: float) -> tuple[bool, bool]:
 
 def _clamp_below(site: Site, tensor: str, low: float) -> tuple[str, list[str]]:
     """RELU where it is that, because RELU can be fused."""
-    return ("RELU", [tensor]) if low == 0 else ("MAXIMUM", [tensor, _bound(site, low)])
+    is_relu = low == 0 and (site.integer or site.output_type == np.float32)
+    return ("RELU", [tensor]) if is_relu else ("MAXIMUM", [tensor, _bound(site, low)])
 
 
 def _bound(site: Site, bound: float) -> str:
-    return site.add_like_output("bound", np.array(bound, np.float32))
+    return site.add_like_output("bound", np.float64(bound))

@@ -73,7 +73,7 @@ def _copied(tensor: str, lowering: Lowering, source: str) -> str:
     """A tensor of its own for an output that is an input, a constant, or another output: a RESHAPE that copies."""
     given = lowering.graph.tensors[tensor]
     copy = lowering.add_tensor(f"{tensor}_copy", given.shape, given.dtype, given.quantisation)
-    lowering.emit("RESHAPE", [tensor], copy, {"new_shape": list(given.shape)}, source)
+    lowering.emit("RESHAPE", [tensor], [copy], {"new_shape": list(given.shape)}, source)
     return copy
 
 

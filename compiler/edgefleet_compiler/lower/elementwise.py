@@ -1,4 +1,4 @@
-"""Add, Sub, Mul and Div: ADD, SUB, MUL and DIV, which broadcast as ONNX does."""
+"""Operators of two operands, arithmetic, comparing or logical, which TFLite broadcasts as ONNX does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,24 @@ from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import AS_IS, EITHER, Demand, Layout
 from edgefleet_compiler.lower.site import Site
 
-KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV"}
+KINDS = {
+    "Add": "ADD",
+    "And": "LOGICAL_AND",
+    "Div": "DIV",
+    "Equal": "EQUAL",
+    "Greater": "GREATER",
+    "GreaterOrEqual": "GREATER_EQUAL",
+    "Less": "LESS",
+    "LessOrEqual": "LESS_EQUAL",
+    "Max": "MAXIMUM",
+    "Min": "MINIMUM",
+    "Mod": "FLOOR_MOD",
+    "Mul": "MUL",
+    "Or": "LOGICAL_OR",
+    "Pow": "POW",
+    "Sub": "SUB",
+    "Xor": "NOT_EQUAL",
+}
 
 
 def broadcast_demand(node: ir.Node) -> Demand:
@@ -23,6 +40,8 @@ def broadcast_demand(node: ir.Node) -> Demand:
 
 def lower_elementwise(site: Site) -> None:
     """Lower an operator of two operands."""
+    if site.node.attributes.get_int("fmod", 0):
+        site.refuse("its remainder has the sign of the dividend; TFLite's FLOOR_MOD has the divisor's")
     site.finish(KINDS[site.node.op_type], [operand(site, 0), operand(site, 1)])
 
 

@@ -75,7 +75,8 @@ class Lowering:
 
         DEQUANTIZE widens float16 and int8 weights when the model is loaded, as in the files of TFLite's converter.
         """
-        if constant.stored.dtype not in {np.dtype(np.float16), INT8}:
+        is_narrow = constant.stored.dtype == INT8 and constant.quantisation is not None
+        if not is_narrow and constant.stored.dtype != np.float16:
             return self.add_constant(constant.name, constant.real)
         narrow = self.add_constant(constant.name, constant.stored, constant.quantisation)
         return self.dequantised(narrow, source)
@@ -84,12 +85,12 @@ class Lowering:
         self,
         kind: str,
         inputs: Sequence[str | None],
-        output: str,
+        outputs: Sequence[str],
         attributes: Mapping[str, AttributeValue],
         source: str,
     ) -> None:
-        """Append an operator that writes ``output``."""
-        self.graph.operators.append(Operator(kind, list(inputs), [output], dict(attributes), source))
+        """Append an operator that writes ``outputs``."""
+        self.graph.operators.append(Operator(kind, list(inputs), list(outputs), dict(attributes), source))
 
     def bind(self, value: ir.Value, tensor: str, layout: Layout) -> None:
         """Let ``tensor`` hold ``value``."""
@@ -183,7 +184,7 @@ class Lowering:
         if key not in self._conversions:
             attributes: dict[str, AttributeValue] = {"new_shape": list(output.shape)} if kind == "RESHAPE" else {}
             name = self.add_tensor(output.name, output.shape, output.dtype, output.quantisation)
-            self.emit(kind, inputs, name, attributes, source)
+            self.emit(kind, inputs, [name], attributes, source)
             self._conversions[key] = name
         return self._conversions[key]
 

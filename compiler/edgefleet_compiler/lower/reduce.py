@@ -1,4 +1,4 @@
-"""GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceSum, ReduceMax and ReduceMin."""
+"""GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceSum, ReduceProd, ReduceMax and ReduceMin."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ KINDS = {
     "GlobalAveragePool": "MEAN",
     "GlobalMaxPool": "REDUCE_MAX",
     "ReduceMean": "MEAN",
+    "ReduceProd": "REDUCE_PROD",
     "ReduceSum": "SUM",
     "ReduceMax": "REDUCE_MAX",
     "ReduceMin": "REDUCE_MIN",

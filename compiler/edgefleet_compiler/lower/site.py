@@ -14,7 +14,7 @@ from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Demand, Layout, Shape
 from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
-from edgefleet_compiler.lowered.graph import AttributeValue, Operator, Quantisation
+from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
 class Unsupported(Exception):
@@ -135,6 +135,13 @@ class Site:
         assert value is not None
         return self._lowering.fetch(value, self.layout(index), quantisation, self.name)
 
+    def input_as_stored_in(self, layout: Layout) -> str:
+        """The tensor of the first activation in an order, integers as they were stored."""
+        value = self.value(0)
+        assert value is not None
+        parameters = self._lowering.parameters(value)
+        return self._lowering.fetch(value, layout, parameters, self.name)
+
     def input_as_stored(self, index: int = 0) -> Stored:
         """Activation ``index`` in the type in which the node computes and the order it happens to have."""
         value = self.value(index)
@@ -164,11 +171,19 @@ class Site:
         """A float32 tensor of numbers that the operator needs beside its operands."""
         return self._lowering.add_constant(base, np.ascontiguousarray(data, np.float32))
 
-    def add_like_output(self, base: str, real: NDArray[np.float32]) -> str:
+    def add_scalar(self, base: str, number: int) -> str:
+        """The int32 tensor, of no axes, of a setting such as an axis or a count."""
+        return self._lowering.add_constant(base, np.array(number, np.int32))
+
+    def add_constant(self, base: str, array: NDArray[np.generic]) -> str:
+        """The tensor of numbers in a type of their own."""
+        return self._lowering.add_constant(base, array)
+
+    def add_like_output(self, base: str, real: NDArray[np.floating] | np.floating) -> str:
         """A constant in the output's type: float32, or int8 by the output's parameters, rounded half to even."""
-        quantisation = self.output_quantisation
+        quantisation, real = self.output_quantisation, np.asarray(real)
         if quantisation is None:
-            return self._lowering.add_constant(base, real)
+            return self._lowering.add_constant(base, real.astype(self.output_type))
         steps = np.rint(real.astype(np.float64) / quantisation.scale[0]) + quantisation.zero_point[0]
         return self._lowering.add_constant(base, np.clip(steps, -128, 127).astype(np.int8), quantisation)
 
@@ -180,24 +195,42 @@ class Site:
         attributes: dict[str, AttributeValue] | None = None,
         *,
         like: str | None = None,
+        dtype: np.dtype[np.generic] | None = None,
     ) -> str:
-        """Append an operator and return its output, of ``shape`` and the type of the node's output or of ``like``."""
+        """Append an operator and return its output, of ``shape`` and the type of the node's output or of ``like``.
+
+        Args:
+            kind: Of the operator.
+            inputs: Its operands.
+            shape: Of its output.
+            attributes: Of the operator.
+            like: A tensor whose type and parameters the output has.
+            dtype: The output's type, which then holds plain numbers.
+        """
         base = f"{self.name}/{kind.lower()}"
-        if like is not None:
+        if dtype is not None:
+            output = self._lowering.add_tensor(base, shape, dtype)
+        elif like is not None:
             given = self._lowering.graph.tensors[like]
             output = self._lowering.add_tensor(base, shape, given.dtype, given.quantisation)
         else:
-            output = self._lowering.add_tensor(base, shape, self._output_type(), self.output_quantisation)
-        self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
+            output = self._lowering.add_tensor(base, shape, self.output_type, self.output_quantisation)
+        self._lowering.emit(kind, inputs, [output], attributes or {}, self.name)
         return output
 
     def emit_parts(
-        self, kind: str, inputs: Sequence[str], shapes: Sequence[Shape], attributes: dict[str, AttributeValue]
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        shapes: Sequence[Shape],
+        attributes: dict[str, AttributeValue],
+        types: Sequence[np.dtype[np.generic]] = (),
     ) -> list[str]:
-        """Append an operator that takes a float tensor apart, and return its outputs, of these shapes."""
+        """Append an operator of several outputs, and return them, of these shapes; float unless types are given."""
         base = f"{self.name}/{kind.lower()}"
-        outputs = [self._lowering.add_tensor(base, shape, np.dtype(np.float32)) for shape in shapes]
-        self._lowering.graph.operators.append(Operator(kind, list(inputs), outputs, attributes, self.name))
+        given = types or [np.dtype(np.float32)] * len(shapes)
+        outputs = [self._lowering.add_tensor(base, shape, dtype) for shape, dtype in zip(shapes, given, strict=True)]
+        self._lowering.emit(kind, inputs, outputs, attributes, self.name)
         return outputs
 
     def reshape(self, tensor: str, shape: Shape) -> str:
@@ -219,8 +252,8 @@ class Site:
         """Append the operator whose output is the node's."""
         value = self.node.outputs[0]
         shape = self.output_layout.shape(self.output_shape)
-        output = self._lowering.add_tensor(name_of(value), shape, self._output_type(), self.output_quantisation)
-        self._lowering.emit(kind, inputs, output, attributes or {}, self.name)
+        output = self._lowering.add_tensor(name_of(value), shape, self.output_type, self.output_quantisation)
+        self._lowering.emit(kind, inputs, [output], attributes or {}, self.name)
         self._lowering.bind(value, output, self.output_layout)
 
     def finish_with(self, tensor: str, index: int = 0) -> None:
@@ -228,11 +261,34 @@ class Site:
         value = self.node.outputs[index]
         self._lowering.bind(value, tensor, self._lowering.layouts.produced(value))
 
+    def finish_all(self, kind: str, inputs: Sequence[str | None], attributes: dict[str, AttributeValue]) -> None:
+        """Append the operator whose outputs are the node's, all of the type and the order of the first."""
+        layout = self.output_layout
+        outputs = [
+            self._lowering.add_tensor(
+                name_of(value), layout.shape(shape_of(value)), self.output_type, self.output_quantisation
+            )
+            for value in self.node.outputs
+        ]
+        self._lowering.emit(kind, inputs, outputs, attributes, self.name)
+        self.finish_with_all(outputs)
+
+    def finish_with_all(self, tensors: Sequence[str]) -> None:
+        """Let these tensors be the node's outputs, in order."""
+        for value, tensor in zip(self.node.outputs, tensors, strict=True):
+            self._lowering.bind(value, tensor, self._lowering.layouts.produced(value))
+
     def stored_shape(self, tensor: str) -> Shape:
         """The shape of a tensor of the lowered graph."""
         return self._lowering.graph.tensors[tensor].shape
 
-    def _output_type(self) -> np.dtype[np.generic]:
+    def stored_type(self, tensor: str) -> np.dtype[np.generic]:
+        """The element type of a tensor of the lowered graph."""
+        return self._lowering.graph.tensors[tensor].dtype
+
+    @property
+    def output_type(self) -> np.dtype[np.generic]:
+        """The element type in which the output is written."""
         first = next(value for value in self.node.outputs if value.name)  # leading outputs may be left out
         return INT8 if self.integer else dtype_of(first).numpy()
 

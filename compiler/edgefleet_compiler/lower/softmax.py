@@ -1,4 +1,4 @@
-"""Softmax: SOFTMAX, which works along the last axis."""
+"""Softmax and LogSoftmax: SOFTMAX and LOG_SOFTMAX, which work along the last axis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import shape_of
 from edgefleet_compiler.lower.layout import AS_IS, CHANNELS_LAST, Demand
 from edgefleet_compiler.lower.site import Site
+from edgefleet_compiler.lowered.graph import AttributeValue
+
+OPTIONS: dict[str, tuple[str, dict[str, AttributeValue]]] = {
+    "LogSoftmax": ("LOG_SOFTMAX", {}),
+    "Softmax": ("SOFTMAX", {"beta": 1.0}),
+}
 
 
 def softmax_demand(node: ir.Node) -> Demand:
@@ -17,15 +23,16 @@ def softmax_demand(node: ir.Node) -> Demand:
 
 def lower_softmax(site: Site) -> None:
     """Lower a softmax over one axis, as it is since opset 13; an inner axis is brought to the end and back."""
+    kind, options = OPTIONS[site.node.op_type]
     tensor = site.input()
     last = len(site.output_shape) - 1
     axis = site.layout(0).position(_axis(site.node))
     if axis == last:
-        site.finish("SOFTMAX", [tensor], {"beta": 1.0})
+        site.finish(kind, [tensor], options)
         return
     swapped = tuple({axis: last, last: axis}.get(position, position) for position in range(last + 1))
     turned = site.transpose(tensor, swapped)
-    softmax = site.emit("SOFTMAX", [turned], site.stored_shape(turned), {"beta": 1.0})
+    softmax = site.emit(kind, [turned], site.stored_shape(turned), options)
     site.finish_with(site.transpose(softmax, swapped))
 
 

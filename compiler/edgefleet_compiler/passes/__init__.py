@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from edgefleet_compiler.passes.activations import recognise_activations
 from edgefleet_compiler.passes.batch_norm import rewrite_batch_norm
 from edgefleet_compiler.passes.clips import normalise_clips
+from edgefleet_compiler.passes.compositions import write_out_compositions
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.dead_code import remove_dead_code
 from edgefleet_compiler.passes.fold_affine import fold_affine
@@ -28,12 +30,15 @@ from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_compiler.passes.no_ops import remove_no_ops
 from edgefleet_compiler.passes.operands import normalise_operands
 from edgefleet_compiler.passes.pads_and_slices import write_out_pads_and_slices
+from edgefleet_compiler.passes.powers import rewrite_powers
 from edgefleet_compiler.passes.quantised_constants import store_quantised_constants
 from edgefleet_compiler.passes.ranks import align_ranks
 from edgefleet_compiler.passes.record import Effects, PassRecord, describe
+from edgefleet_compiler.passes.reductions import write_out_axes
 from edgefleet_compiler.passes.reshapes import merge_reshapes
 from edgefleet_compiler.passes.resizes import write_out_resizes
 from edgefleet_compiler.passes.signed import sign_integers
+from edgefleet_compiler.passes.variadic import take_two_at_a_time
 from edgefleet_compiler.passes.windows import write_out_windows
 
 PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
@@ -41,8 +46,13 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     replace_lone_softmax,
     fold_constants,
     remove_no_ops,
+    rewrite_powers,
+    write_out_compositions,
+    write_out_axes,
+    take_two_at_a_time,
     normalise_operands,
     normalise_clips,
+    recognise_activations,
     write_out_windows,
     write_out_pads_and_slices,
     write_out_resizes,

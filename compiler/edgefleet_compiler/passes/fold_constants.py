@@ -58,7 +58,7 @@ def fold_constants(model: ir.Model) -> Effects:
 def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
     folded = 0
     for node in list(graph):
-        if node.op_type not in ("Shape", "Size") or node.outputs[0].is_graph_output() or node.inputs[0] is None:
+        if node.op_type not in ("Shape", "Size") or node.inputs[0] is None:
             continue
         if not has_static_shape(node.inputs[0]):
             continue
@@ -68,8 +68,11 @@ def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
             if node.op_type == "Shape"
             else np.array(math.prod(shape), np.int64)
         )
-        node.outputs[0].replace_all_uses_with(editor.constant(array, name_of(node.outputs[0])))
-        graph.remove(node, safe=True)
+        if node.outputs[0].is_graph_output():
+            editor.constant_node(array, node)
+        else:
+            node.outputs[0].replace_all_uses_with(editor.constant(array, name_of(node.outputs[0])))
+            graph.remove(node, safe=True)
         folded += 1
     return folded
 

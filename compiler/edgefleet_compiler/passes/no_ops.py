@@ -24,8 +24,13 @@ def remove_no_ops(model: ir.Model) -> Effects:
     editor = Editor(graph)
     for node in list(graph):
         changes_nothing = _CHANGES_NOTHING.get(node.op_type)
-        if changes_nothing is not None and changes_nothing(node) and editor.bypass(node):
+        if changes_nothing is None or not changes_nothing(node):
+            continue
+        if editor.bypass(node):
             effects[f"removed {{}} {node.op_type} without effect"] += 1
+        elif node.op_type != "Identity" and len(node.outputs) == 1:
+            editor.rewrite(node, "Identity", node.inputs[:1])
+            effects[f"made {{}} {node.op_type} an Identity"] += 1
     return effects
 
 

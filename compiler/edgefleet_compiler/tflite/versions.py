@@ -239,6 +239,17 @@ def _split(use: _Use) -> int:
     return {_INT8: 2, _INT32: 3, _INT16: 4}.get(use.inputs[1].dtype, 1)  # inputs[0] is the axis
 
 
+def _broadcast_to(use: _Use) -> int:
+    return 3 if use.dtype in (_INT8, _INT16) else 2  # the number 1 was given up with an earlier operator
+
+
+def _cast(use: _Use) -> int:
+    types = {use.dtype, use.output.dtype}
+    if types & {_FLOAT16, np.dtype(np.float64)}:
+        return 5
+    return 3 if _INT8 in types else 1
+
+
 def _dequantize(use: _Use) -> int:
     if use.dtype == _INT8:
         return 5 if _is_per_channel(use.inputs[0]) else 2
@@ -253,6 +264,8 @@ def _quantize(use: _Use) -> int:
 
 _RULES: Final[dict[str, Callable[[_Use], int]]] = {
     "ADD": _add,
+    "BROADCAST_TO": _broadcast_to,
+    "CAST": _cast,
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "DEQUANTIZE": _dequantize,

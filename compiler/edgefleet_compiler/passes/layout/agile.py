@@ -19,8 +19,9 @@ from edgefleet_compiler.hub.graph import (
     integer,
     rank_of,
 )
-from edgefleet_compiler.hub.operators import BROADCASTING, UNARY
+from edgefleet_compiler.hub.operators import BROADCASTING, REDUCTIONS, UNARY
 from edgefleet_compiler.passes.layout.permutation import Permutation, inverse
+from edgefleet_compiler.passes.reductions import reduced_axes
 
 
 def tied_values(node: ir.Node) -> list[ir.Value]:
@@ -37,14 +38,6 @@ def adapt(node: ir.Node, layout: Permutation, editor: Editor) -> None:
     _ADAPTERS[node.op_type](node, layout, editor)
 
 
-def reduced_axes(node: ir.Node, rank: int) -> frozenset[int] | None:
-    """The axes a reduction reduces; None where they are not known."""
-    if len(node.inputs) > 1 and node.inputs[1] is not None:
-        axes = input_integers(node, 1)
-        return None if axes is None else frozenset(axis % rank for axis in axes)
-    return frozenset() if integer(node, "noop_with_empty_axes", 0) else frozenset(range(rank))
-
-
 def adapt_reduction(node: ir.Node, layout: Permutation, editor: Editor) -> None:
     """Let a reduction reduce the axes of its input where the layout has put them."""
     axes = reduced_axes(node, len(layout))
@@ -56,7 +49,7 @@ def adapt_reduction(node: ir.Node, layout: Permutation, editor: Editor) -> None:
 
 def _is_adaptable(node: ir.Node) -> bool:
     match node.op_type:
-        case "ReduceMean":
+        case operator if operator in REDUCTIONS:
             rank = rank_of(node.outputs[0])
             return integer(node, "keepdims", 1) == 1 and reduced_axes(node, rank) is not None
         case "QuantizeLinear":
@@ -126,5 +119,5 @@ _ADAPTERS: dict[str, Callable[[ir.Node, Permutation, Editor], None]] = {
     "Softmax": _adapt_axis,
     "Pad": _adapt_pad,
     "Slice": _adapt_slice,
-    "ReduceMean": adapt_reduction,
+    **dict.fromkeys(REDUCTIONS, adapt_reduction),
 }

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activation_inputs, activations, integer, integers, rank_of
-from edgefleet_compiler.passes.layout.agile import reduced_axes, tied_values
+from edgefleet_compiler.hub.operators import REDUCTIONS
+from edgefleet_compiler.passes.layout.agile import tied_values
 from edgefleet_compiler.passes.layout.flatten import order_of_reading, order_of_writing
 from edgefleet_compiler.passes.layout.permutation import Permutation, compose, identity, inverse
+from edgefleet_compiler.passes.reductions import reduced_axes
 
 Predicate = Callable[[Permutation], bool]
 
@@ -139,7 +141,7 @@ def _demands(
 def _reading_demand(node: ir.Node) -> Predicate:
     if node.op_type == "Reshape":
         return lambda layout: order_of_reading(node, layout) is not None
-    if node.op_type == "ReduceMean" and integer(node, "keepdims", 1) == 0:
+    if node.op_type in REDUCTIONS and integer(node, "keepdims", 1) == 0:
         return lambda layout: reduction_accepts(node, layout)
     return _is_identity
 

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from edgefleet_compiler.hub.editor import Editor, may_replace
 from edgefleet_compiler.hub.graph import constant, dtype_of, integer, name_of, shape_of
+from edgefleet_compiler.hub.operators import REDUCTIONS
 from edgefleet_compiler.passes.layout.agile import adapt, adapt_reduction
 from edgefleet_compiler.passes.layout.analysis import Assignment, permutation_of, reduction_accepts
 from edgefleet_compiler.passes.layout.flatten import FeatureOrder, order_of_reading, order_of_writing
@@ -48,7 +49,7 @@ class LayoutRewriter:
                 self._follow(node)
             elif node.op_type == "Reshape":
                 self._reshape(node)
-            elif node.op_type == "ReduceMean" and integer(node, "keepdims", 1) == 0:
+            elif node.op_type in REDUCTIONS and integer(node, "keepdims", 1) == 0:
                 self._reduce(node)
             else:
                 self._stay(node)
