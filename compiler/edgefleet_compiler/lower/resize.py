@@ -27,6 +27,8 @@ def lower_resize(site: Site) -> None:
     matrices = {axis: matrix_along(site, axis) for axis in range(len(site.output_shape))}
     matrices = {axis: matrix for axis, matrix in matrices.items() if not is_identity(matrix)}
     nearest = site.node.attributes.get_string("mode", "nearest") == "nearest"
+    if not nearest:
+        site.compute_in_float()  # int8 would round otherwise than the hub does
     is_image = len(site.output_shape) in {3, 4} and all(axis >= 2 for axis in matrices)
     flags = matching_flags(matrices, nearest=nearest) if is_image else None
     if flags is None:

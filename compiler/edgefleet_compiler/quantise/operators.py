@@ -29,8 +29,11 @@ FIXED = {
 }
 """Operators whose output has the parameters given here, whatever the data."""
 
-MOVING = frozenset({"Concat", "Pad", "Reshape", "Slice", "Transpose"})
+MOVING = frozenset({"Concat", "Pad", "Reshape", "Resize", "Slice", "Transpose"})
 """Operators that move elements: input and output share parameters, and integers are moved as well as reals."""
+
+_MOVING_MODES = {"Pad": "constant", "Resize": "nearest"}
+"""The modes, which are the defaults, in which these only move elements. Each runtime's integers interpolate otherwise."""
 
 SHARING = MOVING | {"AveragePool", "MaxPool"}
 """Operators whose input and output share parameters."""
@@ -46,8 +49,9 @@ def is_quantisable(node: ir.Node) -> bool:
         return True
     if node.op_type in WEIGHTED:
         return all(value is None or constant(value) is not None for value in node.inputs[1:])
-    if node.op_type == "Pad":
-        return text(node, "mode", "constant") == "constant"
+    if node.op_type in _MOVING_MODES:
+        mode = _MOVING_MODES[node.op_type]
+        return text(node, "mode", mode) == mode
     if node.op_type == "AveragePool":  # neither onnxruntime nor TFLite has an integer one with dilations
         return "dilations" not in node.attributes
     return node.op_type in RESCALING | CLIPPING | SHARING or node.op_type in FIXED

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from edgefleet_compiler.exporters.onnx_steps.pads import outgrows_pool
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, dtype_of, name_of, sole_consumer
-from edgefleet_compiler.quantise.operators import MOVING, WEIGHTED
+from edgefleet_compiler.quantise.operators import MOVING, WEIGHTED, is_quantisable
 
 SHIFT = 128
 """int8 + 128 = uint8, for stored values and zero points alike, so that the reals stay."""
@@ -50,9 +50,9 @@ def move_integers(graph: ir.Graph) -> None:
     and time less, and onnxruntime computes no Transpose or MaxPool in float.
     """
     editor = Editor(graph)
-    for node in list(graph):
-        quantise = sole_consumer(node.outputs[0]) if node.outputs else None
-        if node.op_type not in _MOVING or quantise is None or quantise.op_type != "QuantizeLinear":
+    for node in [node for node in graph if node.op_type in _MOVING and is_quantisable(node)]:
+        quantise = sole_consumer(node.outputs[0])
+        if quantise is None or quantise.op_type != "QuantizeLinear":
             continue
         stored = _stored_inputs(node, quantise)
         if stored is None or outgrows_pool(node, _reader(quantise)):
