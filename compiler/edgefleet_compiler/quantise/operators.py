@@ -33,7 +33,7 @@ MOVING = frozenset({"Concat", "Pad", "Reshape", "Resize", "Slice", "Transpose"})
 """Operators that move elements: input and output share parameters, and integers are moved as well as reals."""
 
 _MOVING_MODES = {"Pad": "constant", "Resize": "nearest"}
-"""The modes, which are the defaults, in which these only move elements. Each runtime's integers interpolate otherwise."""
+"""The modes, which are the defaults, in which these move elements; integers interpolate otherwise in each runtime."""
 
 SHARING = MOVING | {"AveragePool", "MaxPool"}
 """Operators whose input and output share parameters."""
