@@ -71,6 +71,14 @@ class TfliteGraph:
         self._graph.operators.append(Operator(kind, list(inputs), [name], attributes, source=name))
         return name
 
+    def add_many(
+        self, kind: str, inputs: Sequence[str | None], shapes: Sequence[Shape], **attributes: AttributeValue
+    ) -> list[str]:
+        """An operator with several float outputs."""
+        names = [self._add(kind.lower(), shape, np.dtype(np.float32), None) for shape in shapes]
+        self._graph.operators.append(Operator(kind, list(inputs), names, attributes, source=names[0]))
+        return names
+
     def graph(self, *outputs: str) -> LoweredGraph:
         self._graph.outputs = list(outputs)
         return self._graph

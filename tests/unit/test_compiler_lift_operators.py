@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
 import pytest
 
 from edgefleet_compiler.importers.tflite import import_tflite
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.tflite.writer import write_tflite
+from support.lifting import assert_lifts
 from support.tflite_graphs import (
     Shape,
     TfliteGraph,
@@ -20,21 +19,9 @@ from support.tflite_graphs import (
     per_channel,
     per_tensor,
     random_inputs,
-    run_litert,
     run_onnx,
     small_network,
 )
-
-
-def assert_lifts(graph: LoweredGraph, tolerance: float = 1e-5) -> ir.Model:
-    """Lift the file that the graph becomes; ONNX's checker and both runtimes have to be content."""
-    data = write_tflite(graph)
-    model = import_tflite(data)
-    onnx.checker.check_model(ir.to_proto(model), full_check=True)
-    for seed in range(3):
-        inputs = random_inputs(graph, seed)
-        assert_close(run_onnx(model, inputs), run_litert(data, inputs), tolerance)
-    return model
 
 
 def convolution(

@@ -17,23 +17,38 @@ from typing import Final
 import onnx_ir as ir
 
 from edgefleet_compiler.lift.activation import lift_activation, lift_leaky_relu
-from edgefleet_compiler.lift.arithmetic import lift_arithmetic
+from edgefleet_compiler.lift.arithmetic import lift_arithmetic, lift_squared_difference
+from edgefleet_compiler.lift.batch_matmul import lift_batch_matmul
 from edgefleet_compiler.lift.concatenation import lift_concatenation
 from edgefleet_compiler.lift.convolution import lift_conv_2d, lift_depthwise_conv_2d
 from edgefleet_compiler.lift.float_graph import float_graph
 from edgefleet_compiler.lift.fully_connected import lift_fully_connected
 from edgefleet_compiler.lift.hub import HubBuilder
-from edgefleet_compiler.lift.mean import lift_mean
+from edgefleet_compiler.lift.packing import lift_pack
 from edgefleet_compiler.lift.padding import lift_pad
 from edgefleet_compiler.lift.pooling import lift_average_pool_2d, lift_max_pool_2d
+from edgefleet_compiler.lift.reduction import lift_reduction
 from edgefleet_compiler.lift.requantisation import lift_requantisation
 from edgefleet_compiler.lift.reshaping import lift_reshape
+from edgefleet_compiler.lift.resizing import lift_resize
+from edgefleet_compiler.lift.reversal import lift_reverse
+from edgefleet_compiler.lift.single_outputs import DIVISIONS, with_single_outputs
 from edgefleet_compiler.lift.site import Site, Unliftable
 from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
 from edgefleet_compiler.lift.softmax import lift_softmax
 from edgefleet_compiler.lift.stored import stored_activations, stored_constants
 from edgefleet_compiler.lift.svdf import lift_svdf
+from edgefleet_compiler.lift.transposed_convolution import lift_transpose_conv
 from edgefleet_compiler.lift.transposition import lift_transpose
+from edgefleet_compiler.lift.unary import (
+    UNARY,
+    lift_gelu,
+    lift_log_softmax,
+    lift_prelu,
+    lift_rsqrt,
+    lift_square,
+    lift_unary,
+)
 from edgefleet_compiler.lowered.coherence import is_quantised
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 from edgefleet_compiler.refusal import Refusal
@@ -41,34 +56,55 @@ from edgefleet_compiler.tflite.refusal import refuse
 from edgefleet_contract.errors import ModelMalformed
 
 _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
+    **dict.fromkeys(UNARY, lift_unary),
     "ADD": lift_arithmetic,
     "AVERAGE_POOL_2D": lift_average_pool_2d,
+    "BATCH_MATMUL": lift_batch_matmul,
     "CONCATENATION": lift_concatenation,
     "CONV_2D": lift_conv_2d,
     "DEPTHWISE_CONV_2D": lift_depthwise_conv_2d,
     "DEQUANTIZE": lift_requantisation,
+    "DIV": lift_arithmetic,
     "EXPAND_DIMS": lift_reshape,
     "FULLY_CONNECTED": lift_fully_connected,
+    "GELU": lift_gelu,
     "LEAKY_RELU": lift_leaky_relu,
     "LOGISTIC": lift_activation,
+    "LOG_SOFTMAX": lift_log_softmax,
+    "MAXIMUM": lift_arithmetic,
     "MAX_POOL_2D": lift_max_pool_2d,
-    "MEAN": lift_mean,
+    "MEAN": lift_reduction,
+    "MINIMUM": lift_arithmetic,
     "MUL": lift_arithmetic,
+    "PACK": lift_pack,
     "PAD": lift_pad,
     "PADV2": lift_pad,
+    "POW": lift_arithmetic,
+    "PRELU": lift_prelu,
     "QUANTIZE": lift_requantisation,
+    "REDUCE_MAX": lift_reduction,
+    "REDUCE_MIN": lift_reduction,
+    "REDUCE_PROD": lift_reduction,
     "RELU": lift_activation,
     "RELU6": lift_activation,
     "RELU_N1_TO_1": lift_activation,
     "RESHAPE": lift_reshape,
+    "RESIZE_BILINEAR": lift_resize,
+    "RESIZE_NEAREST_NEIGHBOR": lift_resize,
+    "REVERSE_V2": lift_reverse,
+    "RSQRT": lift_rsqrt,
     "SLICE": lift_slice,
     "SOFTMAX": lift_softmax,
+    "SQUARE": lift_square,
+    "SQUARED_DIFFERENCE": lift_squared_difference,
     "SQUEEZE": lift_reshape,
     "STRIDED_SLICE": lift_strided_slice,
     "SUB": lift_arithmetic,
+    "SUM": lift_reduction,
     "SVDF": lift_svdf,
     "TANH": lift_activation,
     "TRANSPOSE": lift_transpose,
+    "TRANSPOSE_CONV": lift_transpose_conv,
 }
 
 
@@ -91,7 +127,7 @@ def lift(graph: LoweredGraph) -> ir.Model:
     """
     quantised = is_quantised(graph)
     constants, activations = (stored_constants(graph), stored_activations(graph)) if quantised else ({}, {})
-    graph = float_graph(graph)
+    graph = with_single_outputs(float_graph(graph))
     _refuse_empty(graph)
     hub = HubBuilder(graph, constants, activations)
     refusals = [
@@ -99,7 +135,7 @@ def lift(graph: LoweredGraph) -> ir.Model:
         for operator in graph.operators
         if (reason := _lift_operator(operator, graph, hub))
     ]
-    refuse(refusals, expected=f"operators among {', '.join(sorted(_LIFTERS))}")
+    refuse(refusals, expected=f"operators among {', '.join(sorted({*_LIFTERS, *DIVISIONS}))}")
     return hub.model()
 
 

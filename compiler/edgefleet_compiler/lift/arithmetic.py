@@ -1,4 +1,4 @@
-"""ADD, SUB and MUL, with broadcasting as in numpy."""
+"""ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW and SQUARED_DIFFERENCE, with broadcasting as in numpy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ import onnx_ir as ir
 from edgefleet_compiler.lift.activation import fused_activation
 from edgefleet_compiler.lift.site import Site
 
-_OP_TYPES: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul"}
+_WITH_ACTIVATION: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
+_PLAIN: Final = {"MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow"}
 
 
 def lift_arithmetic(site: Site) -> ir.Value:
-    """ADD, SUB or MUL."""
+    """An operator whose operands broadcast; those of the schema's older part may have an activation fused into them."""
+    shape, operands = broadcast_shape(site), [site.value(0), site.value(1)]
+    if site.kind in _WITH_ACTIVATION:
+        return fused_activation(site, site.emit(_WITH_ACTIVATION[site.kind], operands, shape))
+    return site.emit(_PLAIN[site.kind], operands, shape)
+
+
+def lift_squared_difference(site: Site) -> ir.Value:
+    """SQUARED_DIFFERENCE: the difference, times itself."""
+    shape = broadcast_shape(site)
+    difference = site.emit("Sub", [site.value(0), site.value(1)], shape, label="difference")
+    return site.emit("Mul", [difference, difference], shape)
+
+
+def broadcast_shape(site: Site) -> list[int]:
+    """The shape that the operator's first two inputs broadcast to."""
     left, right = site.tensor(0).shape, site.tensor(1).shape
     pairs = list(zip_longest(reversed(left), reversed(right), fillvalue=1))
     site.require(
@@ -22,5 +38,4 @@ def lift_arithmetic(site: Site) -> ir.Value:
         f"takes shapes {list(left)} and {list(right)}",
         "shapes that broadcast",
     )
-    shape = [max(pair) for pair in reversed(pairs)]
-    return fused_activation(site, site.emit(_OP_TYPES[site.kind], [site.value(0), site.value(1)], shape))
+    return [max(pair) for pair in reversed(pairs)]
