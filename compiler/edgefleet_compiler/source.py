@@ -23,6 +23,7 @@ from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.tensors import TensorInfo, guess_axes
+from edgefleet_compiler.tflite.repair import repaired
 
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -85,6 +86,11 @@ class Source:
     def passes(self) -> tuple[PassRecord, ...]:
         """What simplification did; nothing where no hub was needed so far."""
         return self.hubs.passes if "hubs" in self.__dict__ else ()
+
+    @cached_property
+    def runnable(self) -> bytes:
+        """What the source's own runtime loads: the file, without what only TFLite Micro tolerates in it."""
+        return (None if self.lowered is None else repaired(self.file.runnable)) or self.file.runnable
 
     @property
     def weights_bytes(self) -> int:

@@ -49,6 +49,11 @@ class TfliteGraph:
         data = np.asarray(array, dtype)
         return self._add("constant", data.shape, data.dtype, quantisation, data)
 
+    def state(self, shape: Shape, dtype: type[np.generic], quantisation: Quantisation | None = None) -> str:
+        name = self._add("state", shape, np.dtype(dtype), quantisation)
+        self._graph.tensors[name].variable = True
+        return name
+
     def weights(self, *shape: int) -> str:
         return self.constant(self.random.normal(0, 1, shape), np.float32)
 

@@ -124,7 +124,7 @@ class Examiner:
         require(self.source_runner.run, self._hub, self.cases, what=what)
 
     def _open_source(self, execution: Execution) -> AlignedRunner:
-        runner = open_runner(self.source.file.runnable, self.source.file.runs_as, execution=execution)
+        runner = open_runner(self.source.runnable, self.source.file.runs_as, execution=execution)
         return AlignedRunner(runner, self.source.inputs, self.source.outputs)
 
     def measure(self, artifact: Artifact, execution: Execution) -> Measurement:

@@ -59,8 +59,15 @@ class LiteRtRunner(Runner):
             self._interpreter.set_tensor(index, value)
 
     def invoke(self) -> None:
-        """One inference on the inputs that are set."""
-        self._interpreter.invoke()
+        """One inference on the inputs that are set.
+
+        Raises:
+            ModelMalformed: An operator fails.
+        """
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as cause:
+            raise ModelMalformed(f"LiteRT does not run the model: {cause}") from cause
 
 
 def _describe(entry: Mapping[str, Any]) -> TensorInfo:
