@@ -12,7 +12,7 @@ import msgspec
 import onnx_ir as ir
 
 from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
-from edgefleet_compiler.hub.graph import byte_size, constant, name_of, sole_consumer
+from edgefleet_compiler.hub.graph import byte_size, constant, name_of, result_of, sole_consumer
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.lowered.costs import layer_costs
 from edgefleet_compiler.lowered.graph import LoweredGraph
@@ -52,7 +52,7 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
         hub: The hub that was exported: quantised, with narrow weights, or the reference itself.
         samples: A few cases.
     """
-    references = {name_of_node(node): name_of(_last(node).outputs[0]) for node in float_hub.graph}
+    references = {name_of_node(node): name_of(result_of(_last(node))) for node in float_hub.graph}
     nodes = [
         node
         for node in hub.graph
@@ -67,7 +67,7 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
             operator=node.op_type if _last(node) is node else f"{node.op_type} + {_last(node).op_type}",
             sqnr_db=ratios.get(name_of_node(node)),
             bytes=sum(byte_size(value) for value in _constants(node)),
-            cause=_LEFT_IN_FLOAT if quantised and _stored(node) is _last(node).outputs[0] else None,
+            cause=_LEFT_IN_FLOAT if quantised and _stored(node) is result_of(_last(node)) else None,
         )
         for node in nodes
     ]
@@ -93,7 +93,7 @@ def name_of_node(node: ir.Node) -> str:
 
 def _last(node: ir.Node) -> ir.Node:
     """The activation that is fused into a node, or the node itself: both are one layer."""
-    follower = sole_consumer(node.outputs[0])
+    follower = sole_consumer(result_of(node))
     return follower if follower is not None and follower.op_type in _ACTIVATIONS else node
 
 
@@ -105,7 +105,7 @@ def _is_fused(node: ir.Node) -> bool:
 
 def _stored(node: ir.Node) -> ir.Value:
     """What a layer's consumers see: its output behind QuantizeLinear and DequantizeLinear, if it has them."""
-    output = _last(node).outputs[0]
+    output = result_of(_last(node))
     for quantise in output.consumers():
         if quantise.op_type == "QuantizeLinear":
             for dequantise in quantise.outputs[0].consumers():

@@ -81,6 +81,11 @@ def byte_size(value: ir.Value) -> int:
     return math.ceil(math.prod(shape_of(value)) * dtype_of(value).bitwidth / 8)
 
 
+def result_of(node: ir.Node) -> ir.Value:
+    """The first output of a node that is not left out; recurrent layers may leave out any."""
+    return next(value for value in node.outputs if value.name)
+
+
 def name_of(value: ir.Value) -> str:
     """The name of a value.
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
+from edgefleet_compiler.hub.graph import dtype_of, name_of, result_of, shape_of
 from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Demand, Layout, Shape
 from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
@@ -289,8 +289,7 @@ class Site:
     @property
     def output_type(self) -> np.dtype[np.generic]:
         """The element type in which the output is written."""
-        first = next(value for value in self.node.outputs if value.name)  # leading outputs may be left out
-        return INT8 if self.integer else dtype_of(first).numpy()
+        return INT8 if self.integer else dtype_of(result_of(self.node)).numpy()
 
     def _is_quantised(self) -> bool:
         """Whether the output and all operands have parameters, and such as the operator can take."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import shape_of, sole_consumer
+from edgefleet_compiler.hub.graph import result_of, shape_of, sole_consumer
 from edgefleet_compiler.passes.layout.analysis import Assignment, assign_layouts
 from edgefleet_compiler.passes.layout.permutation import identity
 from edgefleet_compiler.passes.layout.rewrite import LayoutRewriter
@@ -52,4 +52,4 @@ def _has_transpose_at_border(value: ir.Value, assignment: Assignment) -> bool:
 
 def _signature(graph: ir.Graph) -> list[tuple[str, tuple[int, ...]]]:
     """Enough of the graph to see whether anything moved."""
-    return [(node.op_type, shape_of(node.outputs[0])) for node in graph]
+    return [(node.op_type, shape_of(result_of(node))) for node in graph]
