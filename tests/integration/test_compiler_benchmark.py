@@ -13,6 +13,7 @@ from edgefleet_hardware.pi.boards import BOARDS
 from support.commands import Run, runner
 from support.emulated_pi import FOLDER, built_pi
 from support.model_files import write_calibration, write_classifier
+from support.onnx_graphs import OnnxGraph
 
 pytestmark = pytest.mark.integration
 
@@ -176,6 +177,25 @@ def test_a_source_that_changed_is_not_taken_for_the_float_model(run: Run, tmp_pa
     gone = run("model", "benchmark", tmp_path / "out" / "x86-64", "--runs", 1, "--json")
     assert gone.document["baseline"] is None
     assert "Give one with --against" in gone.err
+
+
+def test_a_float_model_of_another_task_is_refused(run: Run, compiled: Path, tmp_path: Path) -> None:
+    other = write_classifier(tmp_path / "other.onnx")
+    ended = run("model", "benchmark", compiled / "x86-64", "--against", other)
+    assert ended.status == 2
+    assert str(other) in ended.err
+    assert "takes and gives the same" in ended.err
+
+
+def test_the_memory_of_a_model_is_told_without_that_of_the_runtime(run: Run, tmp_path: Path) -> None:
+    """Weights of 16 MiB: they are in the file's buffer, and packed for the kernels."""
+    graph = OnnxGraph()
+    x = graph.input("x", 1, 2048)
+    graph.node("Sigmoid", graph.gemm(x, 2048, 2048), name="y")
+    model = tmp_path / "wide.onnx"
+    model.write_bytes(graph.proto("y").SerializeToString())
+    memory = run("model", "benchmark", model, "--runs", 1, "--json").document["memory"]
+    assert 16 << 20 <= memory["peak"] - memory["before_load"] <= 64 << 20
 
 
 def test_a_folder_of_several_targets_is_refused_with_their_folders(run: Run, compiled: Path) -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgefleet_compiler.benchmark.jobs import JOB, SCRIPT, write_job
+from edgefleet_compiler.benchmark.memory import measure_memory
 from edgefleet_compiler.benchmark.node_times import node_times
-from edgefleet_compiler.benchmark.record import HostBenchmark, HostLatency, HostMemory
+from edgefleet_compiler.benchmark.record import HostBenchmark, HostLatency
 from edgefleet_compiler.benchmark.subject import Model, Subject, random_inputs
 from edgefleet_compiler.checks.latency import Work, one_inference, ratio_interval, spread, time_in_turns
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.progress import Progress
-from edgefleet_contract.errors import EdgefleetError
 
 RUNS = 200
 _SECONDS = 60.0  # a limit for large models
@@ -40,7 +33,7 @@ def benchmark_host(subject: Subject, progress: Progress, *, runs: int = RUNS, th
         EdgefleetError: The process whose memory is measured fails.
     """
     progress.stage("measuring memory")
-    memory = _memory(subject.artifact)
+    memory = measure_memory(subject.artifact)
     progress.stage("timing whole inferences")
     latency = _latency(subject, runs, threads)
     progress.stage("timing nodes")
@@ -72,28 +65,6 @@ def _latency(subject: Subject, runs: int, threads: int) -> HostLatency:
 def _inference(model: Model, threads: int) -> Work:
     runner = open_runner(model.data, model.format, threads=threads)
     return one_inference(runner, random_inputs(runner))
-
-
-def _memory(model: Model) -> HostMemory:
-    """Load and run the model in a process of its own, which tells its memory at each step."""
-    inputs: list[NDArray[np.generic]] = random_inputs(open_runner(model.data, model.format))
-    with tempfile.TemporaryDirectory(prefix="edgefleet-memory-") as name:
-        write_job(Path(name), "memory", [(model, inputs)])
-        done = subprocess.run(  # noqa: S603 - our own program, without a shell
-            [sys.executable, "-P", "-B", str(SCRIPT), JOB],
-            cwd=name,
-            env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    if done.returncode != 0:
-        raise EdgefleetError(
-            f"The process whose memory is measured ended with status {done.returncode}: {done.stderr.strip()[-500:]}"
-        )
-    return HostMemory(**json.loads(done.stdout))
 
 
 def _processor() -> str:

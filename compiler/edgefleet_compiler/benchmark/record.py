@@ -51,7 +51,7 @@ class HostMemory(msgspec.Struct, frozen=True):
     """Resident memory of a process of its own, in bytes: what the runtime really takes, with its arena and caches.
 
     Attributes:
-        before_load: With Python, numpy and the runtime imported.
+        before_load: With Python, numpy and the runtime, which has run another, small model.
         after_load: With the model loaded and its tensors allocated.
         after_first_inference: After one inference.
         peak: The most at any time.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.benchmark.record import ModelEntry
-from edgefleet_compiler.checks.runtimes import Runner
+from edgefleet_compiler.checks.runtimes import Runner, open_runner
 from edgefleet_compiler.exports import export
 from edgefleet_compiler.importers import read_model
 from edgefleet_compiler.naming import naming
@@ -85,7 +85,7 @@ def open_subject(path: Path, against: Path | None) -> Subject:
 
     Raises:
         ModelNotFound: Nothing at a path.
-        ModelMalformed: No model, or a folder without one.
+        ModelMalformed: No model, a folder without one, or a float model that takes or gives something else.
         BundleMalformed: No bundle.
         HashMismatch: A bundle whose artifact is not the one listed.
         OperatorUnsupported: The float model cannot be exported to the artifact's format.
@@ -97,7 +97,9 @@ def open_subject(path: Path, against: Path | None) -> Subject:
     else:
         artifact, recorded = _from_file(path), None
     if against is not None:
-        return Subject(artifact, _in_format(against, artifact.format), None)
+        baseline = _in_format(against, artifact.format)
+        _require_same_task(artifact, baseline)
+        return Subject(artifact, baseline, None)
     if recorded is None:
         return Subject(artifact, None, None)
     return _with_recorded(artifact, Path(recorded.path), recorded.sha256)
@@ -120,6 +122,22 @@ def _random_value(tensor: TensorInfo, generator: np.random.Generator) -> NDArray
         return generator.integers(0, 2, tensor.shape).astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)  # type: ignore[type-var]  # only integers are quantised
     return generator.integers(limits.min, limits.max, tensor.shape, endpoint=True).astype(tensor.dtype)
+
+
+def _require_same_task(artifact: Model, baseline: Model) -> None:
+    """Refuse to hold an artifact against a model of other inputs or outputs; their axes may be in another order."""
+    shapes = []
+    for model in (artifact, baseline):
+        runner = open_runner(model.data, model.format)
+        shapes.append([[tensor.shape for tensor in tensors] for tensors in (runner.inputs, runner.outputs)])
+    ours, theirs = ([[sorted(shape) for shape in side] for side in sides] for sides in shapes)
+    if ours != theirs:
+        told = [f"{inputs} to {outputs}" for inputs, outputs in shapes]
+        raise ModelMalformed(
+            f"The float model {baseline.entry.path!r} computes {told[1]}, and the artifact {told[0]}",
+            expected="a model that takes and gives the same",
+            path=baseline.entry.path,
+        )
 
 
 def _model(path: Path, model_format: str, data: bytes, *, converted: bool = False) -> Model:
