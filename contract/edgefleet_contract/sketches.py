@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import chain
 from statistics import NormalDist
 
 import msgspec
@@ -147,10 +148,9 @@ def check_sketch(sketch: Sketch, reference: Reference) -> None:
     Raises:
         MessageMalformed: Its shape or its sums are impossible.
     """
-    shapes_fit = len(sketch.counts) == len(reference.features) and all(
-        len(counts) == len(feature.counts) for counts, feature in zip(sketch.counts, reference.features, strict=False)
-    )
-    sums_fit = all(min(counts, default=0) >= 0 and sum(counts) == sketch.n for counts in sketch.counts)
+    shapes_fit = [len(counts) for counts in sketch.counts] == [len(feature.counts) for feature in reference.features]
+    sums_fit = all(total == sketch.n for total in map(sum, sketch.counts))
+    sums_fit = sums_fit and min(chain.from_iterable(sketch.counts), default=0) >= 0
     if not shapes_fit or not sums_fit or not -1 <= sketch.rho <= 1:
         raise MessageMalformed("A sketch does not fit its reference", expected="one count a bin, summing to n")
 
@@ -166,7 +166,7 @@ def merge(sketches: Sequence[Sketch]) -> Sketch:
     total = sum(sketch.n for sketch in sketches)
     rho = sum(sketch.rho * sketch.n for sketch in sketches) / total if total else 0.0
     counts = [
-        [sum(column) for column in zip(*feature, strict=True)]
+        list(map(sum, zip(*feature, strict=True)))
         for feature in zip(*(sketch.counts for sketch in sketches), strict=True)
     ]
     return Sketch(sketches[0].reference, total, rho, counts)

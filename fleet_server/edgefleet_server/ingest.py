@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from edgefleet_contract import dsse, identifiers, keys, messages, topics
-from edgefleet_contract.errors import EdgefleetError, MessageMalformed, ServerDiskFailed
+from edgefleet_contract.errors import EdgefleetError, MessageMalformed, NotFound, ServerDiskFailed
 from edgefleet_contract.messages import Ack, Need, Reported, Stream, Telemetry, TelemetryRecord
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY, SECOND, Clock
@@ -148,10 +148,10 @@ class Ingest:
         outcome = Outcome()
         results: list[tuple[str, str]] = []
         with self._database.write() as session:
+            known = devices.known(session, _senders(batch))
             for message in batch:
                 try:
-                    with session.begin_nested():  # what a refused message has begun is undone
-                        self._take(session, message, outcome)
+                    self._take(session, known, message, outcome)
                     results.append((_kind(message), "stored"))
                 except EdgefleetError as error:
                     _log.warning("topic=%s refused: [%s] %s", message.topic, error.code, error.text())
@@ -162,13 +162,16 @@ class Ingest:
             self._metrics.count_message(kind, result)
         return outcome
 
-    def _take(self, session: Session, message: Incoming, outcome: Outcome) -> None:
+    def _take(self, session: Session, known: set[str], message: Incoming, outcome: Outcome) -> None:
         parsed = topics.parse_up(message.topic)
         if parsed is None:
             raise MessageMalformed(f"A message came on the topic {message.topic!r}")
         topic, device = parsed
+        if device not in known:
+            raise NotFound(f"There is no device {device!r}")
         if topic is topics.REPORTED:
-            self._take_report(session, device, message.payload, outcome)
+            with session.begin_nested():  # what a refused report has begun is undone
+                self._take_report(session, device, message.payload, outcome)
         elif topic is topics.TELEMETRY:
             self._take_telemetry(session, device, message.payload, outcome)
         else:
@@ -196,9 +199,8 @@ class Ingest:
     def _take_telemetry(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
         batch = messages.decode(payload, Telemetry)
         _check_sender(batch.device, device_id)
-        devices.device(session, device_id)
         for record in batch.records:
-            _check_record(record)
+            _check_record(record)  # all of them, before the first is stored
         refused = telemetry.store(session, self._clock(), device_id, batch.records, self._references)
         if refused:
             _log.warning("device=%s %d sketches do not fit their reference", device_id, refused)
@@ -218,6 +220,11 @@ def _next_batch(incoming: queue.SimpleQueue[Incoming]) -> list[Incoming]:
     except queue.Empty:
         pass
     return batch
+
+
+def _senders(batch: list[Incoming]) -> set[str]:
+    """The devices on whose topics the messages came."""
+    return {parsed[1] for message in batch if (parsed := topics.parse_up(message.topic)) is not None}
 
 
 def _kind(message: Incoming) -> str:

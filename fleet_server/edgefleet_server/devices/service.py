@@ -26,6 +26,11 @@ def device(session: Session, device_id: str) -> Device:
     return found
 
 
+def known(session: Session, device_ids: set[str]) -> set[str]:
+    """Those of ``device_ids`` that have enrolled."""
+    return set(session.scalars(select(Device.id).where(Device.id.in_(device_ids))))
+
+
 def any_device(session: Session) -> bool:
     """Whether any device has enrolled."""
     return session.scalars(select(Device.id).limit(1)).first() is not None

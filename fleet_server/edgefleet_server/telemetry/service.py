@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from edgefleet_contract import canonical, sketches
@@ -19,6 +20,7 @@ from edgefleet_server.clock import HOUR
 from edgefleet_server.telemetry import models
 from edgefleet_server.telemetry.references import References
 
+_RECORDS = cast("Table", models.TelemetryRecord.__table__)  # itself, for what comes by the thousand needs no objects
 SKETCH_LIMIT = 4 * 1024 * 1024  # bytes of a merged sketch: 128 features of 64 bins of large counts
 
 
@@ -30,7 +32,7 @@ def store(session: Session, now: int, device: str, records: Iterable[TelemetryRe
     """
     fresh = _fresh(session, device, records)
     if fresh:
-        session.execute(insert(models.TelemetryRecord), [_row(device, record, now) for record in fresh])
+        session.execute(insert(_RECORDS), [_row(device, record, now) for record in fresh])
     fitting: dict[str, list[Sketch]] = defaultdict(list)
     refused = 0
     for record in fresh:
@@ -88,10 +90,10 @@ def _fresh(session: Session, device: str, records: Iterable[TelemetryRecord]) ->
     for boot, numbered in by_boot.items():
         known = set(
             session.scalars(
-                select(models.TelemetryRecord.n).where(
-                    models.TelemetryRecord.device_id == device,
-                    models.TelemetryRecord.boot == boot,
-                    models.TelemetryRecord.n.between(min(numbered), max(numbered)),
+                select(_RECORDS.c.n).where(
+                    _RECORDS.c.device_id == device,
+                    _RECORDS.c.boot == boot,
+                    _RECORDS.c.n.between(min(numbered), max(numbered)),
                 )
             )
         )
