@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 
 class OnnxGraph:
@@ -21,8 +21,9 @@ class OnnxGraph:
         self._initializers: list[onnx.TensorProto] = []
         self._count = 0
 
-    def input(self, name: str, *shape: int) -> str:
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    def input(self, name: str, *shape: int, dtype: type[np.generic] = np.float32) -> str:
+        element_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._inputs.append(helper.make_tensor_value_info(name, element_type, shape))
         return name
 
     def constant(self, array: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
