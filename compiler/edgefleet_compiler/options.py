@@ -33,7 +33,7 @@ class CompileOptions:
         io_layout: Axis order of inputs and outputs; None takes the source's.
         max_drop: The largest loss of accuracy, a fraction; None for the default where there are labels.
         max_flash: Bytes of the artifact.
-        max_ram: Bytes of activations.
+        max_ram: Bytes of working memory of an inference, by the planner of the target's runtime.
         max_latency: Seconds of one inference.
         seed: Of everything random; None is 0.
         input_shapes: Shapes for inputs that the source leaves open, by name.

@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
         io_layout: "source" or "native" axis order of 4-D inputs and outputs.
         max_drop: Largest loss of accuracy, a fraction.
         max_flash: Largest artifact, in bytes or such as "64KiB".
-        max_ram: Largest peak of activations, as ``max_flash``.
+        max_ram: Most working memory of an inference, as ``max_flash``.
         max_latency: Longest inference, in seconds or such as "20ms".
         seed: Of everything random.
         input_shapes: Shapes for inputs that the model leaves open, by name.

@@ -42,7 +42,7 @@ def check_budget(
         options: With the user's limits.
         profile: With the target's figures.
         flash: Bytes of the artifact.
-        ram: Bytes of activations at their peak; None where no planner takes the model.
+        ram: Bytes of working memory of an inference; None where no planner takes the model.
         latency_ms: Median of one inference on the target itself; None without evidence from it.
     """
     limits: list[tuple[Literal["flash", "ram", "latency_ms"], float | None, Literal["target", "option"]]] = [

@@ -87,7 +87,7 @@ def compile_command(
         str | None, typer.Option(help="Largest artifact, such as 64KiB.", rich_help_panel=_LIMITS)
     ] = None,
     max_ram: Annotated[
-        str | None, typer.Option(help="Largest peak of activations, such as 32KiB.", rich_help_panel=_LIMITS)
+        str | None, typer.Option(help="Most working memory of an inference, such as 32KiB.", rich_help_panel=_LIMITS)
     ] = None,
     max_latency: Annotated[
         str | None,

@@ -54,7 +54,8 @@ class Sureness(msgspec.Struct, frozen=True):
     Attributes:
         size: "exact", or "assumed scales" where int8 was made without data: other scales take as many bytes.
         ram: "to the byte" where every allocation of the runtime is modelled, "at least" where kernels' own data is not
-            known, "planned" where it is the plan of the activations, "unknown" where there is no plan.
+            known, "planned" where the runtime's own structures, tens to hundreds of KB, stand beside it, "unknown"
+            where there is no plan.
         latency: "estimated" from what others published, or "unknown".
     """
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from edgefleet_compiler.lowered.graph import LoweredGraph
-from edgefleet_compiler.lowered.memory import plan_memory
+from edgefleet_compiler.memory.litert import plan_litert
+from edgefleet_compiler.memory.onnxruntime import plan_onnxruntime
 from edgefleet_compiler.memory.tflite_micro.arena import plan_arena
 from edgefleet_compiler.memory.tflite_micro.kernels import Build
 from edgefleet_hardware.profile import Runtime, TargetProfile
+
+_32_BIT: Final = ("armv7l", "wasm32")
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,24 @@ class PeakMemory:
 
 
 def peak_memory(graph: LoweredGraph, runtime: Runtime, profile: TargetProfile) -> PeakMemory:
-    """Working memory of an inference.
-
-    On a microcontroller the whole tensor arena of TFLite Micro; elsewhere the plan of the activations.
+    """Working memory of an inference: activations, and what the runtime keeps of the weights and for its kernels.
 
     Args:
         graph: As it stands in the ``.tflite`` file, or the nearest there is to an ONNX artifact.
         runtime: The one that runs it.
         profile: The target, for what its processor can do.
     """
-    if runtime.name != "tflite-micro":
-        plan = plan_memory(graph)
-        return PeakMemory(plan.peak_bytes, plan.planner)
-    build = build_of(runtime, profile)
-    arena = plan_arena(graph, build)
-    vectors = "" if build.kernels == "reference" or build.vectors == "none" else f", {build.vectors}"
-    return PeakMemory(arena.bytes, f"tflite-micro arena ({build.kernels}{vectors})", arena.unmodelled)
+    match runtime.name:
+        case "tflite-micro":
+            build = build_of(runtime, profile)
+            arena = plan_arena(graph, build)
+            vectors = "" if build.kernels == "reference" or build.vectors == "none" else f", {build.vectors}"
+            return PeakMemory(arena.bytes, f"tflite-micro arena ({build.kernels}{vectors})", arena.unmodelled)
+        case "litert" | "tflite-runtime":
+            pointer_bytes = 4 if profile.instruction_set in _32_BIT else 8
+            return PeakMemory(plan_litert(graph, pointer_bytes=pointer_bytes).total, f"{runtime.name} with xnnpack")
+        case "onnxruntime" | "onnxruntime-web":
+            return PeakMemory(plan_onnxruntime(graph).total, f"{runtime.name} arena and weights")
 
 
 def build_of(runtime: Runtime, profile: TargetProfile) -> Build:
