@@ -50,7 +50,7 @@ def assert_computes_the_same(artifact: Runner, name: str) -> None:
             np.testing.assert_allclose(seen, expected, atol=1e-4 * max(1, np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", ["sequential", "residual", "branching"])
+@pytest.mark.parametrize("name", ["sequential", "residual", "branching", "lstm", "gru", "transformer", "unet"])
 def test_what_is_converted_compiles_and_computes_what_keras_computes(run: Run, tmp_path: Path, name: str) -> None:
     for report in compiled(run, keras_files() / f"{name}.tflite", tmp_path / "out").values():
         assert_computes_the_same(opened(report), name)
