@@ -1,18 +1,25 @@
 """What holds for every test: nothing is skipped in silence, and nobody's keys or settings are touched.
 
-A test that cannot run fails. The one exception are tests marked ``shared``: they need the folder ``../shared`` with the
-MLPerf Tiny models, and are left out, counted and told, where it is not.
+A test that cannot run fails, with two exceptions, which are left out, counted and told: tests marked ``shared`` need the
+folder ``../shared`` with the MLPerf Tiny models, and tests marked ``torch`` need PyTorch, which the project does not.
 """
 
 from __future__ import annotations
 
+import importlib.util
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-_left_out = pytest.StashKey[int]()
+# By marker: whether what its tests need is there, and what to say where it is not.
+NEEDS = {
+    "shared": (SHARED.is_dir(), "../shared is not there"),
+    "torch": (importlib.util.find_spec("torch") is not None, "torch is not installed"),
+}
+_left_out = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +32,14 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs ``../shared`` where it is not."""
-    config.stash[_left_out] = 0
-    if SHARED.is_dir():
-        return
-    missing = [item for item in items if item.get_closest_marker("shared")]
-    config.stash[_left_out] = len(missing)
+    """Leave out what needs something that is not there."""
+    lacking = {marker for marker, (is_there, _) in NEEDS.items() if not is_there}
+    missing = [item for item in items if lacking & {marker.name for marker in item.iter_markers()}]
+    config.stash[_left_out] = Counter(
+        marker.name for item in missing for marker in item.iter_markers() if marker.name in lacking
+    )
     config.hook.pytest_deselected(items=missing)
-    items[:] = [item for item in items if not item.get_closest_marker("shared")]
+    items[:] = [item for item in items if item not in missing]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -47,5 +54,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell how many tests were left out."""
-    count = config.stash.get(_left_out, 0)
-    terminalreporter.write_line(f"tests left out because ../shared is not there: {count}")
+    counts = config.stash.get(_left_out, Counter())
+    for marker, (_, reason) in NEEDS.items():
+        terminalreporter.write_line(f"tests left out because {reason}: {counts[marker]}")
