@@ -209,3 +209,16 @@ def test_a_folder_without_an_artifact_is_refused(run: Run, tmp_path: Path) -> No
     assert "its compilation was refused" in run("model", "benchmark", tmp_path).err
     (tmp_path / "report.json").write_text("{")
     assert "cannot be read" in run("model", "benchmark", tmp_path).err
+
+
+@pytest.mark.shared
+@pytest.mark.usefixtures("pi")
+def test_the_kernels_of_each_pi_are_those_seen_on_visual_wake_words(run: Run) -> None:
+    """Multiplications by class, as another root and another reading of the marks gave them."""
+    models = Path(__file__).resolve().parents[3] / "shared" / "models"
+    seen = {}
+    for board in ("rpi3", "rpi4", "rpi5"):
+        result = in_pi(run, models / "vww_96_int8.tflite", board, "--runs", 1)
+        assert result["outputs"]["verdict"] == "equal"
+        seen[board] = (result["instructions"]["int_mlal"], result["instructions"]["dot"])
+    assert seen == {"rpi3": (1_971_664, 0), "rpi4": (1_052_368, 0), "rpi5": (99_792, 488_704)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgefleet_contract.errors import EmulationFailed, EmulatorUnavailable, UsageMalformed
+from edgefleet_hardware.pi import build
 from edgefleet_hardware.pi.boards import BOARDS
 from edgefleet_hardware.pi.build import build_root
 from edgefleet_hardware.pi.emulator import CLASSES, EmulatedPi, open_pi
@@ -137,6 +138,16 @@ def test_a_build_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(EmulatorUnavailable, match=r"mmdebstrap failed with status 100 .*: E: no network"):
         build_root(tmp_path / "pi", lambda _: None)
     assert list((tmp_path / "pi").iterdir()) == []
+
+
+def test_two_builds_at_once_leave_one_root(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "counter.so").write_text(name)
+        build._settle(tmp_path / name, tmp_path / "place")
+    assert (tmp_path / "place" / "counter.so").read_text() == "first"
+    with pytest.raises(FileNotFoundError):
+        build._settle(tmp_path / "third", tmp_path / "elsewhere")
 
 
 def test_a_root_that_is_not_built_is_told_with_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from edgefleet_compiler.benchmark.jobs import JOB, SCRIPT, Arrays, read_outputs,
 from edgefleet_compiler.benchmark.nodes import align_sources
 from edgefleet_compiler.benchmark.operators_alone import OperatorAlone, operators_alone
 from edgefleet_compiler.benchmark.record import Instructions, NodeInstructions, OutputAgreement, PiBenchmark
+from edgefleet_compiler.benchmark.small_model import small_model
 from edgefleet_compiler.benchmark.subject import Model, Subject, random_inputs
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.progress import Progress
@@ -81,7 +82,7 @@ def count(pi: EmulatedPi, models: Sequence[Model], *, runs: int) -> list[Counted
 
     Args:
         pi: The board.
-        models: What to count.
+        models: What to count, all in one format.
         runs: Inferences of each after the warm-up; the median of each class counts.
 
     Raises:
@@ -91,10 +92,11 @@ def count(pi: EmulatedPi, models: Sequence[Model], *, runs: int) -> list[Counted
     here = [_run_here(model) for model in models]
     with tempfile.TemporaryDirectory(prefix="edgefleet-pi-") as name:
         folder = Path(name)
-        jobs = [(model, inputs) for model, (inputs, _) in zip(models, here, strict=True)]
+        small = small_model(models[0].format)
+        jobs = [(model, inputs) for model, (inputs, _) in zip((small, *models), (_run_here(small), *here), strict=True)]
         write_job(folder, "count", jobs, mark=MARK, runs=runs)
         regions = _regions(pi.run(SCRIPT, [JOB], folder=folder))
-        there = [read_outputs(folder, number) for number in range(len(models))]
+        there = [read_outputs(folder, number) for number in range(1, len(jobs))]
     empty, rest = _median(regions[: probe.EMPTY]), regions[probe.EMPTY :]
     counts = [_median(rest[start : start + runs]) for start in range(0, len(rest), runs)]
     return [

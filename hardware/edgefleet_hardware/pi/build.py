@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -45,13 +44,21 @@ def build_root(folder: Path, tell: Callable[[str], None]) -> Root:
             fresh = Path(building) / "root"
             fresh.mkdir()
             _fill(Root(fresh), wheels, tell)
-            with suppress(FileExistsError):  # somebody else was faster, with the same
-                fresh.rename(place)
+            _settle(fresh, place)
     except OSError as cause:
         raise EmulatorUnavailable(
             f"The emulated Raspberry Pi cannot be written to {str(folder)!r}: {cause.strerror}", folder=str(folder)
         ) from cause
     return Root(place)
+
+
+def _settle(fresh: Path, place: Path) -> None:
+    """Move a root to its place, unless somebody was faster with the same."""
+    try:
+        fresh.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
 
 
 def _fill(root: Root, wheels: Mapping[str, str], tell: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from edgefleet_hardware.pi.root import SITE, Root, find_root
 
 CLASSES = ("dot", "int_mlal", "float_mla", "simd_other", "load_store", "other")
 QEMU = "qemu-aarch64"  # Debian's qemu-user-static has no plugins
+_COUNTS = "instructions.csv"  # in the working folder of a program
 _ISOLATED = ("-P", "-s", "-S")  # the host's packages are not on the path
 
 
@@ -56,10 +57,8 @@ class EmulatedPi:
         Raises:
             EmulationFailed: The program or QEMU ended with an error.
         """
-        counts = folder / "instructions.csv"
-        plugin = f"{str(self.root.counter).replace(',', ',,')},out={counts.name}"
-        self._python([str(script), *arguments], folder=folder, emulator=["-plugin", plugin], python=["-B"])
-        with counts.open(newline="", encoding="ascii") as lines:
+        self._python(["-B", str(script), *arguments], folder=folder)
+        with (folder / _COUNTS).open(newline="", encoding="ascii") as lines:
             return [_mark(row) for row in csv.DictReader(lines)]
 
     def try_runtimes(self) -> None:
@@ -69,13 +68,13 @@ class EmulatedPi:
             EmulationFailed: They cannot be imported.
         """
         self._python(["-c", "import numpy, onnxruntime, ai_edge_litert.interpreter"], folder=self.root.folder)
+        (self.root.folder / _COUNTS).unlink()
 
-    def _python(
-        self, arguments: Sequence[str], *, folder: Path, emulator: Sequence[str] = (), python: Sequence[str] = ()
-    ) -> None:
+    def _python(self, arguments: Sequence[str], *, folder: Path) -> None:
         """Run the root's Python, which takes the name after -0 for where it lies."""
-        qemu = [QEMU, "-L", str(self.root.view(self.board)), "-cpu", self.board.core, *emulator]
-        interpreter = ["-0", f"/usr/bin/{self.root.python.name}", str(self.root.python), *_ISOLATED, *python]
+        plugin = f"{str(self.root.counter).replace(',', ',,')},out={_COUNTS}"
+        qemu = [QEMU, "-L", str(self.root.view(self.board)), "-cpu", self.board.core, "-plugin", plugin]
+        interpreter = ["-0", f"/usr/bin/{self.root.python.name}", str(self.root.python), *_ISOLATED]
         done = subprocess.run(  # noqa: S603 - our own command line, without a shell
             [*qemu, *interpreter, *arguments],
             cwd=folder,
