@@ -1,7 +1,7 @@
 """What holds for every test: nothing is skipped in silence, and nobody's keys or settings are touched.
 
-A test that cannot run fails, with two exceptions, which are left out, counted and told: tests marked ``shared`` need the
-folder ``../shared`` with the MLPerf Tiny models, and tests marked ``torch`` need PyTorch, which the project does not.
+A test that cannot run fails, with two exceptions, which are left out, counted and told: tests marked ``shared`` need
+the folder ``../shared`` with the MLPerf Tiny models, and tests marked ``torch`` need PyTorch, no dependency of ours.
 """
 
 from __future__ import annotations
