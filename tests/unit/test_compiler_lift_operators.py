@@ -289,3 +289,21 @@ def test_hybrid_weights_count_as_the_reals_they_stand_for() -> None:
     inputs = random_inputs(graph)
     ours = run_onnx(import_tflite(write_tflite(graph)), inputs)
     np.testing.assert_allclose(ours[0], inputs[0] @ (stored.T * 0.01), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("radius", [1, 3])
+def test_responses_normalised_across_channels(radius: int) -> None:
+    builder = TfliteGraph()
+    options = {"radius": radius, "bias": 1.5, "alpha": 0.3, "beta": 0.6}
+    assert_lifts(
+        builder.graph(
+            builder.add("LOCAL_RESPONSE_NORMALIZATION", [builder.input((1, 4, 5, 7))], (1, 4, 5, 7), **options)
+        )
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_vectors_of_length_one(scale: float) -> None:
+    builder = TfliteGraph()
+    small = builder.add("MUL", [builder.input((2, 6)), builder.constant(scale, np.float32)], (2, 6))
+    assert_lifts(builder.graph(builder.add("L2_NORMALIZATION", [small], (2, 6))))

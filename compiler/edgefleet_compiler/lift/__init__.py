@@ -24,6 +24,8 @@ from edgefleet_compiler.lift.convolution import lift_conv_2d, lift_depthwise_con
 from edgefleet_compiler.lift.float_graph import float_graph
 from edgefleet_compiler.lift.fully_connected import lift_fully_connected
 from edgefleet_compiler.lift.hub import HubBuilder
+from edgefleet_compiler.lift.lstm import lift_unidirectional_sequence_lstm
+from edgefleet_compiler.lift.normalisation import lift_l2_normalization, lift_local_response_normalization
 from edgefleet_compiler.lift.packing import lift_pack
 from edgefleet_compiler.lift.padding import lift_pad
 from edgefleet_compiler.lift.pooling import lift_average_pool_2d, lift_max_pool_2d
@@ -69,6 +71,8 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "FULLY_CONNECTED": lift_fully_connected,
     "GELU": lift_gelu,
     "LEAKY_RELU": lift_leaky_relu,
+    "L2_NORMALIZATION": lift_l2_normalization,
+    "LOCAL_RESPONSE_NORMALIZATION": lift_local_response_normalization,
     "LOGISTIC": lift_activation,
     "LOG_SOFTMAX": lift_log_softmax,
     "MAXIMUM": lift_arithmetic,
@@ -105,6 +109,7 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "TANH": lift_activation,
     "TRANSPOSE": lift_transpose,
     "TRANSPOSE_CONV": lift_transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lift_unidirectional_sequence_lstm,
 }
 
 

@@ -105,7 +105,15 @@ class HubBuilder:
                 self._rearranged[key] = self.constant(f"{tensor.name}/{label}", tensor.data.transpose(axes))
         return self._rearranged[key]
 
-    def node(self, op_type: str, inputs: Sequence[ir.Value], attributes: AttributeValues, *, name: str) -> ir.Node:
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        attributes: AttributeValues,
+        *,
+        name: str,
+        outputs: int = 1,
+    ) -> ir.Node:
         """Append a node.
 
         Args:
@@ -113,8 +121,9 @@ class HubBuilder:
             inputs: Its operands.
             attributes: Its attributes.
             name: Its name, made unique.
+            outputs: How many it has.
         """
-        node = ir.node(op_type, inputs, attributes, name=self._fresh(name, self._node_names))
+        node = ir.node(op_type, inputs, attributes, name=self._fresh(name, self._node_names), num_outputs=outputs)
         self._nodes.append(node)
         return node
 

@@ -48,6 +48,11 @@ class Site:
         """The TFLite operator's name."""
         return self.operator.kind
 
+    @property
+    def is_quantised(self) -> bool:
+        """Whether the operator's output is stored in integers."""
+        return self._hub.is_rounded(self.output.name)
+
     def require(self, holds: bool, seen: str, expected: str = "") -> None:
         """Refuse an operator that contradicts its definition.
 
@@ -155,6 +160,17 @@ class Site:
         self._hub.name_value(result, f"{name}/{label or op_type}")
         result.dtype, result.shape = ir.DataType.FLOAT, ir.Shape(shape)
         return result
+
+    def emit_all(
+        self, op_type: str, inputs: Sequence[ir.Value], shapes: Sequence[Sequence[int]], attributes: AttributeValues
+    ) -> list[ir.Value]:
+        """Append a node with several outputs, all float32, and return them; as ``emit`` otherwise."""
+        name = self.output.name
+        node = self._hub.node(op_type, inputs, attributes, name=name, outputs=len(shapes))
+        for index, (result, shape) in enumerate(zip(node.outputs, shapes, strict=True)):
+            self._hub.name_value(result, f"{name}/{op_type}/{index}")
+            result.dtype, result.shape = ir.DataType.FLOAT, ir.Shape(shape)
+        return list(node.outputs)
 
     def finish(self, value: ir.Value) -> None:
         """Let ``value`` stand for the operator's output.
