@@ -11,6 +11,7 @@ import argparse
 import resource
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import atheris
@@ -40,6 +41,7 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for name, data in target.seeds().items():
         (corpus / f"seed-{name}").write_bytes(data)
+    warnings.simplefilter("error")  # one on a user's screen is a finding, too
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     options = [
         f"-max_total_time={arguments.seconds}", f"-timeout={SECONDS_PER_INPUT}", f"-rss_limit_mb={MEGABYTES}",

@@ -11,6 +11,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_contract.errors import ModelMalformed
+
 
 def onnxruntime() -> ModuleType:
     """The module, imported at the first call because that costs 45 MB; its own telemetry is off."""
@@ -64,11 +66,19 @@ class Session:
 
         Returns:
             The outputs by name.
+
+        Raises:
+            ModelMalformed: It cannot be run: its values do not fit each other, or the memory.
         """
         names = list(outputs) if outputs is not None else self.outputs
         if not names:  # onnxruntime takes an empty list for all outputs
             return {}
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        try:
+            results = self._session.run(names, dict(feeds))
+        except Exception as cause:  # onnxruntime has no base class for its errors
+            text = str(cause).strip().split("\n", maxsplit=1)[0]
+            raise ModelMalformed(f"onnxruntime cannot run the model: {text}") from cause
+        return dict(zip(names, results, strict=True))
 
 
 def serialise(model: ir.Model) -> bytes:

@@ -8,7 +8,6 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
-from onnx import inliner
 
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.hub.session import Session
@@ -16,6 +15,7 @@ from edgefleet_compiler.importers.finite import refuse_non_finite
 from edgefleet_compiler.importers.onnx_external import load_external_data
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
 from edgefleet_compiler.importers.onnx_functions import expand_functions
+from edgefleet_compiler.importers.onnx_local_functions import inline_local_functions
 from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse_unsupported
 from edgefleet_compiler.importers.onnx_opsets import convert_to_hub_opset
 from edgefleet_compiler.importers.onnx_quantised import normalise_pairs, unfold_quantised
@@ -50,7 +50,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     _check_opset(proto)
     load_external_data(proto, folder)
     _check(proto)
-    proto = expand_functions(_inline(proto))
+    proto = expand_functions(inline_local_functions(proto))
     _drop_default_inputs(proto.graph)
     _check_outputs(proto.graph)
     unfold_quantised(proto)
@@ -113,16 +113,6 @@ def _check(proto: onnx.ModelProto) -> None:
         raise ModelMalformed(f"The model is no valid ONNX: {told_by(cause)}") from cause
     for tensor_type in shapeless:
         tensor_type.ClearField("shape")
-
-
-def _inline(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Put the bodies of the model's own functions in the place of their calls."""
-    if not proto.functions:
-        return proto
-    try:
-        return inliner.inline_local_functions(proto)
-    except ONNX_FAULTS as cause:
-        raise ModelMalformed(f"The model's functions cannot be inlined: {told_by(cause)}") from cause
 
 
 def _drop_default_inputs(graph: onnx.GraphProto) -> None:

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 import onnx
 import onnx_ir as ir
 
-from edgefleet_compiler.hub.graph import activations, byte_size, has_static_shape
+from edgefleet_compiler.hub.graph import has_static_shape
 from edgefleet_compiler.importers.input_shapes import check_names, fixed_shape
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
+from edgefleet_compiler.importers.onnx_memory import refuse_bombs
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_contract.errors import ModelMalformed
-
-MOST_BYTES = 2**30
-"""A value larger than this is refused: a file of a few bytes can ask for any amount of memory."""
 
 MOST_ROUNDS = 64
 """Shapes make constants foldable, which make more shapes known; exporters need two or three rounds, and one more for
@@ -48,7 +46,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
     """The model with a static shape for every value; what the shapes make constant is folded on the way.
 
     Raises:
-        ModelMalformed: Shapes contradict each other, or a value is larger than ``MOST_BYTES``.
+        ModelMalformed: Shapes contradict each other, or values take too much memory.
         OperatorUnsupported: Shapes that depend on the data.
     """
     for _ in range(MOST_ROUNDS):
@@ -56,7 +54,7 @@ def infer_static_shapes(proto: onnx.ModelProto) -> ir.Model:
             model = ir.from_proto(_inferred(proto))
         except ONNX_FAULTS as cause:
             raise ModelMalformed(f"The model's shapes contradict each other: {told_by(cause)}") from cause
-        _check_sizes(model.graph)
+        refuse_bombs(model.graph)
         added = _keep_shapes(model.graph)
         constants_to_initializers(model)
         folded = fold_constants(model)
@@ -108,13 +106,3 @@ def _open_shape(tensor_type: onnx.TypeProto.Tensor) -> list[int | None]:
 
 def _is_known(value: ir.Value) -> bool:
     return not value.name or (has_static_shape(value) and value.dtype is not None)
-
-
-def _check_sizes(graph: ir.Graph) -> None:
-    for value in activations(graph):
-        if not _is_known(value):
-            continue
-        if byte_size(value) > MOST_BYTES:
-            raise ModelMalformed(
-                f"The value {value.name!r} takes {byte_size(value)} bytes", expected=f"at most {MOST_BYTES} a value"
-            )

@@ -19,6 +19,10 @@ KINDS = {"Sigmoid": "LOGISTIC", "Tanh": "TANH", "Relu": "RELU"}
 """TFLite's operators for activation functions that have no parameters."""
 
 
+MOST_STEPS = 500
+"""A layer over more steps than this is refused: each becomes operators of its own."""
+
+
 class Cell(ABC):
     """One direction of a recurrent layer (ONNX operator specification, LSTM, GRU and RNN).
 
@@ -72,6 +76,8 @@ class Cell(ABC):
             The output of each step in the order of the input, and the last states.
         """
         steps, batch, _ = self.site.stored_shape(source)
+        if steps > MOST_STEPS:
+            self.site.refuse(f"it takes {steps} steps, and at most {MOST_STEPS} are written out")
         width = self.gates * self.hidden
         bias = self.site.add_operand(Constant(f"{self._weights.name}/bias", self.input_biases()))
         weights = self.site.add_operand(self._weights)

@@ -32,6 +32,9 @@ from edgefleet_contract.errors import ModelMalformed
 MOST_BYTES = 64 * 2**20
 """A folded constant larger than this stays a node: a few bytes of file must not become gigabytes of memory."""
 
+MOST_BYTES_TOGETHER = 512 * 2**20
+"""The same of all that are computed at once, in between as well."""
+
 _NOT_FOLDED = (
     CONTROL_FLOW
     | QUANTISED
@@ -80,6 +83,7 @@ def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
 def _foldable_nodes(graph: ir.Graph) -> list[ir.Node]:
     known: set[ir.Value] = set()
     foldable: list[ir.Node] = []
+    bytes_left = MOST_BYTES_TOGETHER
     for node in graph:
         inputs = [value for value in node.inputs if value is not None]
         if (
@@ -88,7 +92,9 @@ def _foldable_nodes(graph: ir.Graph) -> list[ir.Node]:
             and all(value in known or constant(value) is not None for value in inputs)
             and all(_is_small(value) for value in node.outputs)
             and _may_become_constant(node)
+            and (size := sum(byte_size(value) for value in node.outputs if value.name)) <= bytes_left
         ):
+            bytes_left -= size
             foldable.append(node)
             known.update(node.outputs)
     return foldable

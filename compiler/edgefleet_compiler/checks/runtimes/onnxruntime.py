@@ -58,7 +58,10 @@ class OnnxRuntimeRunner(Runner):
     def infer(self, stored: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """One inference on stored values; see ``Runner``."""
         feeds = {tensor.name: value for tensor, value in zip(self.inputs, stored, strict=True)}
-        return list(self._session.run(None, feeds))
+        try:
+            return list(self._session.run(None, feeds))
+        except Exception as cause:  # as above: what is left to fail is memory
+            raise ModelMalformed(f"onnxruntime cannot run the model: {cause}") from cause
 
 
 def _describe(entry: Any, parameters: Mapping[str, Affine]) -> TensorInfo:
