@@ -33,6 +33,7 @@ def sign_integers(model: ir.Model) -> Effects:
         if node.op_type not in PAIR or constant(node.inputs[1]) is None:
             continue
         _write_out_zero_point(node, editor)
+        node.attributes.pop("output_dtype", None)  # the zero point tells
         if _sign(node, editor):
             effects["made {} unsigned integers signed"] += 1
         if _is_weight(node) and _centre(node, editor):
@@ -60,7 +61,6 @@ def _sign(node: ir.Node, editor: Editor) -> bool:
     if stored is not None:
         node.replace_input_with(0, editor.constant(_moved(stored, signed), f"{name_of(_input(node))}/signed"))
     if node.op_type == "QuantizeLinear":
-        node.attributes.pop("output_dtype", None)
         node.outputs[0].type = ir.TensorType(ir.DataType.from_numpy(signed))
     return True
 

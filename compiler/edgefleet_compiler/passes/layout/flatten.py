@@ -71,7 +71,7 @@ def order_of_writing(reshape: ir.Node, layout: Permutation) -> FeatureOrder | No
     """What it takes that the Reshape writes its output in this layout; None if nothing can make up for it."""
     source, output = reshape.inputs[0], reshape.outputs[0]
     assert source is not None
-    return _order(shape_of(output), layout, _gemms_writing(source), rows=shape_of(source)[0])
+    return _order(shape_of(output), layout, _gemms_writing(source), rows=(shape_of(source) or (1,))[0])
 
 
 def _order(shape: tuple[int, ...], layout: Permutation, gemms: list[ir.Node], rows: int) -> FeatureOrder | None:
