@@ -7,8 +7,12 @@ Greedy by Size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -25,22 +29,24 @@ class Buffer:
     first: int
     last: int
 
-    def lives_with(self, other: Buffer) -> bool:
-        """Whether both hold a value at some step."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def place(buffers: Sequence[Buffer]) -> list[int]:
     """An offset for each buffer, in the order of ``buffers``.
 
     Of equal sizes the later buffer is placed first, as in TFLite Micro.
     """
-    offsets: dict[int, int] = {}
-    for index in sorted(range(len(buffers)), key=lambda index: (-buffers[index].size, -index)):
-        buffer = buffers[index]
-        taken = sorted((offsets[other], buffers[other].size) for other in offsets if buffer.lives_with(buffers[other]))
-        offsets[index] = _lowest_gap(buffer.size, taken)
-    return [offsets[index] for index in range(len(buffers))]
+    count = len(buffers)
+    first, last, sizes = (
+        np.array([getattr(buffer, name) for buffer in buffers], np.int64) for name in ("first", "last", "size")
+    )
+    offsets = np.zeros(count, np.int64)
+    order = np.array(sorted(range(count), key=lambda index: (-buffers[index].size, -index)), np.int64)
+    for rank, index in enumerate(order):
+        placed = order[:rank]
+        beside = placed[(first[placed] <= last[index]) & (first[index] <= last[placed])]
+        beside = beside[np.argsort(offsets[beside], kind="stable")]
+        offsets[index] = _lowest_gap(int(sizes[index]), offsets[beside].tolist(), sizes[beside].tolist())
+    return [int(offset) for offset in offsets]
 
 
 def extent(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
@@ -50,8 +56,11 @@ def extent(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
 
 def most_alive(buffers: Sequence[Buffer]) -> int:
     """The most bytes that hold values at one step: no placement takes less."""
-    steps = {buffer.first for buffer in buffers}
-    return max((sum(each.size for each in buffers if each.first <= step <= each.last) for step in steps), default=0)
+    changes: Counter[int] = Counter()
+    for buffer in buffers:
+        changes[buffer.first] += buffer.size
+        changes[buffer.last + 1] -= buffer.size
+    return max(accumulate(changes[step] for step in sorted(changes)), default=0)
 
 
 def align(size: int, alignment: int) -> int:
@@ -59,10 +68,10 @@ def align(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
-def _lowest_gap(size: int, taken: Sequence[tuple[int, int]]) -> int:
-    """The lowest offset with ``size`` bytes free between the (offset, size) pairs of ``taken``, sorted by offset."""
+def _lowest_gap(size: int, offsets: Sequence[int], sizes: Sequence[int]) -> int:
+    """The lowest offset with ``size`` bytes free between what lies at ``offsets``, which are ascending."""
     lowest = 0
-    for offset, occupied in taken:
+    for offset, occupied in zip(offsets, sizes, strict=True):
         if offset - lowest >= size:
             return lowest
         lowest = max(lowest, offset + occupied)

@@ -82,9 +82,9 @@ def plan_litert(graph: LoweredGraph, *, pointer_bytes: int) -> LitertMemory:
 def _with_pads_fused(graph: LoweredGraph) -> dict[str, tuple[int, int]]:
     """Lifetimes without what is only padded for convolutions, which then read the image itself."""
     spans = lifetimes(graph)
-    for operator in graph.operators:
+    for operator in (operator for operator in graph.operators if operator.kind == "PAD"):
         readers = {reader.kind for reader in graph.consumers(operator.outputs[0])}
-        if operator.kind == "PAD" and readers and readers <= {"CONV_2D", "DEPTHWISE_CONV_2D"}:
+        if readers and readers <= {"CONV_2D", "DEPTHWISE_CONV_2D"}:
             _, last = spans.pop(operator.outputs[0])
             image = operator.inputs[0] or ""
             if image in spans:
