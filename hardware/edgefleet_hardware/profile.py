@@ -193,7 +193,7 @@ def parse_profile(data: bytes, *, where: str) -> TargetProfile:
         where: The file, for errors.
 
     Raises:
-        ProfileMalformed: Bad TOML, unknown keys, units or values.
+        ProfileMalformed: Bad TOML, unknown keys, units, values or operators.
     """
     if len(data) > _PROFILE_LIMIT:
         raise ProfileMalformed(f"The profile {where!r} has {len(data)} bytes", expected=f"at most {_PROFILE_LIMIT}")
@@ -207,7 +207,25 @@ def parse_profile(data: bytes, *, where: str) -> TargetProfile:
             path=where,
         ) from cause
     check_name(profile.name)
+    _check_operators(profile, where)
     return profile
+
+
+def _check_operators(profile: TargetProfile, where: str) -> None:
+    """Refuse names of operators that a runtime does not have: a typing error would leave one out in silence."""
+    from edgefleet_hardware.runtime_limits import limits_of  # noqa: PLC0415 - it needs this module's names
+
+    for runtime in profile.runtimes:
+        limits = limits_of(runtime.name)
+        unknown = [] if limits.complete else [kind for kind in runtime.operators or () if kind not in limits.operators]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0].upper(), limits.operators, n=3)
+            raise ProfileMalformed(
+                f"The target profile {where!r} registers operators that {runtime.name} does not have: "
+                f"{', '.join(map(repr, unknown))}",
+                expected="operators as TFLite spells them" + (f", such as {' or '.join(near)}" if near else ""),
+                path=where,
+            )
 
 
 def _read_file(path: Path) -> TargetProfile:

@@ -119,6 +119,17 @@ def test_a_product_of_matrices_costs_the_axis_they_share_for_each_result(left: S
     assert macs(builder.graph(builder.add("BATCH_MATMUL", operands, (2, 3, 7), adj_x=transposed))) == 2 * 3 * 7 * 5
 
 
+def test_products_of_matrices_are_counted_whatever_the_operator() -> None:
+    builder = TfliteGraph()
+    left, right = builder.input((2, 3, 8)), builder.input((2, 8, 5))
+    product = builder.add("BATCH_MATMUL", [left, right], (2, 3, 5))
+    assert macs(builder.graph(product)) == 2 * 3 * 5 * 8
+    builder = TfliteGraph()
+    shape, image = builder.indices(1, 8, 8, 6), builder.input((1, 4, 4, 2))
+    spread = builder.add("TRANSPOSE_CONV", [shape, builder.weights(6, 3, 3, 2), image], (1, 8, 8, 6), stride_w=2)
+    assert macs(builder.graph(spread)) == 4 * 4 * 2 * 3 * 3 * 6
+
+
 def test_shared_weights_count_once_and_split_nodes_add_up() -> None:
     builder = TfliteGraph()
     weights = builder.weights(8, 8)

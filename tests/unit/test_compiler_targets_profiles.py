@@ -114,6 +114,7 @@ def test_a_path_without_a_file_is_an_unknown_target(tmp_path: Path) -> None:
         (MINE.replace('format = "tflite"', 'format = "onnx"'), "tflite"),
         (MINE.replace('dtypes = ["int8"]', "dtypes = []"), "dtypes"),
         (MINE.replace('name = "my-board"', "name = "), "line 2"),
+        (MINE + 'operators = ["CONV2D"]', "such as CONV_2D"),
         (MINE.replace("ram =", 'extensions = ["sve"]\nram ='), "sve"),
         (MINE + 'kernels = "cmsis-nn"', "tflite-micro"),
         (MINE.replace('"litert"', '"tflite-micro"'), "kernels"),
