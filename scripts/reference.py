@@ -1,4 +1,4 @@
-"""Write the reference pages under docs/reference from the code: errors, topics, command line.
+"""Write the reference pages under docs/reference from the code: errors, topics, targets, command line.
 
 Run: ``python scripts/reference.py``. A test compares the committed pages with what this would write.
 """
@@ -17,6 +17,8 @@ from typer.main import get_command
 from edgefleet.nouns import NOUNS
 from edgefleet_compiler.report.schema import report_schema
 from edgefleet_contract import errors, topics
+from edgefleet_hardware.profile import TargetProfile, load_profile, target_names
+from edgefleet_hardware.runtime_limits import OperatorLimit, limits_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 _NOTE = "<!-- written by scripts/reference.py; do not edit -->\n"
@@ -35,6 +37,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "topics.md": topics_page(),
         "command-line.md": command_line_page(),
+        "targets.md": targets_page(),
         "report.schema.json": json.dumps(report_schema(), indent=2) + "\n",
     }
 
@@ -69,6 +72,45 @@ def topics_page() -> str:
         "| topic | direction | QoS | retained | payload | meaning |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     return "\n".join([*head, *rows]) + "\n"
+
+
+def targets_page() -> str:
+    """The targets with their figures, and the limits of the runtimes that they name."""
+    rows = [_target_row(load_profile(name)) for name in target_names()]
+    head = [
+        _NOTE, "# Targets", "",
+        "`edgefleet target show NAME` tells where each figure comes from; a dash stands where devices differ.",
+        "[Add a target](../guide/add-a-target.md) of your own.", "",
+        "| target | what it is | processor | RAM | flash | formats | runtimes |", "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    return "\n".join([*head, *rows, "", *_runtime_lines()]).rstrip() + "\n"
+
+
+def _target_row(profile: TargetProfile) -> str:
+    cores = f"{profile.cores} x {profile.core}, {profile.clock}" if profile.core else ""
+    processor = "; ".join(filter(None, [cores, profile.instruction_set, " ".join(profile.extensions)]))
+    runtimes = ", ".join(f"{runtime.name} {runtime.minimum_version}" for runtime in profile.runtimes)
+    figures = f"{profile.ram or '-'} | {profile.flash or '-'} | {', '.join(profile.formats)} | {runtimes}"
+    return f"| `{profile.name}` | {profile.description} | {processor} | {figures} |"
+
+
+def _runtime_lines() -> Iterator[str]:
+    yield from ("## What runtimes have", "", "Held against every artifact when it is compiled.")
+    for name in sorted({runtime.name for target in target_names() for runtime in load_profile(target).runtimes}):
+        limits = limits_of(name)
+        yield from ("", f"### {name} {limits.release}", "", f"Source: {limits.source}.", "")
+        if limits.complete:
+            yield "Every operator of the opsets that it takes, in the types that ONNX asks for."
+        else:
+            known = (f"{kind} {_limit(limit)}" for kind, limit in limits.operators.items())
+            yield "Operators with their newest version or their types: " + ", ".join(known) + "."
+        if limits.rewrites:
+            yield from ("", "Instead of operators that it lacks:", "")
+            yield from (f"- {kind}: {rewrite}" for kind, rewrite in limits.rewrites.items())
+
+
+def _limit(limit: OperatorLimit) -> str:
+    return f"({limit.version})" if limit.dtypes is None else f"({' '.join(limit.dtypes)})"
 
 
 def command_line_page() -> str:

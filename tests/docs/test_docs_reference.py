@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from edgefleet_hardware.profile import parse_profile
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")})
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
@@ -23,7 +25,7 @@ def writer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["errors.md", "topics.md", "command-line.md", "report.schema.json"])
+@pytest.mark.parametrize("name", ["errors.md", "topics.md", "targets.md", "command-line.md", "report.schema.json"])
 def test_the_reference_page_is_what_the_code_says(name: str) -> None:
     committed = (ROOT / "docs" / "reference" / name).read_text()
     assert committed == writer().pages()[name], "run: python scripts/reference.py"
@@ -33,6 +35,13 @@ def test_the_reference_page_is_what_the_code_says(name: str) -> None:
 def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_the_profile_in_the_guide_is_one() -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/guide/add-a-target.md").read_text(), re.DOTALL)
+    profile = parse_profile(shown.encode(), where="the guide")
+    assert profile.is_microcontroller
+    assert profile.runtimes[0].operators is not None
 
 
 def test_every_test_that_the_security_page_names_exists() -> None:
