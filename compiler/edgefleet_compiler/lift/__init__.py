@@ -17,23 +17,30 @@ from typing import Final
 import onnx_ir as ir
 
 from edgefleet_compiler.lift.activation import lift_activation, lift_leaky_relu
-from edgefleet_compiler.lift.arithmetic import lift_arithmetic, lift_squared_difference
+from edgefleet_compiler.lift.arithmetic import lift_arithmetic, lift_floor_div, lift_floor_mod, lift_squared_difference
 from edgefleet_compiler.lift.batch_matmul import lift_batch_matmul
+from edgefleet_compiler.lift.blocks import lift_blocks
+from edgefleet_compiler.lift.casting import lift_cast
+from edgefleet_compiler.lift.comparison import COMPARISONS, lift_comparison, lift_logical_not
 from edgefleet_compiler.lift.concatenation import lift_concatenation
 from edgefleet_compiler.lift.convolution import lift_conv_2d, lift_depthwise_conv_2d
 from edgefleet_compiler.lift.float_graph import float_graph
 from edgefleet_compiler.lift.fully_connected import lift_fully_connected
+from edgefleet_compiler.lift.gathering import lift_gather, lift_gather_nd
 from edgefleet_compiler.lift.hub import HubBuilder
 from edgefleet_compiler.lift.lstm import lift_unidirectional_sequence_lstm
 from edgefleet_compiler.lift.normalisation import lift_l2_normalization, lift_local_response_normalization
 from edgefleet_compiler.lift.packing import lift_pack
-from edgefleet_compiler.lift.padding import lift_pad
+from edgefleet_compiler.lift.padding import lift_mirror_pad, lift_pad
 from edgefleet_compiler.lift.pooling import lift_average_pool_2d, lift_max_pool_2d
+from edgefleet_compiler.lift.positions import lift_arg_extremum, lift_cumsum, lift_one_hot
 from edgefleet_compiler.lift.reduction import lift_reduction
+from edgefleet_compiler.lift.repetition import lift_broadcast_to, lift_tile
 from edgefleet_compiler.lift.requantisation import lift_requantisation
 from edgefleet_compiler.lift.reshaping import lift_reshape
 from edgefleet_compiler.lift.resizing import lift_resize
 from edgefleet_compiler.lift.reversal import lift_reverse
+from edgefleet_compiler.lift.selection import lift_selection
 from edgefleet_compiler.lift.single_outputs import DIVISIONS, with_single_outputs
 from edgefleet_compiler.lift.site import Site, Unliftable
 from edgefleet_compiler.lift.slicing import lift_slice, lift_strided_slice
@@ -58,28 +65,42 @@ from edgefleet_compiler.tflite.refusal import refuse
 from edgefleet_contract.errors import ModelMalformed
 
 _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
+    **dict.fromkeys(COMPARISONS, lift_comparison),
     **dict.fromkeys(UNARY, lift_unary),
     "ADD": lift_arithmetic,
+    "ARG_MAX": lift_arg_extremum,
+    "ARG_MIN": lift_arg_extremum,
     "AVERAGE_POOL_2D": lift_average_pool_2d,
     "BATCH_MATMUL": lift_batch_matmul,
+    "BROADCAST_TO": lift_broadcast_to,
+    "CAST": lift_cast,
     "CONCATENATION": lift_concatenation,
     "CONV_2D": lift_conv_2d,
+    "CUMSUM": lift_cumsum,
     "DEPTHWISE_CONV_2D": lift_depthwise_conv_2d,
+    "DEPTH_TO_SPACE": lift_blocks,
     "DEQUANTIZE": lift_requantisation,
     "DIV": lift_arithmetic,
     "EXPAND_DIMS": lift_reshape,
+    "FLOOR_DIV": lift_floor_div,
+    "FLOOR_MOD": lift_floor_mod,
     "FULLY_CONNECTED": lift_fully_connected,
+    "GATHER": lift_gather,
+    "GATHER_ND": lift_gather_nd,
     "GELU": lift_gelu,
     "LEAKY_RELU": lift_leaky_relu,
     "L2_NORMALIZATION": lift_l2_normalization,
     "LOCAL_RESPONSE_NORMALIZATION": lift_local_response_normalization,
+    "LOGICAL_NOT": lift_logical_not,
     "LOGISTIC": lift_activation,
     "LOG_SOFTMAX": lift_log_softmax,
     "MAXIMUM": lift_arithmetic,
     "MAX_POOL_2D": lift_max_pool_2d,
     "MEAN": lift_reduction,
     "MINIMUM": lift_arithmetic,
+    "MIRROR_PAD": lift_mirror_pad,
     "MUL": lift_arithmetic,
+    "ONE_HOT": lift_one_hot,
     "PACK": lift_pack,
     "PAD": lift_pad,
     "PADV2": lift_pad,
@@ -91,14 +112,18 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "REDUCE_PROD": lift_reduction,
     "RELU": lift_activation,
     "RELU6": lift_activation,
+    "RELU_0_TO_1": lift_activation,
     "RELU_N1_TO_1": lift_activation,
     "RESHAPE": lift_reshape,
     "RESIZE_BILINEAR": lift_resize,
     "RESIZE_NEAREST_NEIGHBOR": lift_resize,
     "REVERSE_V2": lift_reverse,
     "RSQRT": lift_rsqrt,
+    "SELECT": lift_selection,
+    "SELECT_V2": lift_selection,
     "SLICE": lift_slice,
     "SOFTMAX": lift_softmax,
+    "SPACE_TO_DEPTH": lift_blocks,
     "SQUARE": lift_square,
     "SQUARED_DIFFERENCE": lift_squared_difference,
     "SQUEEZE": lift_reshape,
@@ -107,6 +132,7 @@ _LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     "SUM": lift_reduction,
     "SVDF": lift_svdf,
     "TANH": lift_activation,
+    "TILE": lift_tile,
     "TRANSPOSE": lift_transpose,
     "TRANSPOSE_CONV": lift_transpose_conv,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lift_unidirectional_sequence_lstm,

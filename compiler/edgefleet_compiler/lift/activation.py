@@ -11,11 +11,11 @@ from edgefleet_compiler.lift.hub import shape_of
 from edgefleet_compiler.lift.site import Site, Unliftable
 
 _SIMPLE: Final = {"RELU": "Relu", "LOGISTIC": "Sigmoid", "TANH": "Tanh"}
-_CLIPS: Final = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+_CLIPS: Final = {"RELU6": (0.0, 6.0), "RELU_0_TO_1": (0.0, 1.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 
 
 def lift_activation(site: Site) -> ir.Value:
-    """RELU, RELU6, RELU_N1_TO_1, LOGISTIC, TANH."""
+    """RELU, RELU6, RELU_0_TO_1, RELU_N1_TO_1, LOGISTIC, TANH."""
     return _applied(site, site.kind, site.value(0), label="")
 
 

@@ -1,14 +1,15 @@
-"""ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW and SQUARED_DIFFERENCE, with broadcasting as in numpy."""
+"""Arithmetic of two operands, which broadcast as in numpy."""
 
 from __future__ import annotations
 
 from itertools import zip_longest
 from typing import Final
 
+import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.lift.activation import fused_activation
-from edgefleet_compiler.lift.site import Site
+from edgefleet_compiler.lift.site import Site, Unliftable
 
 _WITH_ACTIVATION: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
 _PLAIN: Final = {"MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow"}
@@ -20,6 +21,29 @@ def lift_arithmetic(site: Site) -> ir.Value:
     if site.kind in _WITH_ACTIVATION:
         return fused_activation(site, site.emit(_WITH_ACTIVATION[site.kind], operands, shape))
     return site.emit(_PLAIN[site.kind], operands, shape)
+
+
+def lift_floor_mod(site: Site) -> ir.Value:
+    """FLOOR_MOD of integers: Mod, whose result has the sign of the divisor, too.
+
+    Raises:
+        Unliftable: Of floats, which ONNX has not.
+    """
+    if site.output.dtype == np.float32:
+        raise Unliftable("ONNX has no remainder of floats with the sign of the divisor")
+    return site.emit("Mod", [site.value(0), site.value(1)], broadcast_shape(site))
+
+
+def lift_floor_div(site: Site) -> ir.Value:
+    """FLOOR_DIV of floats: the quotient, rounded down.
+
+    Raises:
+        Unliftable: Of integers, whose quotient ONNX rounds towards zero.
+    """
+    if site.output.dtype != np.float32:
+        raise Unliftable("ONNX rounds quotients of integers towards zero")
+    shape = broadcast_shape(site)
+    return site.emit("Floor", [site.emit("Div", [site.value(0), site.value(1)], shape, label="quotient")], shape)
 
 
 def lift_squared_difference(site: Site) -> ir.Value:

@@ -54,7 +54,7 @@ class HubBuilder:
             tensor = self._graph.tensors[name]
             if tensor.data is None:
                 # Its operator could not be lifted, and is reported; what follows is lifted to find all such.
-                return ir.val(name, ir.DataType.FLOAT, tensor.shape)
+                return ir.val(name, ir.DataType.from_numpy(tensor.dtype), tensor.shape)
             stored = self._constants.get(name)
             self._values[name] = self._dequantised(stored) if stored is not None else _initializer(name, tensor.data)
         return self._values[name]
@@ -154,7 +154,8 @@ class HubBuilder:
         return ir.Model(graph, ir_version=_IR_VERSION, producer_name="edgefleet")
 
     def _add_input(self, name: str) -> None:
-        given = ir.val(name, ir.DataType.FLOAT, self._graph.tensors[name].shape)
+        tensor = self._graph.tensors[name]
+        given = ir.val(name, ir.DataType.from_numpy(tensor.dtype), tensor.shape)
         self._inputs.append(given)
         self._values[name] = self._rounded(given, name, f"{name}/dequantised") if self.is_rounded(name) else given
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.lift.hub import AttributeValues, HubBuilder, shape_of
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
+from edgefleet_compiler.tflite.kernel_types import why_no_kernel
 from edgefleet_compiler.tflite.options import attribute
 from edgefleet_contract.errors import ModelMalformed
 
@@ -31,7 +32,7 @@ class Site:
         hub: Gets the nodes.
 
     Raises:
-        Unliftable: It computes on integers.
+        Unliftable: TFLite has no kernel for the type of its elements.
     """
 
     def __init__(self, operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> None:
@@ -40,8 +41,8 @@ class Site:
         self._graph = graph
         self._hub = hub
         self.require(len(operator.outputs) == 1, f"has {len(operator.outputs)} outputs", "one")
-        if self.output.dtype != np.float32:
-            raise Unliftable(f"its elements are {self.output.dtype}, not float32")
+        if reason := why_no_kernel(operator, graph):
+            raise Unliftable(reason)
 
     @property
     def kind(self) -> str:
@@ -83,6 +84,10 @@ class Site:
     def value(self, position: int) -> ir.Value:
         """The value in the hub of an input that the operator computes on."""
         return self._hub.value(self._operand(position).name)
+
+    def any_value(self, position: int) -> ir.Value:
+        """The value in the hub of an input whose elements may be of another type than the output's."""
+        return self._hub.value(self.tensor(position).name)
 
     def state(self, position: int) -> ir.Value:
         """What an input that is a state held before this inference.
@@ -140,6 +145,7 @@ class Site:
         attributes: AttributeValues | None = None,
         *,
         label: str = "",
+        dtype: np.dtype[np.generic] | None = None,
     ) -> ir.Value:
         """Append a node.
 
@@ -150,15 +156,16 @@ class Site:
             attributes: Of the node.
             label: Appended to the name of the operator's output to name the node; "" for the node that does the work,
                 which has that name itself.
+            dtype: Of its output; that of the operator's output unless given.
 
         Returns:
-            The node's output, float32.
+            The node's output.
         """
         name = self.output.name
         node = self._hub.node(op_type, inputs, attributes or {}, name=f"{name}/{label}" if label else name)
         result = node.outputs[0]
         self._hub.name_value(result, f"{name}/{label or op_type}")
-        result.dtype, result.shape = ir.DataType.FLOAT, ir.Shape(shape)
+        result.dtype, result.shape = ir.DataType.from_numpy(dtype or self.output.dtype), ir.Shape(shape)
         return result
 
     def emit_all(
@@ -184,5 +191,7 @@ class Site:
 
     def _operand(self, position: int) -> Tensor:
         tensor = self.tensor(position)
-        self.require(tensor.dtype == self.output.dtype, f"takes {tensor.name!r} of {tensor.dtype}", "float32")
+        self.require(
+            tensor.dtype == self.output.dtype, f"takes {tensor.name!r} of {tensor.dtype}", str(self.output.dtype)
+        )
         return tensor
