@@ -31,7 +31,8 @@ from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
-_HUB_CASES = 128  # for parity with the hub; the source is run on every case for accuracy's sake anyway
+_PARITY_CASES = 256  # where accuracy is not measured; else every case is run for its sake anyway
+_HUB_CASES = 128  # of them, for parity with the hub
 _EXACTNESS_CASES = 16
 
 
@@ -144,11 +145,13 @@ class Examiner:
     def _measure(self, source: AlignedRunner, artifact: AlignedRunner, against_hub_too: bool) -> Measurement:
         data, metric = self.evaluation.data, self._new_metric()
         against_source, against_hub = ParityMeter("source"), ParityMeter("hub")
-        self._progress.stage("measuring", data.n)
-        for index, sample in enumerate(data.samples()):
+        compared = data.spread(_PARITY_CASES if metric is None else data.n)
+        with_hub = set(compared[:: -(-len(compared) // _HUB_CASES)] if against_hub_too else [])
+        self._progress.stage("measuring", len(compared))
+        for index, sample in data.chosen(compared):
             reference, compiled = source.run(sample), artifact.run(sample)
             against_source.add(reference, compiled)
-            if against_hub_too and index < _HUB_CASES:
+            if index in with_hub:
                 against_hub.add(self._hub(sample), compiled)
             if metric is not None:
                 with naming(data.path):

@@ -44,15 +44,19 @@ class DataSet:
         """Indices of up to ``count`` cases, evenly spaced, the same ones every time."""
         return sorted({int(index) for index in np.linspace(0, self.n - 1, num=min(count, self.n))})
 
-    def pick(self, indices: Collection[int]) -> list[Sample]:
-        """The cases at ``indices``, in ascending order; earlier ones are passed over, later ones are not read."""
-        wanted, picked = set(indices), []
+    def chosen(self, indices: Collection[int]) -> Iterator[tuple[int, Sample]]:
+        """The cases at ``indices`` with their index, in ascending order; later ones are not read."""
+        wanted = set(indices)
+        last = max(wanted, default=-1)
         for index, sample in enumerate(self.samples()):
             if index in wanted:
-                picked.append(sample)
-                if len(picked) == len(wanted):
-                    break
-        return picked
+                yield index, sample
+            if index >= last:
+                return
+
+    def pick(self, indices: Collection[int]) -> list[Sample]:
+        """The cases at ``indices``, in ascending order."""
+        return [sample for _, sample in self.chosen(indices)]
 
     @property
     def has_class_labels(self) -> bool:
