@@ -25,8 +25,8 @@ _left_out = pytest.StashKey[Counter[str]]()
 @pytest.fixture(autouse=True)
 def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keys and settings of a test are its own; no setting of the caller's environment reaches it."""
-    for name in ("EDGEFLEET_SERVER", "EDGEFLEET_TOKEN", "EDGEFLEET_DATA", "EDGEFLEET_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("SERVER", "TOKEN", "DATA", "DEBUG", "PI", "PI_EVIDENCE"):
+        monkeypatch.delenv(f"EDGEFLEET_{name}", raising=False)
     monkeypatch.setenv("EDGEFLEET_HOME", str(tmp_path_factory.mktemp("home")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgefleet_compiler.artifact import Artifact, Workbench
+from edgefleet_compiler.benchmark.evidence import InstructionEvidence, count_evidence, is_wanted
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
@@ -35,6 +36,7 @@ class Attempt:
         measurement: Parity and accuracy.
         memory: What an inference takes of the target's memory; None where no planner takes the model.
         latency: None without evidence from the target itself.
+        instructions: Of a Raspberry Pi, where they are wanted; None otherwise.
         layers: Cost and truth of each layer.
         budget: Each limit, and whether it is kept.
         refusals: The gates that said no.
@@ -45,6 +47,7 @@ class Attempt:
     measurement: Measurement
     memory: PeakMemory | None
     latency: Latency | None
+    instructions: InstructionEvidence | None
     layers: list[Layer]
     budget: list[BudgetLine]
     refusals: list[GateError]
@@ -104,6 +107,7 @@ class Trier:
         lost_accuracy = check_accuracy(self._options, measurement.accuracy, measurement.parity[0], profile.name)
         refusals += [lost_accuracy] if lost_accuracy is not None else []
         latency = self._time(artifact, profile) if host_is_target(profile) and artifact.hub is not None else None
+        instructions = self._count(artifact, profile) if is_wanted(profile) and artifact.hub is not None else None
         budget = check_budget(
             self._options,
             profile,
@@ -120,8 +124,9 @@ class Trier:
             *self._warn_of_measurement(measurement),
             *_warn_of_size(self._examiner.source, artifact),
             *_warn_of_latency(artifact.recipe, latency),
+            *_warn_of_instructions(artifact.recipe, instructions),
         ]
-        return Attempt(artifact, measurement, memory, latency, layers, budget, refusals, warnings)
+        return Attempt(artifact, measurement, memory, latency, instructions, layers, budget, refusals, warnings)
 
     def _inspect(self, artifact: Artifact) -> list[Layer]:
         if artifact.hub is not None:
@@ -137,6 +142,12 @@ class Trier:
         compiled_runner = self._examiner.open(artifact, execution)
         inputs = compiled_runner.arrange(self._examiner.cases[0])
         return compare_latency(compiled_runner.runner, self._examiner.open(baseline, execution).runner, inputs)
+
+    def _count(self, artifact: Artifact, profile: TargetProfile) -> InstructionEvidence:
+        runtime = profile.runtime_for(artifact.recipe.format)
+        baseline = self._bench.build_float(artifact.recipe, max_opset=runtime.max_opset)
+        self._progress.stage(f"counting instructions in the emulated {profile.name}")
+        return count_evidence(artifact, baseline, profile)
 
     def _warn_of_measurement(self, measurement: Measurement) -> list[str]:
         warnings = []
@@ -182,5 +193,15 @@ def _warn_of_latency(recipe: Recipe, latency: Latency | None) -> list[str]:
     if latency is None or recipe.scheme == "float" or latency.median_ms <= latency.baseline_median_ms * _NOISE:
         return []
     times = f"{latency.median_ms:.3f} ms against {latency.baseline_median_ms:.3f} ms (medians, one thread)"
-    subject = "The source's own quantisation" if recipe.scheme == SCHEME else recipe.scheme
-    return [f"{subject} is slower than float here: {times}."]
+    return [f"{_subject(recipe)} is slower than float here: {times}."]
+
+
+def _warn_of_instructions(recipe: Recipe, counted: InstructionEvidence | None) -> list[str]:
+    if counted is None or recipe.scheme == "float" or counted.total <= counted.baseline_total * _NOISE:
+        return []
+    counts = f"{counted.total:,} against {counted.baseline_total:,} in {counted.where}"
+    return [f"{_subject(recipe)} takes more instructions than float: {counts}, one thread."]
+
+
+def _subject(recipe: Recipe) -> str:
+    return "The source's own quantisation" if recipe.scheme == SCHEME else recipe.scheme

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgefleet_compiler.artifact import Workbench
 from edgefleet_compiler.attempt import Attempt, Trier
+from edgefleet_compiler.benchmark.evidence import require_boards
 from edgefleet_compiler.checks.budget import check_limits_can_be_judged
 from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
@@ -79,6 +80,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     name = _check_request(options)
     check_recipe(options)
     profiles = _profiles(options)
+    require_boards(profiles)
     check_output(options.out, [profile.name for profile in profiles])
     progress.stage("importing")
     source = load_source(options.model, input_shapes=options.input_shapes)

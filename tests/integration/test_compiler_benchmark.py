@@ -109,6 +109,32 @@ def test_a_bundle_is_counted_without_a_float_model_unless_one_is_given(run: Run,
     assert " ms" not in shown.out
 
 
+@pytest.mark.usefixtures("pi")
+def test_compiling_for_a_pi_counts_instructions_if_the_setting_asks_for_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFLEET_PI_EVIDENCE", "1")
+    options = ("--calibration", DIGITS / "calibration.npz", "--format", "onnx", "--out", tmp_path / "out", "--json")
+    ended = run("model", "compile", DIGITS / "digits.onnx", "-t", "rpi4", "-t", "x86-64", *options)
+    of_pi, of_host = ended.document["targets"]
+    assert of_host["instructions"] is None
+    assert of_pi["latency"] is None
+    assert of_pi["instructions"]["where"] == "pi:rpi4"
+    assert of_pi["instructions"]["total"] > of_pi["instructions"]["baseline_total"] > 0
+    assert any("takes more instructions than float" in warning for warning in of_pi["warnings"])
+    assert "Instructions, pi:rpi4" in (tmp_path / "out" / "rpi4" / "report.html").read_text()
+
+
+def test_compiling_with_evidence_that_cannot_be_had_writes_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFLEET_PI_EVIDENCE", "1")
+    ended = run("model", "compile", DIGITS / "digits.onnx", "-t", "x86-64", "-t", "rpi4", "--out", tmp_path / "out")
+    assert ended.status == 5
+    assert "python -m edgefleet_hardware.pi" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pi_that_is_not_built_is_told_with_the_command_that_builds_it(run: Run, compiled: Path) -> None:
     ended = run("model", "benchmark", compiled / "rpi4", "--on", "pi:rpi4", "--json")
     assert ended.status == 5

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgefleet_compiler.benchmark.record import ModelEntry
-from edgefleet_compiler.benchmark.subject import Model
+from edgefleet_compiler.benchmark.subject import Model, in_memory
 from edgefleet_contract.errors import EdgefleetError
 
 if TYPE_CHECKING:
@@ -75,6 +74,4 @@ def _alone(operator: Operator, graph: LoweredGraph) -> OperatorAlone:
         inputs=[name for name in operands if not graph.tensors[name].is_constant],
         outputs=list(operator.outputs),
     )
-    data = write_tflite(alone)
-    entry = ModelEntry(operator.source, "tflite", len(data), "")
-    return OperatorAlone(operator.kind, token_of(operator, graph), Model(entry, data))
+    return OperatorAlone(operator.kind, token_of(operator, graph), in_memory(write_tflite(alone), "tflite"))

@@ -6,14 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgefleet_compiler.benchmark.record import ModelEntry
-from edgefleet_compiler.benchmark.subject import Model
+from edgefleet_compiler.benchmark.subject import Model, in_memory
 
 
 def small_model(model_format: Literal["tflite", "onnx"]) -> Model:
     """A sigmoid of one number."""
-    data = _small_tflite() if model_format == "tflite" else _small_onnx()
-    return Model(ModelEntry("", model_format, len(data), ""), data)
+    return in_memory(_small_tflite() if model_format == "tflite" else _small_onnx(), model_format)
 
 
 def _small_tflite() -> bytes:

@@ -105,6 +105,11 @@ def open_subject(path: Path, against: Path | None) -> Subject:
     return _with_recorded(artifact, Path(recorded.path), recorded.sha256)
 
 
+def in_memory(data: bytes, model_format: Literal["tflite", "onnx"]) -> Model:
+    """A model of no file."""
+    return _model(Path(), model_format, data)
+
+
 def random_inputs(runner: Runner) -> list[NDArray[np.generic]]:
     """One inference's inputs as the model stores them, the same at every call.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from edgefleet_compiler.benchmark.evidence import InstructionEvidence
 from edgefleet_compiler.checks.accuracy import Accuracy
 from edgefleet_compiler.checks.budget import BudgetLine
 from edgefleet_compiler.checks.latency import Latency
@@ -70,6 +71,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         parity: Against the source and against the float hub.
         accuracy: None without data.
         latency: None without evidence from the target itself.
+        instructions: In an emulated Raspberry Pi; None where EDGEFLEET_PI_EVIDENCE does not ask for them.
         layers: By the names of the source.
         budget: Each limit, and whether it is kept.
         verdict: "refused" if any gate said no.
@@ -91,6 +93,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parity: list[Parity]
     accuracy: Accuracy | None
     latency: Latency | None
+    instructions: InstructionEvidence | None
     layers: list[Layer]
     budget: list[BudgetLine]
     verdict: Literal["accepted", "refused"]
