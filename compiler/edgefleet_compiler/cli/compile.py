@@ -32,7 +32,7 @@ def compile_command(
         typer.Option("--format", help="tflite or onnx; by default the target's.", rich_help_panel=_WHAT),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="auto, int8, fp16, float, or a recipe file (.toml).", rich_help_panel=_WHAT)
+        str, typer.Option(help="auto, int8, fp16, float, source, or a recipe file (.toml).", rich_help_panel=_WHAT)
     ] = "auto",
     io: Annotated[
         Literal["float", "int8"] | None,
