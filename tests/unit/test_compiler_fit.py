@@ -174,6 +174,7 @@ def test_times_have_as_many_digits_as_they_mean() -> None:
     ]
     assert span(LatencyEstimate(0.01, 0.05, "", [])) == "< 0.1 ms"
     assert span(LatencyEstimate(2.5, 14.2, "", [])) == "2.5 to 14 ms"
+    assert span(LatencyEstimate(5800, 61_053, "", [])) == "5.8 to 61 s"
 
 
 @pytest.mark.shared

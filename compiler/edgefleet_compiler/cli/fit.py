@@ -88,14 +88,22 @@ def _show(report: FitReport) -> None:
     for each in report.targets:
         table.add_row(f"[bold]{each.target}[/bold]", _verdict(each), *_figures(each))
     console.print(table)
-    for each in report.targets:
-        for bind in each.binds:
-            console.print(f"[red]{each.target}[/red]  {bind.what}: {escape(bind.told)}", soft_wrap=True)
+    for told, targets in _bound(report).items():
+        console.print(f"[red]{', '.join(targets)}[/red]  {escape(told)}", soft_wrap=True)
     console.print(_footnote(report), style="dim", soft_wrap=True)
     for place in report.places:
         console.print(f"\n[bold]For the {place.where}[/bold]")
         for reason in place.reasons:
             console.print(f"  {escape(reason)}", soft_wrap=True)
+
+
+def _bound(report: FitReport) -> dict[str, list[str]]:
+    """What binds beside sizes, which stand in the table, with the targets that it binds on."""
+    bound: dict[str, list[str]] = {}
+    for each in report.targets:
+        for bind in (bind for bind in each.binds if bind.what not in ("flash", "RAM")):
+            bound.setdefault(f"{bind.what}: {bind.told}", []).append(each.target)
+    return bound
 
 
 def _verdict(each: TargetFit) -> str:

@@ -73,7 +73,8 @@ def _for_device(fitting: Sequence[TargetFit], targets: Sequence[TargetFit], mode
     return [
         f"{len(fitting)} of {len(targets)} targets hold the model; the smallest is {smallest.target}{room}.",
         _latency_against_link(fitting, model),
-        f"Privacy: {what} stay on the device; {back} of results leave it instead of {out} an inference.",
+        f"Privacy: {what} stay on the device; {back} of results leave it"
+        + (f" instead of {out} an inference." if model.output_bytes < model.input_bytes else "."),
         "Connectivity: results come without a network.",
     ]
 
@@ -107,7 +108,7 @@ def _for_cloud(fitting: Sequence[TargetFit], model: ModelFigures) -> list[str]:
     hourly = model.input_bytes * _HOURS_PER_DAY
     reasons = []
     if not fitting:
-        reasons.append("Room: as no target holds the model, a server is where it runs.")
+        reasons.append("Room: as none of these targets holds the model, a server is where it runs.")
     if model.macs is not None:
         much = "that is much for a device" if model.macs >= _MANY_MACS else "that does not take a data centre"
         reasons.append(f"Work: {model.macs / 1e6:,.3g} million multiply-accumulates an inference; {much}.")
