@@ -55,11 +55,30 @@ def test_a_global_pool_computes_what_onnxruntime_does(operator, shape):
     assert_export_agrees(pool_model(operator, shape))
 
 
-def test_a_dilated_average_pool_and_used_indices_are_refused_together():
+@pytest.mark.parametrize("dilations", [(2, 2), (1, 3)])
+@pytest.mark.parametrize("include", [0, 1])
+def test_a_dilated_average_pool_computes_what_onnxruntime_does(dilations, include):
+    attributes = {"dilations": dilations, "count_include_pad": include, "pads": (1, 0, 1, 2), "strides": (2, 1)}
+    assert_export_agrees(pool_model("AveragePool", kernel_shape=(3, 2), **attributes))
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"strides": (2, 1, 3), "pads": (1, 0, 1, 0, 1, 1)},
+        {"strides": (1, 2, 2), "pads": (0, 1, 1, 1, 1, 0), "ceil_mode": 1},
+        {"dilations": (2, 1, 2)},
+    ],
+)
+def test_a_pool_over_three_axes_is_one_over_two_and_one_over_the_third(operator, attributes):
+    assert_export_agrees(pool_model(operator, (2, 3, 6, 7, 8), kernel_shape=(2, 3, 2), **attributes))
+
+
+def test_indices_that_are_used_are_refused():
     graph = OnnxGraph()
-    image = graph.input("x", 1, 3, 9, 9)
-    average = graph.node("AveragePool", image, kernel_shape=[2, 2], dilations=[2, 2])
-    indices = graph.node("MaxPool", image, kernel_shape=[2, 2], outputs=2) + "_1"
+    indices = graph.node("MaxPool", graph.input("x", 1, 3, 9, 9), kernel_shape=[2, 2], outputs=2) + "_1"
     with pytest.raises(OperatorUnsupported) as refused:
-        assert_export_agrees(graph.model(average, indices))
-    assert [entry["operator"] for entry in refused.value.facts["operators"]] == ["AveragePool", "MaxPool"]
+        assert_export_agrees(graph.model(indices))
+    assert [entry["operator"] for entry in refused.value.facts["operators"]] == ["MaxPool"]

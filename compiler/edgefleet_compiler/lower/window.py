@@ -63,14 +63,19 @@ class Window:
 
 
 def window_of(site: Site, kernel: Shape) -> Window:
-    """The window of a Conv or a pool with the given spatial kernel shape.
+    """The window of a convolution with the given spatial kernel shape.
 
     Raises:
         Unsupported: It slides over three axes or more.
     """
+    if len(kernel) > 2:
+        site.refuse(f"it slides over {len(kernel)} axes; TFLite's runtimes slide over two")
+    return plane_window(site, kernel)
+
+
+def plane_window(site: Site, kernel: Shape) -> Window:
+    """The part of a window that slides over the last two axes."""
     axes = len(kernel)
-    if axes > 2:
-        site.refuse(f"it slides over {axes} axes; TFLite's runtimes slide over two")
     pads = site.ints("pads", [0] * (2 * axes))
     return Window(
         extent=_pair(site.shape(0)[2:], 1),
@@ -80,6 +85,21 @@ def window_of(site: Site, kernel: Shape) -> Window:
         before=_pair(pads[:axes], 0),
         padded_after=_pair(pads[axes:], 0),
         outputs=_pair(site.output_shape[2:], 1),
+    )
+
+
+def axis_window(site: Site, kernel: Shape, axis: int, rest: int) -> Window:
+    """The part of a window that slides over one spatial axis; along the other lie ``rest`` elements, one by one."""
+    axes = len(kernel)
+    pads = site.ints("pads", [0] * (2 * axes))
+    return Window(
+        extent=(site.shape(0)[2 + axis], rest),
+        kernel=(kernel[axis], 1),
+        strides=(site.ints("strides", [1] * axes)[axis], 1),
+        dilations=(site.ints("dilations", [1] * axes)[axis], 1),
+        before=(pads[axis], 0),
+        padded_after=(pads[axes + axis], 0),
+        outputs=(site.output_shape[2 + axis], rest),
     )
 
 
@@ -122,6 +142,6 @@ def padded(site: Site, image: str, window: Window, value: str | None = None) -> 
 
 
 def _pair(spatial: Shape, missing: int) -> Pair:
-    """Height and width of a shape with one or two spatial axes."""
-    height, width = (missing, *spatial) if len(spatial) == 1 else spatial
+    """Height and width: the last two of the spatial axes."""
+    height, width = (missing, *spatial)[-2:]
     return height, width
