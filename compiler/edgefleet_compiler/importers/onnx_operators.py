@@ -20,6 +20,10 @@ from edgefleet_contract.errors import OperatorUnsupported
 _ELEMENT_TYPES = frozenset({
     ir.DataType.FLOAT, ir.DataType.INT32, ir.DataType.INT64, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.BOOL,
 })  # fmt: skip
+_PAIR_SCALES = frozenset({ir.DataType.FLOAT})
+_PAIR_INTEGERS = frozenset({
+    ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT32,
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ _PLAIN_INTEGERS = Cure(
 _STORED = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32))
 _CONSTANTS = Cure("weights, axes, pads and bounds that are constants", "Export the model with these values inside it.")
 _INFERENCE = Cure("dropouts outside training", "Export the model for inference.")
+_OTHER_PAIRS = Cure("scales of float32, and integers of 8 or 16 bits", "Quantise the model again.")
 _SOMETHING = Cure("results of at least one element", "Leave out what gives none.")
 _OTHER_POOLS = Cure("pools whose windows all begin inside their input", "Export these pools without ceil_mode.")
 
@@ -65,7 +70,7 @@ def refuse_unsupported(graph: onnx.GraphProto) -> None:
             f"The model has sparse constants: {', '.join(names)}", expected="dense ones", constants=names
         )
     refusals = [_Refusal(_name(node), _kind(node), reason) for node in _at_run_time(graph) if (reason := _reason(node))]
-    refusals += _refused_types(graph)
+    refusals += [*_refused_types(graph), *_refused_pairs(graph)]
     _refuse(refusals)
 
 
@@ -90,6 +95,15 @@ def _refused_types(graph: onnx.GraphProto) -> Iterator[_Refusal]:
             name, kind = producers.get(value.name, (value.name, "input"))
             told = ir.DataType(number) if number in set(ir.DataType) else number
             yield _Refusal(name, kind, f"{value.name!r} has elements of type {told}", _OTHER_TYPES)
+
+
+def _refused_pairs(graph: onnx.GraphProto) -> Iterator[_Refusal]:
+    """Pairs whose scales are no float32, or whose integers have other than 8 or 16 bits."""
+    types = {tensor.name: ir.DataType(tensor.data_type) for tensor in graph.initializer}
+    for node in (node for node in graph.node if node.op_type in QUANTISED):
+        for name, taken in zip(node.input[1:3], (_PAIR_SCALES, _PAIR_INTEGERS), strict=False):
+            if name in types and types[name] not in taken:
+                yield _Refusal(_name(node), _kind(node), f"{name!r} has elements of type {types[name]}", _OTHER_PAIRS)
 
 
 def _late_reasons(node: ir.Node) -> Iterator[tuple[str, Cure]]:
