@@ -377,7 +377,7 @@ def test_a_small_file_that_asks_for_gigabytes_is_refused_before_it_gets_them() -
         helper.make_node("Add", ["x", "big"], ["y"]),
     ]
     tracemalloc.start()
-    with pytest.raises(ModelMalformed, match="'big' takes 17179869184 bytes"):
+    with pytest.raises(ModelMalformed, match="'big' the model takes 17179869184 bytes"):
         load(assemble(nodes, images(1, 1), results(), [shape]))
     assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
     tracemalloc.stop()
