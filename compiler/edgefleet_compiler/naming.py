@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgefleet_contract.errors import DataMalformed, ModelMalformed
+from edgefleet_contract.errors import ConversionLimitReached, DataMalformed, ModelCarriesCode, ModelMalformed
 
+_OF_FILES = (ConversionLimitReached, DataMalformed, ModelCarriesCode, ModelMalformed)
 _REMEDY = "Check that the file is whole, or make it again."
 
 
@@ -19,13 +20,12 @@ def naming(path: Path) -> Iterator[None]:
         path: The file or folder that the block reads.
 
     Raises:
-        DataMalformed: As the block raised it, with the path.
-        ModelMalformed: As the block raised it, with the path.
+        EdgefleetError: One of ``_OF_FILES`` as the block raised it, with the path.
     """
     quoted = repr(str(path))
     try:
         yield
-    except (DataMalformed, ModelMalformed) as error:
+    except _OF_FILES as error:
         if quoted in error.seen:
             raise
         facts = {"path": str(path), **error.facts}

@@ -50,6 +50,14 @@ def test_a_file_that_is_no_model(run: Run, tmp_path: Path, name: str, data: byte
     refused(compiled(run, path), 2, "model.malformed")
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("head", [b"PK\x03\x04" + bytes(26) + b"model/data.pkl", b"\x80\x02}q", b"\x80\x05\x95"])
+def test_a_pickle_is_refused_unread(run: Run, tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(head + bytes(500))
+    refused(compiled(run, path), 2, "model.carries_code", "PyTorch", "torch.onnx.export", str(path))
+
+
 def test_a_model_that_is_not_there(run: Run, tmp_path: Path) -> None:
     refused(compiled(run, tmp_path / "none.onnx"), 2, "model.not_found", "none.onnx")
 

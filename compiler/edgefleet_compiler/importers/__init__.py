@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgefleet_compiler.importers.tensorflow.messages import TensorFlowFormat
-from edgefleet_contract.errors import ModelMalformed, ModelNotFound
+from edgefleet_contract.errors import ModelCarriesCode, ModelMalformed, ModelNotFound
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MODEL_LIMIT = 2**31 - 1  # bytes: the limit of protobuf and of flatbuffers alike
 _TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
 _KERAS: dict[bytes, TensorFlowFormat] = {b"\x89HDF": "h5", b"PK\x03\x04": "keras"}  # signatures of HDF5 and zip
+_PICKLES = {b"\x80" + bytes([protocol]) for protocol in range(2, 6)}  # PROTO and the protocol's number
+_ZIP_HEAD = 300  # bytes: a local header and the name of the first member
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def read_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     Raises:
         ModelNotFound: There is nothing at ``path``.
         ModelMalformed: It cannot be read.
+        ModelCarriesCode: It is a pickle.
         EdgefleetError: It cannot be converted; ``tensorflow.process.convert`` tells the kinds.
     """
     if path.is_dir():
@@ -83,6 +86,7 @@ def read_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     where, identifier = _TFLITE_IDENTIFIER
     if data[where] == identifier or path.suffix == ".tflite":
         return ModelFile(path, "tflite", data, len(data), data, "tflite")
+    _refuse_pickled(data)
     for signature, source_format in _KERAS.items():
         if data.startswith(signature):
             from edgefleet_compiler.importers.tensorflow.sources import keras_file  # noqa: PLC0415 - as above
@@ -131,6 +135,16 @@ def _import_tflite(data: bytes) -> Imported:
         return Imported(lowered=import_quantised(graph))
     hybrid = any(constant.quantisation is not None for constant in graph.constants())
     return Imported(import_tflite(data), hybrid=hybrid)
+
+
+def _refuse_pickled(data: bytes) -> None:
+    """Refuse what PyTorch saves: a pickle, or a zip whose first member is one. Neither holds a graph."""
+    if data[:2] in _PICKLES or (data.startswith(b"PK") and b"/data.pkl" in data[:_ZIP_HEAD]):
+        raise ModelCarriesCode(
+            "The file is pickled Python, as PyTorch saves models: reading it runs code, and it holds no graph",
+            expected="a model that was exported",
+            remedy="Export it with torch.onnx.export(model, (example,), 'model.onnx', dynamo=True), and compile that.",
+        )
 
 
 def _read(path: Path) -> bytes:

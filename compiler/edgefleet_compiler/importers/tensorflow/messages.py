@@ -24,12 +24,14 @@ class Question(msgspec.Struct, frozen=True):
         folder: What the two share; the source is the file or folder ``SOURCE`` in it.
         input_shapes: Shapes of inputs that the source leaves open, by name.
         memory_bytes: Address space that it may take.
+        seconds: When it is to end by itself if nobody ended it: its caller may have been killed.
     """
 
     format: TensorFlowFormat
     folder: str
     input_shapes: dict[str, tuple[int, ...]]
     memory_bytes: int
+    seconds: int
 
 
 class Converted(msgspec.Struct, frozen=True, tag="converted"):

@@ -40,6 +40,7 @@ _TOLD_BYTES = 2000
 _MOST_ANSWER_BYTES = 1 << 20
 _BASE_BYTES: Final = 4 << 30
 _TIMES_SOURCE: Final = 8
+_GRACE_S: Final = 10
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="edgefleet-") as name:
         folder = Path(name)
         source.write_to(folder)
-        question = Question(source.format, name, dict(input_shapes), limits.memory_for(source))
+        question = Question(
+            source.format, name, dict(input_shapes), limits.memory_for(source), seconds=int(limits.seconds) + _GRACE_S
+        )
         answer = _ask(question, limits.seconds)
         converted = (folder / CONVERTED).read_bytes()
         verify(converted, folder, answer)

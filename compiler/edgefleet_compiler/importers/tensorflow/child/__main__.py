@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ _MOST_FILE_BYTES = 4 << 30
 def main() -> None:
     """Answer the question on stdin in the folder that it names."""
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    signal.alarm(question.seconds)
     _limit(question.memory_bytes)
     answer = _answer(question)
     (Path(question.folder) / ANSWER).write_bytes(msgspec.json.encode(answer))
