@@ -19,6 +19,7 @@ from edgefleet_compiler.passes.clips import normalise_clips
 from edgefleet_compiler.passes.compositions import write_out_compositions
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.dead_code import remove_dead_code
+from edgefleet_compiler.passes.einsums import rewrite_einsums
 from edgefleet_compiler.passes.fold_affine import fold_affine
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.passes.fold_pad import fold_pad
@@ -45,6 +46,7 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     constants_to_initializers,
     replace_lone_softmax,
     fold_constants,
+    rewrite_einsums,
     remove_no_ops,
     rewrite_powers,
     write_out_compositions,
