@@ -133,10 +133,13 @@ def test_custom_layers_are_named(run: Run, tmp_path: Path, suffix: str) -> None:
     assert "Doubled" in ended.err
 
 
-def test_a_layer_that_keeps_state_is_refused(run: Run, tmp_path: Path) -> None:
-    ended = refused(run, keras_files() / "stateful.keras", tmp_path)
+@pytest.mark.parametrize(("name", "said"), [("stateful", "'memory'"), ("half", "compute in float16")])
+def test_layers_that_keep_state_or_compute_in_other_widths_are_refused(
+    run: Run, tmp_path: Path, name: str, said: str
+) -> None:
+    ended = refused(run, keras_files() / f"{name}.keras", tmp_path)
     assert (ended.status, ended.document["error"]["code"]) == (3, "operator.unsupported")
-    assert "'memory'" in ended.err
+    assert said in ended.err
 
 
 @pytest.mark.parametrize("name", ["old.h5", "sequential.keras"])

@@ -155,6 +155,8 @@ def write_refused(folder: Path) -> None:
     keras.Sequential([layers.Input((4, 3), batch_size=1), layers.LSTM(2, stateful=True, name="memory")]).save(
         folder / "stateful.keras"
     )
+    half = layers.Dense(3, dtype="mixed_float16")
+    keras.Sequential([layers.Input((4,)), half]).save(folder / "half.keras")
     write_file_reader(folder / "reads_files")
 
 

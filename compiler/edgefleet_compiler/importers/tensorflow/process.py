@@ -38,7 +38,7 @@ _CHILD: Final = "edgefleet_compiler.importers.tensorflow.child"
 _NEEDS: Final = ("tensorflow", "keras", "h5py")
 _TOLD_BYTES = 2000
 _MOST_ANSWER_BYTES = 1 << 20
-_BASE_BYTES: Final = 4 << 30
+_BASE_BYTES: Final = 6 << 30
 _TIMES_SOURCE: Final = 8
 _GRACE_S: Final = 10
 

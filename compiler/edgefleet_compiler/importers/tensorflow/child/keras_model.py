@@ -22,7 +22,7 @@ def load_keras(path: Path, given: Mapping[str, tuple[int, ...]]) -> LoadedModel:
 
     Raises:
         ModelMalformed: Keras does not load it.
-        OperatorUnsupported: A layer that keeps state between inferences.
+        OperatorUnsupported: Custom layers; layers that keep state between inferences, or compute in 16 or 64 bits.
         UsageMalformed: An input stays open, or ``given`` does not fit.
         MemoryError: It takes too much memory.
     """
@@ -34,6 +34,7 @@ def load_keras(path: Path, given: Mapping[str, tuple[int, ...]]) -> LoadedModel:
             remedy="Build it with model.build(shape), and save it again.",
         )
     _refuse_state(model)
+    _refuse_other_widths(model)
     declared = dict(zip(distinct([_layer_name(tensor) for tensor in model.inputs]), model.inputs, strict=True))
 
     def call(values: Tensors) -> Tensors:
@@ -84,6 +85,18 @@ def _refuse_state(model: Any) -> None:
             expected="inferences that do not depend on earlier ones",
             remedy="Set stateful=False, or give the state as an input and an output.",
             layers=stateful,
+        )
+
+
+def _refuse_other_widths(model: Any) -> None:
+    """Refuse what the converter answers with operators that are not there."""
+    others = {layer.compute_dtype for layer in _layers(model)} & {"float16", "bfloat16", "float64"}
+    if others:
+        raise OperatorUnsupported(
+            f"Layers compute in {', '.join(sorted(others))}",
+            expected="float32, which the recipes narrow for each target",
+            remedy="Build the model under keras.config.set_dtype_policy('float32'), load its weights, and save it.",
+            dtypes=sorted(others),
         )
 
 
