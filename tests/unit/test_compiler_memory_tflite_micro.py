@@ -53,8 +53,15 @@ def one_operator(kind: str, *tensors: Tensor) -> LoweredGraph:
 
 
 def test_structures_are_padded_as_the_procedure_call_standard_says() -> None:
-    assert [sizeof(layout) for layout in ("b", "bi", "bib", "ibd", "hhh")] == [1, 8, 12, 16, 6]
-    assert (sizeof(EVAL_TENSOR), sizeof(TENSOR)) == (12, 32)
+    assert [sizeof(layout, 1) for layout in ("b", "bi", "bib", "ibd", "hhh", "eeb")] == [1, 8, 12, 16, 6, 3]
+    assert (sizeof(EVAL_TENSOR, 1), sizeof(TENSOR, 1)) == (12, 32)
+
+
+def test_enumerations_are_wider_where_the_compiler_does_not_shorten_them() -> None:
+    assert (sizeof("eeb", 4), sizeof(TENSOR, 4)) == (12, 40)
+    graph = one_operator("EXP", quantised("x", 1, 16), quantised("y", 1, 16))
+    short, wide = (plan_arena(graph, Build("reference", enum_bytes=width)) for width in (1, 4))  # type: ignore[arg-type] # literals
+    assert wide.persistent_bytes > short.persistent_bytes
 
 
 def test_the_tail_of_the_smallest_model_adds_up() -> None:
@@ -88,7 +95,7 @@ def test_state_stays_in_the_tail() -> None:
     without = plan_arena(graph, Build("reference")).persistent_bytes
     graph.add_tensor(Tensor("state", (1, 64), np.dtype(np.int8), variable=True))
     graph.operators[0].inputs.append("state")
-    assert plan_arena(graph, Build("reference")).persistent_bytes - without >= 64 + sizeof(EVAL_TENSOR)
+    assert plan_arena(graph, Build("reference")).persistent_bytes - without >= 64 + sizeof(EVAL_TENSOR, 1)
 
 
 def test_kernels_that_are_not_known_are_named() -> None:

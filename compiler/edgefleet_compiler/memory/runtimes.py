@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.memory.litert import plan_litert
@@ -54,6 +54,9 @@ def peak_memory(graph: LoweredGraph, runtime: Runtime, profile: TargetProfile) -
 def build_of(runtime: Runtime, profile: TargetProfile) -> Build:
     """How TFLite Micro is built for a target."""
     assert runtime.kernels is not None, "profiles are checked: TFLite Micro has kernels"
+    vectors: Literal["none", "dsp", "mve"] = "none"
     if "mve" in profile.extensions:
-        return Build(runtime.kernels, "mve")
-    return Build(runtime.kernels, "dsp" if "dsp" in profile.extensions else "none")
+        vectors = "mve"
+    elif "dsp" in profile.extensions:
+        vectors = "dsp"
+    return Build(runtime.kernels, vectors, 1 if profile.instruction_set.startswith("arm") else 4)

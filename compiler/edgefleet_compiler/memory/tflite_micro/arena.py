@@ -56,7 +56,8 @@ class _Arena:
         needed: The smallest arena in which all allocations so far would have succeeded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, enum_bytes: int) -> None:
+        self._enum_bytes = enum_bytes
         self.head = 0
         self.tail = 0
         self.needed = 0
@@ -67,7 +68,13 @@ class _Arena:
         self._note(self.tail + max(self.head, self._temporary))
 
     def structure(self, layout: str, count: int = 1) -> None:
-        self.persistent(sizeof(layout) * count, alignof(layout))
+        self.persistent(self.sizeof(layout) * count, alignof(layout, self._enum_bytes))
+
+    def sizeof(self, layout: str) -> int:
+        return sizeof(layout, self._enum_bytes)
+
+    def temporary_structure(self, layout: str, count: int = 1) -> None:
+        self.temporary(self.sizeof(layout) * count, alignof(layout, self._enum_bytes))
 
     def temporary(self, size: int, alignment: int) -> None:
         self._temporary = align(self._temporary, alignment) + size
@@ -93,7 +100,7 @@ def plan_arena(graph: LoweredGraph, build: Build) -> MicroArena:
         graph: As it stands in the ``.tflite`` file: each tensor of the graph is one of the file.
         build: The kernels, and the instructions they are compiled for.
     """
-    arena = _Arena()
+    arena = _Arena(build.enum_bytes)
     _create_allocator(arena)
     _start_model(arena, graph)
     scratch = _prepare_kernels(arena, graph, build)
@@ -135,7 +142,7 @@ def _prepare_kernels(arena: _Arena, graph: LoweredGraph, build: Build) -> list[B
         kernel = KERNELS.get(operator.kind)
         data = "" if kernel is None else kernel.data_in(build)
         if data:
-            arena.persistent(sizeof(data))
+            arena.persistent(arena.sizeof(data))
     scratch: list[Buffer] = []
     for step, operator in enumerate(graph.operators, start=1):
         for name in (*operator.inputs, *operator.outputs):
@@ -152,14 +159,14 @@ def _prepare_kernels(arena: _Arena, graph: LoweredGraph, build: Build) -> list[B
 
 
 def _room_for_requests(arena: _Arena, made: int) -> None:
-    arena.resize_head(sizeof(structures.SCRATCH_BUFFER_REQUEST) * (made + _SCRATCH_BUFFERS_PER_OPERATOR))
+    arena.resize_head(arena.sizeof(structures.SCRATCH_BUFFER_REQUEST) * (made + _SCRATCH_BUFFERS_PER_OPERATOR))
 
 
 def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer]) -> int:
     """Plan activations and scratch buffers together; how far the plan reaches."""
     entries = len(graph.tensors) + len(scratch)
-    arena.temporary(4, 4)  # the offset of the one subgraph's tensors
-    arena.temporary(sizeof(structures.ALLOCATION_INFO) * entries, alignof(structures.ALLOCATION_INFO))
+    arena.temporary_structure("i")  # the offset of the one subgraph's tensors
+    arena.temporary_structure(structures.ALLOCATION_INFO, entries)
     for name in graph.states:
         arena.persistent(tensor_bytes(graph.tensors[name]))
     buffers = [
@@ -167,7 +174,7 @@ def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer]) -> int:
         for name, (first, last) in lifetimes(graph).items()
     ]
     buffers += scratch
-    arena.temporary_for_planner(sizeof(structures.PLANNED_BUFFER) * len(buffers))
+    arena.temporary_for_planner(arena.sizeof(structures.PLANNED_BUFFER) * len(buffers))
     planned = extent(buffers, place(buffers))
     arena.resize_head(planned)
     return planned
@@ -181,7 +188,7 @@ def _persistent_tensor(arena: _Arena, tensor: Tensor) -> None:
 
 
 def _temporary_tensor(arena: _Arena, tensor: Tensor) -> None:
-    arena.temporary(sizeof(structures.TENSOR), alignof(structures.TENSOR))
+    arena.temporary_structure(structures.TENSOR)
     if tensor.quantisation is not None:
-        arena.temporary(sizeof(structures.AFFINE_QUANTIZATION), alignof(structures.AFFINE_QUANTIZATION))
-        arena.temporary(4 * (1 + tensor.quantisation.scale.size), 4)
+        arena.temporary_structure(structures.AFFINE_QUANTIZATION)
+        arena.temporary_structure("i", 1 + tensor.quantisation.scale.size)

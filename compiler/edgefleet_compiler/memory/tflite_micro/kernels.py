@@ -20,6 +20,7 @@ from edgefleet_compiler.memory.tflite_micro.structures import EVAL_TENSOR, sizeo
 from edgefleet_hardware.profile import Kernels
 
 _INT8: Final = np.dtype(np.int8)
+_QUANTISATION_BYTES: Final = 28  # QuantizationOpDataBatchMatmul: seven numbers of 32 bits
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class Build:
     Attributes:
         kernels: Which kernels; those of CMSIS-NN are built for speed (TFLite Micro's default).
         vectors: The widest instructions that CMSIS-NN is compiled for: none, the DSP extension, or MVE (Helium).
+        enum_bytes: What the compiler makes of enumerations: 1 for Arm without an operating system, 4 elsewhere.
     """
 
     kernels: Kernels
     vectors: Literal["none", "dsp", "mve"] = "none"
+    enum_bytes: Literal[1, 4] = 1
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class Requests:
     scratch: Sequence[int] = ()
 
 
-_CONVOLUTION = Kernel("biibiib", "i" * 14, "i" * 15)
-_POOL = Kernel("biiiibiiii", "i" * 8, "i" * 9)
+_CONVOLUTION = Kernel("eiieiie", "i" * 14, "i" * 15)
+_POOL = Kernel("eiiiieiiii", "i" * 8, "i" * 9)
 _REDUCTION = Kernel("b", "i" * 11)
 _COMPARISON = Kernel("", "iiiiiiib")
 _PLAIN = Kernel()
@@ -71,35 +74,35 @@ _SOFTMAX_DATA = "d" + "i" * 12
 _TRANSPOSE_CONV_DATA = "b" + "h" * 8 + "i" * 9
 
 KERNELS: Final[Mapping[str, Kernel]] = {
-    "ABS": Kernel("", "iiiibbb"),
-    "ADD": Kernel("bb", "b" + "i" * 14),
-    "ARG_MAX": Kernel("b"),
-    "ARG_MIN": Kernel("b"),
+    "ABS": Kernel("", "iiiibee"),
+    "ADD": Kernel("eb", "b" + "i" * 14),
+    "ARG_MAX": Kernel("e"),
+    "ARG_MIN": Kernel("e"),
     "AVERAGE_POOL_2D": _POOL,
     "BATCH_MATMUL": Kernel("bbb", "iiibbb", "iiibbb" + "iiii" + "i"),
     "BATCH_TO_SPACE_ND": _PLAIN,
     "BROADCAST_TO": _PLAIN,
-    "CAST": Kernel("bb"),
+    "CAST": Kernel("ee"),
     "CEIL": _PLAIN,
-    "CONCATENATION": Kernel("ib", "iiiiii"),
+    "CONCATENATION": Kernel("ie", "iiiiii"),
     "CONV_2D": _CONVOLUTION,
     "COS": _PLAIN,
-    "DEPTHWISE_CONV_2D": Kernel("biiibii", _CONVOLUTION.data, _CONVOLUTION.cmsis_nn),
+    "DEPTHWISE_CONV_2D": Kernel("eiiieii", _CONVOLUTION.data, _CONVOLUTION.cmsis_nn),
     "DEPTH_TO_SPACE": Kernel("i"),
     "DEQUANTIZE": Kernel("", "di" + "iii"),
-    "DIV": Kernel("b", "i" * 7),
+    "DIV": Kernel("e", "i" * 7),
     "ELU": Kernel("", "b" * 256),
     "EQUAL": _COMPARISON,
     "EXP": _PLAIN,
     "EXPAND_DIMS": _PLAIN,
     "FILL": _PLAIN,
     "FLOOR": _PLAIN,
-    "FULLY_CONNECTED": Kernel("bbbbb", "i" * 11 + "b", "i" * 11 + "b" + "i" * 6),
+    "FULLY_CONNECTED": Kernel("eebbe", "i" * 11 + "b", "i" * 11 + "b" + "i" * 6),
     "GATHER": Kernel("ii"),
     "GREATER": _COMPARISON,
     "GREATER_EQUAL": _COMPARISON,
     "HARD_SWISH": Kernel("", "hhhihi"),
-    "L2_NORMALIZATION": Kernel("b", "i"),
+    "L2_NORMALIZATION": Kernel("e", "i"),
     "LEAKY_RELU": Kernel("i", "i" * 6),
     "LESS": _COMPARISON,
     "LESS_EQUAL": _COMPARISON,
@@ -113,8 +116,8 @@ KERNELS: Final[Mapping[str, Kernel]] = {
     "MAX_POOL_2D": _POOL,
     "MEAN": _REDUCTION,
     "MINIMUM": _PLAIN,
-    "MIRROR_PAD": Kernel("b", "i" * 5),
-    "MUL": Kernel("b", "i" * 9),
+    "MIRROR_PAD": Kernel("e", "i" * 5),
+    "MUL": Kernel("e", "i" * 9),
     "NEG": _PLAIN,
     "NOT_EQUAL": _COMPARISON,
     "PACK": Kernel("ii"),
@@ -130,9 +133,9 @@ KERNELS: Final[Mapping[str, Kernel]] = {
     "RESIZE_BILINEAR": Kernel("bb"),
     "RESIZE_NEAREST_NEIGHBOR": Kernel("bb"),
     "ROUND": _PLAIN,
-    "RSQRT": Kernel("", "iiiibbb"),
+    "RSQRT": Kernel("", "iiiibee"),
     "SELECT_V2": Kernel("", "b"),
-    "SHAPE": Kernel("b"),
+    "SHAPE": Kernel("e"),
     "SIN": _PLAIN,
     "SLICE": _PLAIN,
     "SOFTMAX": Kernel("i", _SOFTMAX_DATA, _SOFTMAX_DATA + "ii"),
@@ -145,12 +148,12 @@ KERNELS: Final[Mapping[str, Kernel]] = {
     "SQUARED_DIFFERENCE": Kernel("", "d" + "b" + "i" * 14 + "dd" + "hh" + "i" * 5),
     "SQUEEZE": Kernel("i" * 9),
     "STRIDED_SLICE": Kernel("iiiiib", ("b" + "i" * 5) * 3 + "h" * 5 + "b"),
-    "SUB": Kernel("bb", "b" + "i" * 12),
+    "SUB": Kernel("eb", "b" + "i" * 12),
     "SUM": _REDUCTION,
-    "SVDF": Kernel("ibb", "i" * 9, "i" * 10),
+    "SVDF": Kernel("ieb", "i" * 9, "i" * 10),
     "TANH": Kernel("", "i" * 4),
     "TRANSPOSE": _PLAIN,
-    "TRANSPOSE_CONV": Kernel("biibb", _TRANSPOSE_CONV_DATA + "iiii", _TRANSPOSE_CONV_DATA + "iiiii"),
+    "TRANSPOSE_CONV": Kernel("eiiee", _TRANSPOSE_CONV_DATA + "iiii", _TRANSPOSE_CONV_DATA + "iiiii"),
     "UNPACK": Kernel("ii"),
     "ZEROS_LIKE": _PLAIN,
 }
@@ -272,13 +275,14 @@ def _reduction_indices(use: _Use) -> list[int]:
 def _batch_matmul(use: _Use) -> Requests:
     """Quantisation, and a transposed copy of an operand unless it lies as the kernel wants it."""
     left, right = use.operand(0), use.operand(1)
-    persistent = [sizeof("i" * 7)] if use.is_int8 and use.build.kernels == "reference" else []
+    persistent = [_QUANTISATION_BYTES] if use.is_int8 and use.build.kernels == "reference" else []
     transposed = [left] if use.operator.attributes.get("adj_x") else []
     transposed += [] if use.operator.attributes.get("adj_y") else [right]
+    tensor_bytes = sizeof(EVAL_TENSOR, use.build.enum_bytes)
     for tensor in transposed:
-        persistent += [sizeof(EVAL_TENSOR), 4 * (1 + len(tensor.shape)), prod(tensor.shape) * tensor.dtype.itemsize]
+        persistent += [tensor_bytes, 4 * (1 + len(tensor.shape)), prod(tensor.shape) * tensor.dtype.itemsize]
     if use.is_cmsis_nn:
-        persistent.append(sizeof("i" * 7))
+        persistent.append(_QUANTISATION_BYTES)
     sums = use.is_cmsis_nn and use.build.vectors == "mve"
     return Requests(persistent, [4 * use.output.shape[-1]] if sums else [])
 

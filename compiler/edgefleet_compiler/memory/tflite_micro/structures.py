@@ -1,9 +1,8 @@
 """What TFLite Micro's structures take on a 32-bit processor.
 
-A layout names the fields of a C structure in order: ``b`` one byte (also bool and enumerations, which arm-none-eabi-gcc
-makes as short as they go), ``h`` two, ``i`` four (also float, pointers and size_t), ``d`` eight (also int64).
-Sizes and alignments follow the procedure call standard for Arm (AAPCS32, section 5); Xtensa's are the same but for
-enumerations.
+A layout names the fields of a C structure in order: ``b`` one byte (also bool), ``h`` two, ``i`` four (also float,
+pointers and size_t), ``d`` eight (also int64), ``e`` an enumeration: one byte where the compiler makes them as short as
+they go, as arm-none-eabi-gcc does (AAPCS32, section 5.3), else four. Every field is aligned to its own width.
 """
 
 from __future__ import annotations
@@ -27,20 +26,30 @@ ALLOCATION_INFO: Final = "iiiiib"
 # What GreedyMemoryPlanner::per_buffer_size() adds up: requirements, two sorted lists, a list entry and an offset.
 PLANNED_BUFFER: Final = "iiii" + "i" + "i" + "iii" + "i"
 # lite/core/c/common.h under TF_LITE_STATIC_MEMORY.
-EVAL_TENSOR: Final = "iib"
-TENSOR: Final = "bi" + "ii" + "i" + "i" + "i" + "b" + "b" + "b"
+EVAL_TENSOR: Final = "iie"
+TENSOR: Final = "ei" + "ii" + "i" + "i" + "i" + "e" + "e" + "b"
 AFFINE_QUANTIZATION: Final = "iii"
 NODE_AND_REGISTRATION: Final = "iiiiiii" + "i"
 
 
-def sizeof(layout: str) -> int:
-    """Bytes of a structure, padding included."""
+def sizeof(layout: str, enum_bytes: int) -> int:
+    """Bytes of a structure, padding included.
+
+    Args:
+        layout: Its fields.
+        enum_bytes: Of an enumeration: 1 or 4.
+    """
     size = 0
     for field in layout:
-        size = align(size, _WIDTHS[field]) + _WIDTHS[field]
-    return align(size, alignof(layout))
+        width = _width(field, enum_bytes)
+        size = align(size, width) + width
+    return align(size, alignof(layout, enum_bytes))
 
 
-def alignof(layout: str) -> int:
+def alignof(layout: str, enum_bytes: int) -> int:
     """The alignment of a structure: that of its widest field."""
-    return max(_WIDTHS[field] for field in layout)
+    return max(_width(field, enum_bytes) for field in layout)
+
+
+def _width(field: str, enum_bytes: int) -> int:
+    return enum_bytes if field == "e" else _WIDTHS[field]
