@@ -226,7 +226,7 @@ def test_integers_at_the_border_are_what_the_pairs_would_have_made(residual):
 
 def test_inputs_left_in_float_cannot_be_integers():
     graph = OnnxGraph()
-    _, hub = hubs(graph, graph.gemm(graph.node("Max", graph.input("x", 1, 4), graph.input("z", 1, 4)), 4, 2))
+    _, hub = hubs(graph, graph.gemm(graph.node("Div", graph.input("x", 1, 4), graph.input("z", 1, 4)), 4, 2))
     with pytest.raises(RecipeUnfit, match="input 'x' is left in float"):
         export_onnx(hub, max_opset=21, io="int8", io_layout="source")
 
@@ -234,7 +234,7 @@ def test_inputs_left_in_float_cannot_be_integers():
 def test_outputs_left_in_float_cannot_be_integers():
     graph = OnnxGraph()
     product = graph.gemm(graph.input("x", 1, 4), 4, 2)
-    _, hub = hubs(graph, graph.node("Max", product, product, name="y"))
+    _, hub = hubs(graph, graph.node("Div", product, product, name="y"))
     with pytest.raises(RecipeUnfit, match="output 'y' is left in float"):
         export_onnx(hub, max_opset=21, io="int8", io_layout="source")
 

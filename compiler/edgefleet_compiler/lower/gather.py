@@ -65,6 +65,6 @@ def _from_front(site: Site, extents: Extents) -> str:
     if constant is not None:
         indices = constant.real.astype(np.int64)
         return site.add_constant(constant.name, np.where(indices < 0, indices + extents, indices).astype(np.int32))
-    given = site.input(1)
+    given = site.input_stored_by(None, 1)
     divisor = site.add_constant("extents", np.asarray(extents).astype(site.stored_type(given)))
     return site.emit("FLOOR_MOD", [given, divisor], site.stored_shape(given), like=given)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of, shape_of
 from edgefleet_compiler.quantise.calibrate import Ranges
-from edgefleet_compiler.quantise.operators import SHARING, WEIGHTED
+from edgefleet_compiler.quantise.operators import SHARING, WEIGHTED, data_inputs
 from edgefleet_compiler.quantise.parameters import (
     Parameters,
     bias_scales,
@@ -158,12 +158,16 @@ class _Quantiser:
     def _quantise_operands(self, node: ir.Node) -> None:
         if node.op_type in WEIGHTED and constant(node.inputs[1]) is not None:
             self._quantise_weights(node)
-        elif node.op_type in ("Add", "Mul", "Sub", "Concat", "MatMul"):
-            for index, value in enumerate(node.inputs):
-                array = constant(value)
-                if array is not None:
-                    shared = self._parameters[node.outputs[0]] if node.op_type == "Concat" else None
-                    self._quantise_operand(node, index, array, shared)
+        elif node.op_type in ("Add", "Mul", "Sub", "MatMul"):
+            self._quantise_constants(node, range(len(node.inputs)), None)
+        elif node.op_type in SHARING:
+            self._quantise_constants(node, data_inputs(node), self._parameters[node.outputs[0]])
+
+    def _quantise_constants(self, node: ir.Node, indices: Iterable[int], shared: Parameters | None) -> None:
+        for index in indices:
+            array = constant(node.inputs[index])
+            if array is not None:
+                self._quantise_operand(node, index, array, shared)
 
     def _quantise_weights(self, node: ir.Node) -> None:
         """Weights, and the bias with them."""

@@ -29,8 +29,14 @@ FIXED = {
 }
 """Operators whose output has the parameters given here, whatever the data."""
 
-MOVING = frozenset({"Concat", "Pad", "Reshape", "Resize", "Slice", "Transpose"})
-"""Operators that move elements: input and output share parameters, and integers are moved as well as reals."""
+MOVING = frozenset({
+    "Concat", "DepthToSpace", "Expand", "Gather", "Max", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize",
+    "Slice", "SpaceToDepth", "Split", "Tile", "Transpose",
+})  # fmt: skip
+"""Operators that move elements or choose among them: inputs and outputs share parameters, and integers do as reals."""
+
+JOINING = frozenset({"Concat", "Max", "Min"})
+"""Operators all of whose inputs hold elements of the output; of the others only the first does."""
 
 _MOVING_MODES = {"Pad": "constant", "Resize": "nearest"}
 """The modes, which are the defaults, in which these move elements; integers interpolate otherwise in each runtime."""
@@ -55,6 +61,11 @@ def is_quantisable(node: ir.Node) -> bool:
     if node.op_type == "AveragePool":  # neither onnxruntime nor TFLite has an integer one with dilations
         return "dilations" not in node.attributes
     return node.op_type in RESCALING | CLIPPING | SHARING or node.op_type in FIXED
+
+
+def data_inputs(node: ir.Node) -> list[int]:
+    """Which inputs of an operator of ``SHARING`` have the parameters of its output; the others say how."""
+    return list(range(len(node.inputs))) if node.op_type in JOINING else [0]
 
 
 def is_fused(value: ir.Value) -> bool:

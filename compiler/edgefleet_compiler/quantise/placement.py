@@ -18,7 +18,14 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activation_inputs, activations, constant, is_float
-from edgefleet_compiler.quantise.operators import MOVING, SHARING, fixed_parameters, is_fused, is_quantisable
+from edgefleet_compiler.quantise.operators import (
+    MOVING,
+    SHARING,
+    data_inputs,
+    fixed_parameters,
+    is_fused,
+    is_quantisable,
+)
 from edgefleet_compiler.quantise.parameters import Parameters
 
 
@@ -77,7 +84,7 @@ def place(graph: ir.Graph) -> Placement:
     nodes = [node for node in graph if is_quantisable(node)]
     for node in nodes:
         if node.op_type in SHARING:
-            for value in _shared(node):
+            for value in (*node.outputs[1:], *_shared(node)):
                 forest.join(node.outputs[0], value)
     computing = [node for node in nodes if node.op_type not in MOVING]
     anchors = {
@@ -96,9 +103,13 @@ def place(graph: ir.Graph) -> Placement:
 
 
 def _shared(node: ir.Node) -> list[ir.Value]:
-    """The inputs that share parameters with the output: all of a Concat, the first of others."""
-    data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
-    return [value for value in data if value is not None and constant(value) is None]
+    """The activations that share parameters with the output."""
+    return [value for value in _data(node) if constant(value) is None]
+
+
+def _data(node: ir.Node) -> list[ir.Value]:
+    values = [node.inputs[index] for index in data_inputs(node)]
+    return [value for value in values if value is not None]
 
 
 def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
@@ -108,9 +119,9 @@ def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
     constants = [
         operand
         for value in values
-        if (producer := value.producer()) is not None and producer.op_type == "Concat"
-        for operand in producer.inputs
-        if operand is not None and constant(operand) is not None
+        if (producer := value.producer()) is not None and producer.op_type in SHARING
+        for operand in _data(producer)
+        if constant(operand) is not None
     ]
     if len(set(prescribed.values())) == 1 and len(prescribed) == len(sources) and not constants:
         return Group(values, prescribed[sources[0]], constants)

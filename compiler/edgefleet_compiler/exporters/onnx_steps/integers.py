@@ -8,7 +8,7 @@ import onnx_ir as ir
 from edgefleet_compiler.exporters.onnx_steps.pads import outgrows_pool
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, dtype_of, name_of, sole_consumer
-from edgefleet_compiler.quantise.operators import MOVING, WEIGHTED, is_quantisable
+from edgefleet_compiler.quantise.operators import MOVING, WEIGHTED, data_inputs, is_quantisable
 
 SHIFT = 128
 """int8 + 128 = uint8, for stored values and zero points alike, so that the reals stay."""
@@ -51,20 +51,21 @@ def move_integers(graph: ir.Graph) -> None:
     """
     editor = Editor(graph)
     for node in [node for node in graph if node.op_type in _MOVING and is_quantisable(node)]:
-        quantise = sole_consumer(node.outputs[0])
-        if quantise is None or quantise.op_type != "QuantizeLinear":
+        behind = [sole_consumer(value) for value in node.outputs]
+        pairs = [quantise for quantise in behind if quantise is not None and quantise.op_type == "QuantizeLinear"]
+        if len(pairs) < len(behind) or len({parameter_arrays(quantise) for quantise in pairs}) > 1:
             continue
-        stored = _stored_inputs(node, quantise)
-        if stored is None or outgrows_pool(node, _reader(quantise)):
+        stored = _stored_inputs(node, pairs[0])
+        if stored is None or outgrows_pool(node, _reader(pairs[0])):
             continue
-        for index, value in enumerate(stored):
+        for index, value in stored.items():
             node.replace_input_with(index, value)
         if node.op_type == "Pad":
-            _quantise_filling(node, quantise, editor)
-        output = node.outputs[0]
-        retype(output, dtype_of(quantise.outputs[0]))
-        editor.replace(quantise.outputs[0], output)
-        graph.remove(quantise, safe=True)
+            _quantise_filling(node, pairs[0], editor)
+        for output, quantise in zip(node.outputs, pairs, strict=True):
+            retype(output, dtype_of(quantise.outputs[0]))
+            editor.replace(quantise.outputs[0], output)
+            graph.remove(quantise, safe=True)
 
 
 def retype(value: ir.Value, dtype: ir.DataType) -> None:
@@ -101,16 +102,17 @@ def _shifted(editor: Editor, value: ir.Value, known: dict[ir.Value, ir.Value]) -
     return known[value]
 
 
-def _stored_inputs(node: ir.Node, quantise: ir.Node) -> list[ir.Value] | None:
-    """The integers behind the data inputs of a node, if all have the parameters of its output."""
-    stored = []
-    for value in node.inputs if node.op_type == "Concat" else node.inputs[:1]:
+def _stored_inputs(node: ir.Node, quantise: ir.Node) -> dict[int, ir.Value] | None:
+    """The integers behind the data inputs of a node by position, if all have the parameters of its output."""
+    stored = {}
+    for index in data_inputs(node):
+        value = node.inputs[index]
         dequantise = value.producer() if value is not None else None
         if dequantise is None or dequantise.op_type != "DequantizeLinear" or dequantise.inputs[0] is None:
             return None
         if len(dequantise.inputs) < 3 or parameter_arrays(dequantise) != parameter_arrays(quantise):
             return None
-        stored.append(dequantise.inputs[0])
+        stored[index] = dequantise.inputs[0]
     return stored
 
 

@@ -1,15 +1,21 @@
 """Older opsets: the same operators in the forms that they had before.
 
-Source: ONNX operator changelog. What a hub in normal form uses has been there since opset 13, but for two things:
-``ReduceMean`` took its axes as an attribute before 18, and ``AveragePool`` had no dilations before 19.
+Source: ONNX operator changelog. Most of what a hub in normal form uses has been there since opset 13. Before 18 the
+reductions but ``ReduceSum`` took their axes as an attribute, and ``Split`` was not told into how many parts; before 19
+``AveragePool`` had no dilations; and some operators came later, such as ``Gelu`` with 20.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
+from onnx import defs
 
-from edgefleet_compiler.hub.graph import OPSET, input_integers, integer
-from edgefleet_contract.errors import OperatorUnsupported, RecipeUnfit
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import OPSET, input_integers, integer, shape_of
+from edgefleet_compiler.hub.operators import REDUCTIONS
+from edgefleet_compiler.refusal import Refusal, unsupported
+from edgefleet_contract.errors import RecipeUnfit
 
 OLDEST = 13
 """Before it, QuantizeLinear had one scale per tensor."""
@@ -37,19 +43,39 @@ def lower_opset(graph: ir.Graph, max_opset: int) -> int:
             remedy="Compile for TFLite (--format tflite), or use a newer onnxruntime on the target.",
             max_opset=max_opset,
         )
-    dilated = [node for node in graph if node.op_type == "AveragePool" and "dilations" in node.attributes]
-    if opset < 19 and dilated:
-        raise OperatorUnsupported(
-            f"AveragePool with dilations needs opset 19, and the target takes {max_opset}: "
-            f"{', '.join(repr(node.name) for node in dilated)}",
-            operators=[{"node": node.name or "", "operator": node.op_type} for node in dilated],
+    newer = [node for node in graph if not _has(opset, node)]
+    if newer:
+        raise unsupported(
+            [Refusal(node.name or "", node.op_type, "its form is newer") for node in newer],
+            f"The target takes ONNX up to opset {max_opset}",
+            expected=f"operators and attributes of opset {opset}",
+            remedy="Compile for TFLite (--format tflite), or use a newer onnxruntime on the target.",
         )
     if opset < 18:
+        editor = Editor(graph)
         for node in graph:
-            if node.op_type == "ReduceMean":
+            if node.op_type in REDUCTIONS - {"ReduceSum"}:
                 _axes_to_attribute(node)
+            elif node.op_type == "Split":
+                _write_out_sizes(node, editor)
     graph.opset_imports[""] = opset
     return opset
+
+
+def _has(opset: int, node: ir.Node) -> bool:
+    if node.op_type == "AveragePool" and "dilations" in node.attributes:
+        return opset >= 19
+    return defs.has(node.op_type, max_inclusive_version=opset)
+
+
+def _write_out_sizes(node: ir.Node, editor: Editor) -> None:
+    """Tell a Split how large its parts are instead of how many they are."""
+    if node.attributes.pop("num_outputs", None) is None:
+        return
+    axis = integer(node, "axis", 0)
+    sizes = np.array([shape_of(value)[axis] for value in node.outputs], np.int64)
+    node.resize_inputs(2)
+    node.replace_input_with(1, editor.constant(sizes, f"{node.name}/sizes"))
 
 
 def _axes_to_attribute(node: ir.Node) -> None:
