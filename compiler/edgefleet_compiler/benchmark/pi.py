@@ -106,15 +106,26 @@ def count(pi: EmulatedPi, models: Sequence[Model], *, runs: int) -> list[Counted
 
 
 def agreement(here: Sequence[NDArray[np.generic]], there: Sequence[NDArray[np.generic]]) -> OutputAgreement:
-    """Outputs of the host against those of the board."""
+    """Outputs of the host against those of the board.
+
+    What is no number in both agrees: random inputs may be no case for the model, and processors write "not a number"
+    differently.
+    """
     pairs = [(_as_real(one), _as_real(other)) for one, other in zip(here, there, strict=True)]
-    largest = max(float(np.abs(one - other).max(initial=0.0)) for one, other in pairs)
-    reach = max(float(np.abs(one).max(initial=0.0)) for one, _ in pairs)
+    largest = max(float(_differences(one, other).max(initial=0.0)) for one, other in pairs)
+    reach = max(float(np.abs(one[np.isfinite(one)]).max(initial=0.0)) for one, _ in pairs)
     floats = all(np.issubdtype(value.dtype, np.floating) for value in here)
     tolerance = _FLOAT_SHARE * reach if floats else 0.0
-    if all(one.tobytes() == other.tobytes() for one, other in zip(here, there, strict=True)):
+    if largest == 0:
         return OutputAgreement("equal", largest, tolerance)
     return OutputAgreement("close" if largest <= tolerance else "different", largest, tolerance)
+
+
+def _differences(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Absolute differences; infinite where only one is a number."""
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.nan_to_num(np.abs(one - other), nan=np.inf))
 
 
 def _run_here(model: Model) -> tuple[Arrays, Arrays]:

@@ -148,7 +148,7 @@ class OutputAgreement(msgspec.Struct, frozen=True):
     """The outputs in the emulated board against those on the host, for the same inputs and versions of the runtime.
 
     Attributes:
-        verdict: "equal" bits; "close": floats within the tolerance; "different".
+        verdict: "equal": every value; "close": floats within the tolerance; "different".
         max_abs: Largest difference, in the values that the model stores.
         tolerance: For floats: this share of the outputs' reach.
     """

@@ -113,6 +113,6 @@ def _told(baseline: ModelEntry) -> str:
 
 def _agreement(outputs: OutputAgreement) -> str:
     if outputs.verdict == "equal":
-        return "bit-equal to this host's"
+        return "equal to this host's in every value"
     within = "within" if outputs.verdict == "close" else "beyond"
     return f"differ from this host's by up to {outputs.max_abs:.3g}, {within} the tolerance of {outputs.tolerance:.3g}"

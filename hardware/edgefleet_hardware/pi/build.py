@@ -77,10 +77,14 @@ def _fill(root: Root, wheels: Mapping[str, str], tell: Callable[[str], None]) ->
 
 
 def _extract_debian(folder: Path) -> None:
-    """Unpack packages without running anything of them; an archive between serves root and other users alike."""
+    """Unpack packages into a folder, by way of an archive: only in one may anybody write device files, left out here.
+
+    No user but root can change roots or mount, and in many containers not even root; ``chrootless`` does neither. Its
+    scripts of packages would run outside, but ``extract`` runs none.
+    """
     archive, debian = folder / "debian.tar", folder / "debian"
-    options = ["--quiet", "--variant=extract", "--architectures=arm64", f"--include={','.join(PACKAGES)}"]
-    _run(["mmdebstrap", *options, SUITE, str(archive)])
+    options = ["--quiet", "--mode=chrootless", "--variant=extract", "--architectures=arm64"]
+    _run(["mmdebstrap", *options, f"--include={','.join(PACKAGES)}", SUITE, str(archive)])
     debian.mkdir()
     _run(["tar", "-x", "-f", str(archive), "-C", str(debian), "--no-same-owner", "--exclude=./dev"])
     archive.unlink()
