@@ -130,7 +130,9 @@ class Trier:
 
     def _inspect(self, artifact: Artifact) -> list[Layer]:
         if artifact.hub is not None:
-            return inspect_layers(self._examiner.source.hub, artifact.hub, self._examiner.cases)
+            source = self._examiner.source
+            cases = [{**case, **source.rest} for case in self._examiner.cases]
+            return inspect_layers(source.hub, artifact.hub, cases)
         assert artifact.exported.lowered is not None
         return kept_layers(artifact.exported.lowered)
 

@@ -22,7 +22,7 @@ from edgefleet_compiler.lowered.graph import LoweredGraph, Tensor
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.record import PassRecord
-from edgefleet_compiler.tensors import TensorInfo, guess_axes
+from edgefleet_compiler.tensors import Sample, TensorInfo, guess_axes
 from edgefleet_compiler.tflite.repair import repaired
 
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -81,6 +81,13 @@ class Source:
     def hub(self) -> ir.Model:
         """The float hub in its normal form."""
         return self.hubs.real
+
+    @property
+    def rest(self) -> Sample:
+        """What the hub's states, which are inputs of their own, hold before the first inference; by name."""
+        given = {tensor.name for tensor in self.inputs}
+        states = [value for value in self.hub.graph.inputs if name_of(value) not in given]
+        return {name_of(value): np.zeros(shape_of(value), dtype_of(value).numpy()) for value in states}
 
     @property
     def passes(self) -> tuple[PassRecord, ...]:

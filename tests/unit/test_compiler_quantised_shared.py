@@ -54,3 +54,12 @@ def test_a_published_model_runs_in_onnxruntime_with_its_parity_reported(name: st
     assert parity["source"].sqnr_db > 10
     source = read_tflite((SHARED_MODELS / f"{name}.tflite").read_bytes())
     assert [tensor.name for tensor in open_runner(data, "onnx").inputs] == source.inputs
+
+
+def test_the_published_model_with_states_runs_in_onnxruntime_with_its_parity_reported(tmp_path: Path) -> None:
+    outcome, data = compiled("keyword_scrambled", tmp_path, "x86-64")
+    parity = {entry.oracle: entry for entry in outcome.report.parity}
+    assert parity["source"].max_abs < 1e-4  # its weights are scrambled: it gives the same of every input
+    runner = open_runner(data, "onnx")
+    assert len(runner.inputs) == 1 + 7
+    assert len(runner.outputs) == 1 + 7

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.lowered.graph import LoweredGraph
@@ -275,6 +276,35 @@ def test_states_stay_in_the_file_and_begin_at_rest(tmp_path: Path) -> None:
     runner = open_runner(artifact(outcome), "tflite", execution="plain")
     case = [np.random.default_rng(0).normal(0, 2, (1, 16)).astype(np.float32)]
     assert np.array_equal(runner.run(case)[0], runner.run(case)[0])
+
+
+def test_states_are_inputs_and_outputs_of_an_onnx_artifact(tmp_path: Path) -> None:
+    source = write_tflite(memory_network(1))
+    outcome = compiled(source, tmp_path, "x86-64")["x86-64"]
+    assert not outcome.refusals
+    assert outcome.report.parity[0].argmax_agreement >= 0.9
+    session = open_runner(artifact(outcome), "onnx")
+    (name, state), (_, after) = ([tensor.name for tensor in side] for side in (session.inputs, session.outputs))
+    assert after == f"{state}/next"
+    assert outcome.report.bundle is not None
+    with Bundle(Path(outcome.report.bundle.path)) as bundle:
+        assert [spec.name for spec in bundle.manifest.inputs] == [name, state]
+    interpreter = Interpreter(
+        model_content=source, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    held: Any = np.zeros((1, 48), np.float32)
+    seen = set()
+    for seed in range(12):  # longer than the six steps that the memory spans
+        stored = np.random.default_rng(seed).integers(-128, 128, (1, 16)).astype(np.int8)
+        interpreter.set_tensor(taken["index"], stored)
+        interpreter.invoke()
+        expected = (interpreter.get_tensor(given["index"]).astype(np.float32) + 128) / 256
+        real, held = session.run([(stored.astype(np.float32) - 3) * np.float32(0.05), held])
+        np.testing.assert_allclose(real, expected, atol=1.5 / 256)
+        seen.add(expected.tobytes())
+    assert len(seen) > 3
 
 
 def test_a_quantised_source_tells_its_reach_and_constants_in_integers(tmp_path: Path) -> None:

@@ -68,6 +68,10 @@ class Model:
         outputs = self._runtime.run(stored)
         return [_load(spec, output) for spec, output in zip(self.manifest.outputs, outputs, strict=True)]
 
+    def rest(self) -> None:
+        """Begin anew where the model keeps a memory of earlier inferences: golden vectors begin so, each of them."""
+        self._runtime.rest()
+
 
 def forms_of(arrays: Mapping[str, Array]) -> dict[str, ArrayForm]:
     """What the contract's rule on cases asks of arrays."""

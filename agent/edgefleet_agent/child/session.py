@@ -99,10 +99,12 @@ class Session:
         return frames.VectorsRun(total, n, outputs, winners, correct)
 
     def _run_for_a_while(self, columns: Sequence[Array], start: int) -> list[list[NDArray[np.float32]]]:
-        """The outputs of the cases from ``start`` on, of as many as there is time for, and of one at least."""
+        """The outputs of the cases from ``start`` on, each from rest: of as many as there is time for, one at least."""
         until, rows = time.monotonic() + _WHILE_S, []
         for case in zip(*(column[start:] for column in columns), strict=True):
+            self._model.rest()
             rows.append(self._model.run(case))
+            self._model.rest()  # callers of the next inference must not find these cases in its memory
             if time.monotonic() >= until:
                 return rows
         self._file = ("", {})  # all are done: their memory is not needed any more

@@ -22,6 +22,9 @@ class Runtime(Protocol):
     def run(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """One inference on stored values (integers where the artifact takes integers), batch of 1 included."""
 
+    def rest(self) -> None:
+        """Forget what earlier inferences left in the artifact's states, if it has any."""
+
 
 def open_runtime(need: RuntimeNeed, artifact: Path, *, threads: int) -> Runtime:
     """Load an artifact into the runtime it needs.

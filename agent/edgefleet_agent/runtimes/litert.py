@@ -55,3 +55,7 @@ class LiteRt:
         except (ValueError, RuntimeError) as cause:
             raise InferenceFailed(f"LiteRT fails on an input: {cause}") from cause
         return [self._interpreter.get_tensor(entry["index"]) for entry in self._outputs]
+
+    def rest(self) -> None:
+        """Set states to zeros; see ``Runtime``."""
+        self._interpreter.reset_all_variables()

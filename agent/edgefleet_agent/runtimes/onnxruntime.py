@@ -54,6 +54,9 @@ class OnnxRuntime:
             raise InferenceFailed(f"onnxruntime fails on an input: {cause}") from cause
         return outputs
 
+    def rest(self) -> None:
+        """Nothing: states are inputs and outputs here, and callers keep them; see ``Runtime``."""
+
 
 def _shapes(entries: Sequence[Any]) -> list[tuple[int, ...]]:
     """Shapes with an open batch taken for 1, which is what it is run with."""

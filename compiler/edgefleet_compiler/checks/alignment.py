@@ -16,6 +16,9 @@ Axes = tuple[int, ...]
 class AlignedRunner:
     """A runner that takes and gives values in the source's axes.
 
+    What the model takes beyond the source's inputs are states, which are at rest in every case: zeros. What it gives
+    beyond the source's outputs are the states after the case.
+
     Args:
         runner: The model.
         inputs: What the source takes.
@@ -37,16 +40,23 @@ class AlignedRunner:
 
     def run(self, sample: Sample) -> list[NDArray[np.generic]]:
         """The outputs of one case, in the source's order and axes."""
+        return self.run_whole(sample)[: len(self._outputs)]
+
+    def run_whole(self, sample: Sample) -> list[NDArray[np.generic]]:
+        """The same, and the states afterwards, as they are stored."""
         results = self.runner.run(self.arrange(sample))
-        return [_transposed(value, _inverse(axes)) for value, axes in zip(results, self._outputs, strict=True)]
+        outputs = [_transposed(value, _inverse(axes)) for value, axes in zip(results, self._outputs, strict=False)]
+        return [*outputs, *results[len(self._outputs) :]]
 
     def arrange(self, sample: Sample) -> list[NDArray[np.generic]]:
         """The inputs of one case in the axes in which the model takes them."""
-        return [_transposed(value, axes) for value, axes in zip(sample.values(), self._inputs, strict=True)]
+        given = [_transposed(value, axes) for value, axes in zip(sample.values(), self._inputs, strict=True)]
+        return [*given, *(np.zeros(state.shape, np.float32) for state in self.runner.inputs[len(given) :])]
 
     def arrange_outputs(self, values: Sequence[NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """Outputs in the source's axes as the model would give them."""
-        return [_transposed(value, axes) for value, axes in zip(values, self._outputs, strict=True)]
+        """Outputs in the source's axes, and states after them, as the model would give them."""
+        outputs = [_transposed(value, axes) for value, axes in zip(values, self._outputs, strict=False)]
+        return [*outputs, *values[len(self._outputs) :]]
 
 
 def _inverse(axes: Axes | None) -> Axes | None:

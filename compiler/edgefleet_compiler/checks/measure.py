@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
+import onnx_ir as ir
 
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
@@ -29,7 +27,6 @@ from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
-from edgefleet_compiler.tensors import Sample
 
 _PARITY_CASES = 256  # where accuracy is not measured; else every case is run for its sake anyway
 _HUB_CASES = 128  # of them, for parity with the hub
@@ -102,7 +99,7 @@ class Examiner:
             return
         if self.source.lowered is not None:
             self._check_hub()
-        reference, runner = hub_model(Session(artifact.hub, optimise=False)), self.open(artifact, execution)
+        reference, runner = self._run_hub(artifact.hub), self.open(artifact, execution)
         what = "the artifact and the hub that it was made from"
         if artifact.recipe.scheme in ("int8", SCHEME):
             require_close(reference, runner.run, self.cases, what=what, rounded_from=self._hub)
@@ -112,17 +109,22 @@ class Examiner:
     @cached_property
     def _hub(self) -> Model:
         """The float hub, ready to be run."""
-        return hub_model(Session(self.source.hub, optimise=False))
+        return self._run_hub(self.source.hub)
 
     def _check_hub(self) -> None:
         what = "the imported hub and the source model"
         quantised = self.source.hubs.quantised
         if quantised is not None:
-            imported = hub_model(Session(quantised, optimise=False))
+            imported = self._run_hub(quantised)
             require_close(self.source_runner.run, imported, self.cases, what=what, rounded_from=self._hub)
             return
         require = require_close if self.source.hybrid else require_equal
         require(self.source_runner.run, self._hub, self.cases, what=what)
+
+    def _run_hub(self, hub: ir.Model) -> Model:
+        """A hub as a function of a case: its outputs, from states at rest."""
+        session, rest, outputs = Session(hub, optimise=False), self.source.rest, len(self.source.outputs)
+        return lambda sample: list(session.run({**sample, **rest}).values())[:outputs]
 
     def _open_source(self, execution: Execution) -> AlignedRunner:
         runner = open_runner(self.source.runnable, self.source.file.runs_as, execution=execution)
@@ -187,12 +189,3 @@ def _believed(source: Source) -> Execution:
     Hubs are run without it, too. What it makes of an artifact shows by comparison with them.
     """
     return "plain" if source.file.runs_as == "onnx" or source.quantised is not None else "deployed"
-
-
-def hub_model(session: Session) -> Model:
-    """A hub session as a function of a case."""
-
-    def run(sample: Sample) -> Sequence[NDArray[np.generic]]:
-        return list(session.run(sample).values())
-
-    return run

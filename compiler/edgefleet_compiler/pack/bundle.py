@@ -74,8 +74,11 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
     runner = examiner.open(artifact, execution_of(runtime.name))
     golden, files = golden_vectors(artifact, examiner, execution_of(runtime.name))
     files = {artifact.file_name: artifact.data, RECIPE: artifact.recipe.to_toml().encode(), **files}
-    inputs = [_specify(*pair, artifact, options) for pair in zip(source.inputs, runner.runner.inputs, strict=True)]
-    vectors = labelled_vectors(contents.validation, runner, inputs)
+    taken, given = runner.runner.inputs, runner.runner.outputs
+    inputs = [_specify(*pair, artifact, options) for pair in zip(source.inputs, taken, strict=False)]
+    outputs = [_specify(*pair, artifact, None) for pair in zip(source.outputs, given, strict=False)]
+    states = [_state(tensor) for tensor in taken[len(inputs) :]]
+    vectors = labelled_vectors(contents.validation, runner, [*inputs, *states])
     if vectors is not None:
         files[_VECTORS] = vectors
     if contents.calibration is not None:
@@ -90,8 +93,8 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
         format=artifact.recipe.format,
         runtime=RuntimeNeed(runtime.name, runtime.minimum_version, list(artifact.exported.operators)),
         artifact=artifact.file_name,
-        inputs=inputs,
-        outputs=[_specify(*pair, artifact, None) for pair in zip(source.outputs, runner.runner.outputs, strict=True)],
+        inputs=[*inputs, *states],
+        outputs=[*outputs, *(_state(tensor) for tensor in given[len(outputs) :])],
         files=_entries(files),
         golden=golden,
         lineage=lineage_of(source, artifact, contents.calibration, contents.validation),
@@ -107,6 +110,18 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
 
 def _entries(files: Mapping[str, bytes]) -> list[FileEntry]:
     return [FileEntry(path, canonical.sha256(data), len(data)) for path, data in sorted(files.items())]
+
+
+def _state(tensor: TensorInfo) -> TensorSpec:
+    """A state of an ONNX artifact, which callers keep from one inference to the next."""
+    return TensorSpec(
+        name=tensor.name,
+        dtype=str(tensor.dtype),
+        shape=list(tensor.shape),
+        axes="",
+        quantisation=tensor.quantisation,
+        preprocessing=None,
+    )
 
 
 def _specify(source: TensorInfo, stored: TensorInfo, artifact: Artifact, options: CompileOptions | None) -> TensorSpec:

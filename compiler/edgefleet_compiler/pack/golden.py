@@ -17,13 +17,13 @@ from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.alignment import AlignedRunner
 from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.checks.parity import ParityMeter
-from edgefleet_compiler.checks.runtimes import Execution
+from edgefleet_compiler.checks.runtimes import Execution, Runner
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.lowered.editing import writers
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.pack.arrays import npz_bytes, stacked
-from edgefleet_compiler.tensors import TensorInfo
+from edgefleet_compiler.source import Source
 from edgefleet_contract.manifest import GoldenVectors, TensorSpec
 
 _LABELLED_CASES = 64
@@ -53,19 +53,26 @@ def golden_vectors(
     """
     runner = examiner.open(artifact, execution)
     other = examiner.open(artifact, "plain" if execution == "deployed" else "deployed")
-    compiled = [runner.run(case) for case in examiner.cases]
-    least = max(_LEAST_SHARE * _reach(compiled), _LEAST_STEPS * _largest_output_step(artifact))
-    source = [examiner.source_runner.run(case) for case in examiner.cases]
-    inputs = _columns("in", examiner.source.inputs, [runner.arrange(case) for case in examiner.cases])
+    compiled = [runner.run_whole(case) for case in examiner.cases]
+    outputs = len(examiner.source.outputs)
+    least = max(
+        _LEAST_SHARE * _reach([case[:outputs] for case in compiled]), _LEAST_STEPS * _largest_output_step(artifact)
+    )
+    # States are the artifact's own; the source keeps its inside.
+    source = [
+        [*examiner.source_runner.run(case), *own[outputs:]] for case, own in zip(examiner.cases, compiled, strict=True)
+    ]
+    taken, given = _names(examiner.source, runner.runner)
+    inputs = _columns("in", taken, [runner.arrange(case) for case in examiner.cases])
     listed, files = [], {}
     sets: list[tuple[Oracle, list[Outputs], list[Outputs]]] = [
-        ("artifact", compiled, [other.run(case) for case in examiner.cases]),
+        ("artifact", compiled, [other.run_whole(case) for case in examiner.cases]),
         ("baseline", source, compiled),
     ]
     for oracle, expected, compared in sets:
         path = f"golden/{oracle}.npz"
-        outputs = _columns("out", examiner.source.outputs, [runner.arrange_outputs(case) for case in expected])
-        files[path] = npz_bytes({**inputs, **outputs})
+        results = _columns("out", given, [runner.arrange_outputs(case) for case in expected])
+        files[path] = npz_bytes({**inputs, **results})
         listed.append(_listed(oracle, path, expected, compared, least))
     return listed, files
 
@@ -127,9 +134,17 @@ def _largest_kept_step(graph: LoweredGraph) -> float:
     return max((float(each.scale.max()) for each in parameters if each is not None), default=0.0)
 
 
-def _columns(prefix: str, tensors: Sequence[TensorInfo], cases: list[Outputs]) -> dict[str, NDArray[np.generic]]:
+def _names(source: Source, runner: Runner) -> tuple[list[str], list[str]]:
+    """What the manifest calls the artifact's inputs and outputs: as the source, and states after them."""
+    names = []
+    for own, all_of_them in ((source.inputs, runner.inputs), (source.outputs, runner.outputs)):
+        names.append([*(tensor.name for tensor in own), *(tensor.name for tensor in all_of_them[len(own) :])])
+    return names[0], names[1]
+
+
+def _columns(prefix: str, names: Sequence[str], cases: list[Outputs]) -> dict[str, NDArray[np.generic]]:
     """All cases of each input or output as one array."""
-    return {f"{prefix}/{tensor.name}": stacked(case[index] for case in cases) for index, tensor in enumerate(tensors)}
+    return {f"{prefix}/{name}": stacked(case[index] for case in cases) for index, name in enumerate(names)}
 
 
 def _reach(outputs: list[Outputs]) -> float:

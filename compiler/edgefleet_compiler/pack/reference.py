@@ -29,7 +29,7 @@ def reference_sketch(data: DataSet, runner: AlignedRunner, inputs: Sequence[Tens
         DataMalformed: A case that cannot be used.
     """
     extractions = [features.plan(tensor.name, tuple(tensor.shape), tensor.axes) for tensor in inputs]
-    rows = [_features_of(extractions, runner.arrange(sample)) for sample in data.samples()]
+    rows = [_features_of(extractions, runner.arrange(sample)[: len(inputs)]) for sample in data.samples()]
     columns = np.array(rows, np.float64).T
     names = [name for extraction in extractions for name in features.names(extraction)]
     return Reference(
