@@ -21,7 +21,8 @@ from edgefleet_compiler.lowered.graph import LoweredGraph, Tensor
 from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes
 from edgefleet_compiler.memory.greedy import Buffer, align, extent, place
 from edgefleet_compiler.memory.tflite_micro import structures
-from edgefleet_compiler.memory.tflite_micro.kernels import KERNELS, Build, Requests, requests_of
+from edgefleet_compiler.memory.tflite_micro.kernels import KERNELS, Build
+from edgefleet_compiler.memory.tflite_micro.requests import requests_of
 from edgefleet_compiler.memory.tflite_micro.structures import alignof, sizeof
 
 ALIGNMENT: Final = 16  # MicroArenaBufferAlignment()
@@ -148,7 +149,7 @@ def _prepare_kernels(arena: _Arena, graph: LoweredGraph, build: Build) -> list[B
         for name in (*operator.inputs, *operator.outputs):
             if name is not None:
                 _temporary_tensor(arena, graph.tensors[name])
-        requests = requests_of(operator, graph, build) if operator.kind in KERNELS else Requests()
+        requests = requests_of(operator, graph, build)
         for size in requests.persistent:
             arena.persistent(size)
         scratch += [Buffer(align(size, ALIGNMENT), step, step) for size in requests.scratch]
