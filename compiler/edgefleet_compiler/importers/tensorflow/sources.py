@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edgefleet_compiler.importers.tensorflow.messages import SOURCE, TensorFlowFormat, source_name
-from edgefleet_contract.errors import ModelMalformed
+from edgefleet_contract.errors import ModelMalformed, OutputUnwritable
 
 SAVED_MODEL: Final = "saved_model.pb"
 _MOST_FILES = 10_000
@@ -44,16 +45,26 @@ class TensorFlowSource:
         """
         if self.format != "saved_model":
             return self.files[source_name(self.format)]
-        digests = {name.encode(): hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
+        digests = {os.fsencode(name): hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
         return b"".join(b"%s  %s\n" % (digests[name].encode(), name) for name in sorted(digests))
 
     def write_to(self, folder: Path) -> None:
-        """Lay the files where the child looks for them."""
+        """Lay the files where the child looks for them.
+
+        Raises:
+            OutputUnwritable: There is no room for them.
+        """
         root = folder / SOURCE if self.format == "saved_model" else folder
-        for name, data in self.files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        try:
+            for name, data in self.files.items():
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+        except OSError as cause:
+            raise OutputUnwritable(
+                f"The model cannot be copied to {str(folder)!r}: {cause.strerror}",
+                remedy="Let TMPDIR be a folder with room for it twice over.",
+            ) from cause
 
 
 def keras_file(source_format: TensorFlowFormat, data: bytes) -> TensorFlowSource:
