@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from edgefleet_compiler.passes.activation_gemms import rewrite_activation_gemms
 from edgefleet_compiler.passes.activations import recognise_activations
 from edgefleet_compiler.passes.batch_norm import rewrite_batch_norm
 from edgefleet_compiler.passes.clips import normalise_clips
@@ -47,6 +48,7 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     replace_lone_softmax,
     fold_constants,
     rewrite_einsums,
+    rewrite_activation_gemms,
     remove_no_ops,
     rewrite_powers,
     write_out_compositions,
