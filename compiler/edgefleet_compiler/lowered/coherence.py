@@ -35,6 +35,11 @@ _UNIFORM: Final = frozenset({
     "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE",
 })  # fmt: skip
 _JOINING: Final = frozenset({"ADD", "CONCATENATION", "DIV", "MAXIMUM", "MINIMUM", "MUL", "SUB"})
+# How many inputs an operator needs, where that is more than one.
+_LEAST_INPUTS: Final = {
+    "ADD": 2, "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "DIV": 2, "FULLY_CONNECTED": 2, "MAXIMUM": 2, "MEAN": 2,
+    "MINIMUM": 2, "MUL": 2, "PAD": 2, "PADV2": 3, "SLICE": 3, "SUB": 2, "SVDF": 5, "TRANSPOSE": 2, "TRANSPOSE_CONV": 3,
+}  # fmt: skip
 # What weights and biases of quantised activations may be.
 _OPERANDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     "int8": (frozenset({"int8"}), frozenset({"int32"})),
@@ -60,8 +65,9 @@ def check_quantised(graph: LoweredGraph) -> None:
     """Refuse a quantised graph that contradicts itself.
 
     Raises:
-        ModelMalformed: Scales are missing, element types do not go together, or an output is nobody's result.
+        ModelMalformed: Inputs or scales are missing, element types do not go together, or an output is nobody's result.
     """
+    _check_inputs(graph)
     _check_outputs(graph)
     unscaled = {tensor.name: tensor for operator in graph.operators for tensor in _without_scale(operator, graph)}
     if unscaled:
@@ -79,6 +85,16 @@ def check_quantised(graph: LoweredGraph) -> None:
             expected="int8 activations with int8 weights and int32 biases, int16 ones with int8 and int64",
             remedy="Convert the model again.",
         )
+
+
+def _check_inputs(graph: LoweredGraph) -> None:
+    for operator in graph.operators:
+        needed = _LEAST_INPUTS.get(operator.kind, 1)
+        if len(operator.inputs) < needed or operator.inputs[0] is None or operator.inputs[min(needed, 2) - 1] is None:
+            raise ModelMalformed(
+                f"{operator.kind} {operator.outputs[0]!r} has the inputs {operator.inputs}",
+                expected=f"at least {needed}",
+            )
 
 
 def _check_outputs(graph: LoweredGraph) -> None:

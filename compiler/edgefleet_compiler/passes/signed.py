@@ -29,10 +29,10 @@ def sign_integers(model: ir.Model) -> Effects:
     """Let every pair, and every constant behind a DequantizeLinear, be signed; weights symmetric where they can be."""
     graph, effects = model.graph, Effects()
     editor = Editor(graph)
-    for node in list(graph):
-        if node.op_type not in PAIR or constant(node.inputs[1]) is None:
-            continue
+    nodes = [node for node in graph if node.op_type in PAIR and constant(node.inputs[1]) is not None]
+    for node in nodes:  # before any of them changes its type, which is that of a zero point left out
         _write_out_zero_point(node, editor)
+    for node in nodes:
         node.attributes.pop("output_dtype", None)  # the zero point tells
         if _sign(node, editor):
             effects["made {} unsigned integers signed"] += 1
