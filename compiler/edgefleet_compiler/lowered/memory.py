@@ -27,6 +27,8 @@ class MemoryPlan:
         live_bytes: The most that is alive at one step; no planner without in-place operators gets below it.
         offsets: Each activation's first byte in the arena, a multiple of 16, in execution order.
         lifetimes: The first and last step at which each activation holds a value (``lowered.lifetimes``).
+        backwards: Whether the plan is smaller where activations are numbered in the order opposite to execution: of
+            equal sizes the planner places the later number first, which decides the peak of MobileNets.
         planner: Which planner made it.
     """
 
@@ -34,11 +36,14 @@ class MemoryPlan:
     live_bytes: int
     offsets: dict[str, int]
     lifetimes: dict[str, tuple[int, int]]
+    backwards: bool
     planner: str = PLANNER
 
 
 def plan_memory(graph: LoweredGraph) -> MemoryPlan:
     """Plan the arena of a graph: its inputs, outputs, state and what its operators write.
+
+    The ``.tflite`` writer numbers tensors as ``MemoryPlan.backwards`` says, so that TFLite Micro's plan is this one.
 
     Args:
         graph: Operators in execution order.
@@ -49,5 +54,14 @@ def plan_memory(graph: LoweredGraph) -> MemoryPlan:
         Buffer(align(tensor_bytes(graph.tensors[name]), ALIGNMENT), first, last)
         for name, (first, last) in spans.items()
     ]
-    offsets = place(buffers)
-    return MemoryPlan(extent(buffers, offsets), most_alive(buffers), dict(zip(spans, offsets, strict=True)), spans)
+    forwards, backwards = place(buffers), place(buffers[::-1])[::-1]
+    peak = extent(buffers, forwards)
+    smaller = extent(buffers, backwards) < peak
+    offsets = backwards if smaller else forwards
+    return MemoryPlan(
+        peak_bytes=extent(buffers, offsets),
+        live_bytes=most_alive(buffers),
+        offsets=dict(zip(spans, offsets, strict=True)),
+        lifetimes=spans,
+        backwards=smaller,
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edgefleet_compiler.lowered.graph import LoweredGraph
+from edgefleet_compiler.lowered.memory import plan_memory
 from edgefleet_compiler.memory.litert import plan_litert
 from edgefleet_compiler.memory.onnxruntime import plan_onnxruntime
 from edgefleet_compiler.memory.tflite_micro.arena import plan_arena
@@ -34,14 +35,14 @@ def peak_memory(graph: LoweredGraph, runtime: Runtime, profile: TargetProfile) -
     """Working memory of an inference: activations, and what the runtime keeps of the weights and for its kernels.
 
     Args:
-        graph: As it stands in the ``.tflite`` file, or the nearest there is to an ONNX artifact.
+        graph: As our writer puts it into the ``.tflite`` file, or the nearest there is to an ONNX artifact.
         runtime: The one that runs it.
         profile: The target, for what its processor can do.
     """
     match runtime.name:
         case "tflite-micro":
             build = build_of(runtime, profile)
-            arena = plan_arena(graph, build)
+            arena = plan_arena(graph, build, backwards=plan_memory(graph).backwards)
             vectors = "" if build.kernels == "reference" or build.vectors == "none" else f", {build.vectors}"
             return PeakMemory(arena.bytes, f"tflite-micro arena ({build.kernels}{vectors})", arena.unmodelled)
         case "litert" | "tflite-runtime":

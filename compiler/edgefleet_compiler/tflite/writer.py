@@ -1,9 +1,10 @@
 """Lowered graph to TFLite bytes: compact, and the same bytes for the same graph.
 
 Tensors, buffers and operator codes are numbered as execution meets them, so that files which differ only in the order
-of their parts become the same file. Nothing that runtimes do not read is written: no metadata, no signatures, no names
-but those of inputs and outputs. Bias scales follow from input and weights and are written all the same: without them
-XNNPACK leaves the convolutions to slower kernels that round differently.
+of their parts become the same file; tensors the other way round where TFLite Micro then needs less RAM. Nothing that
+runtimes do not read is written: no metadata, no signatures, no names but those of inputs and outputs. Bias scales
+follow from input and weights and are written all the same: without them XNNPACK leaves the convolutions to slower
+kernels that round differently.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, Tensor
+from edgefleet_compiler.lowered.memory import plan_memory
 from edgefleet_compiler.tflite.builder import InterningBuilder, vector_of_int32
 from edgefleet_compiler.tflite.element_types import number_of
 from edgefleet_compiler.tflite.flatfile import IDENTIFIER
@@ -47,7 +49,10 @@ class _Writer:
     def __init__(self, graph: LoweredGraph) -> None:
         self._graph = graph
         self._builder = InterningBuilder()
-        self._tensors = {name: number for number, name in enumerate(dict.fromkeys(_uses(graph)))}
+        names = list(dict.fromkeys(_uses(graph)))
+        if plan_memory(graph).backwards:
+            names.reverse()
+        self._tensors = {name: number for number, name in enumerate(names)}
         self._codes: dict[tuple[str, int], int] = {}
         # Buffer 0 is empty by convention: activations have it.
         self._buffers: dict[bytes, int] = {b"": 0}

@@ -94,18 +94,19 @@ class _Arena:
         self.needed = max(self.needed, bytes_in_use)
 
 
-def plan_arena(graph: LoweredGraph, build: Build) -> MicroArena:
+def plan_arena(graph: LoweredGraph, build: Build, *, backwards: bool = False) -> MicroArena:
     """Make every allocation that TFLite Micro makes for a model.
 
     Args:
         graph: As it stands in the ``.tflite`` file: each tensor of the graph is one of the file.
         build: The kernels, and the instructions they are compiled for.
+        backwards: Whether the file numbers its tensors in the order opposite to execution.
     """
     arena = _Arena(build.enum_bytes)
     _create_allocator(arena)
     _start_model(arena, graph)
     scratch = _prepare_kernels(arena, graph, build)
-    planned = _plan(arena, graph, scratch)
+    planned = _plan(arena, graph, scratch, backwards=backwards)
     for side in (graph.inputs, graph.outputs):
         arena.persistent(4 * len(side))
         for name in side:
@@ -163,7 +164,7 @@ def _room_for_requests(arena: _Arena, made: int) -> None:
     arena.resize_head(arena.sizeof(structures.SCRATCH_BUFFER_REQUEST) * (made + _SCRATCH_BUFFERS_PER_OPERATOR))
 
 
-def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer]) -> int:
+def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer], *, backwards: bool) -> int:
     """Plan activations and scratch buffers together; how far the plan reaches."""
     entries = len(graph.tensors) + len(scratch)
     arena.temporary_structure("i")  # the offset of the one subgraph's tensors
@@ -174,6 +175,8 @@ def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer]) -> int:
         Buffer(align(tensor_bytes(graph.tensors[name]), ALIGNMENT), first, last)
         for name, (first, last) in lifetimes(graph).items()
     ]
+    if backwards:
+        buffers.reverse()
     buffers += scratch
     arena.temporary_for_planner(arena.sizeof(structures.PLANNED_BUFFER) * len(buffers))
     planned = extent(buffers, place(buffers))
