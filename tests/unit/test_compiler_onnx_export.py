@@ -303,3 +303,22 @@ def test_operators_that_an_older_opset_lacks_are_refused_by_name():
     assert export(model)
     with pytest.raises(OperatorUnsupported, match="'node_pool'"):
         export_onnx(model, max_opset=18, io="float", io_layout="source")
+
+
+@pytest.mark.parametrize(
+    ("opset", "operator", "attributes"),
+    [
+        (17, "Resize", {"mode": "linear", "antialias": 1}),
+        (18, "Resize", {"mode": "linear", "coordinate_transformation_mode": "half_pixel_symmetric"}),
+        (18, "AveragePool", {"kernel_shape": [2, 2], "dilations": [2, 2]}),
+        (16, "LayerNormalization", {}),
+    ],
+)
+def test_attributes_and_operators_that_an_older_opset_lacks_are_refused_by_name(opset, operator, attributes):
+    graph = OnnxGraph()
+    more = {"Resize": ["", "", graph.constant([1, 2, 4, 4], np.int64)], "LayerNormalization": [graph.weights(8)]}
+    name = graph.node(operator, graph.input("x", 1, 2, 8, 8), *more.get(operator, []), **attributes)
+    model = graph.model(name)
+    with pytest.raises(OperatorUnsupported, match=operator):
+        export_onnx(model, max_opset=opset, io="float", io_layout="source")
+    assert export_onnx(model, max_opset=21, io="float", io_layout="source")

@@ -2,7 +2,8 @@
 
 Source: ONNX operator changelog. Most of what a hub in normal form uses has been there since opset 13. Before 18 the
 reductions but ``ReduceSum`` took their axes as an attribute, and ``Split`` was not told into how many parts; before 19
-``AveragePool`` had no dilations; and some operators came later, such as ``Gelu`` with 20.
+``AveragePool`` had no dilations; and some operators came later, such as ``Gelu`` with 20. ``GroupNormalization`` had a
+scale per group until 21.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import onnx_ir as ir
 from onnx import defs
 
 from edgefleet_compiler.hub.editor import Editor
-from edgefleet_compiler.hub.graph import OPSET, input_integers, integer, shape_of
+from edgefleet_compiler.hub.graph import OPSET, input_integers, integer, shape_of, text
 from edgefleet_compiler.hub.operators import REDUCTIONS
 from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_contract.errors import RecipeUnfit
@@ -63,9 +64,20 @@ def lower_opset(graph: ir.Graph, max_opset: int) -> int:
 
 
 def _has(opset: int, node: ir.Node) -> bool:
-    if node.op_type == "AveragePool" and "dilations" in node.attributes:
+    """Whether an opset has the operator, with all that the node says of it."""
+    if not defs.has(node.op_type, max_inclusive_version=opset):
+        return False
+    if node.op_type == "Resize" and text(node, _COORDINATES, "half_pixel") == "half_pixel_symmetric":
         return opset >= 19
-    return defs.has(node.op_type, max_inclusive_version=opset)
+    schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
+    unknown = set(node.attributes) - set(schema.attributes) - _REWRITTEN
+    return not schema.deprecated and not unknown
+
+
+_COORDINATES = "coordinate_transformation_mode"
+
+_REWRITTEN = {"noop_with_empty_axes", "num_outputs"}
+"""Attributes that are said otherwise in an opset that lacks them."""
 
 
 def _write_out_sizes(node: ir.Node, editor: Editor) -> None:
