@@ -70,3 +70,11 @@ def test_an_output_that_only_depends_on_constants_becomes_a_constant_node():
     assert dict(apply(fold_constants, model)) == {"folded {} constant nodes": 2}
     assert operators(model) == ["Constant", "Relu"]
     np.testing.assert_array_equal(constant_value(node_of(model, "Constant")), [0.5, 1.5])
+
+
+def test_a_unit_matrix_of_the_shape_of_a_value_is_a_constant():
+    graph = OnnxGraph()
+    source = graph.input("x", 3, 4)
+    model = graph.model(graph.node("Add", source, graph.node("EyeLike", source, k=1)), graph.node("Size", source))
+    apply(fold_constants, model)
+    assert sorted(operators(model)) == ["Add", "Constant"]

@@ -235,3 +235,38 @@ def test_moving_single_axes_keeps_the_order_of_elements(shape, permutation, keep
     array = np.arange(np.prod(shape)).reshape(shape)
     assert np.array_equal(array.transpose(permutation).reshape(-1), array.reshape(-1)) == keeps
     assert keeps_element_order(shape, permutation) == keeps
+
+
+def split_channels(graph, value):
+    first = graph.node("Split", value, outputs=2, axis=3, num_outputs=2)
+    return graph.node("Concat", f"{first}_1", graph.node("Sin", first), axis=-1)
+
+
+def brightest(graph, value):
+    place = graph.node("ArgMax", value, axis=2, keepdims=1)
+    return graph.node("Add", value, graph.node("Cast", place, to=1))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        split_channels,
+        brightest,
+        lambda graph, value: graph.node("LogSoftmax", value, axis=3),
+        lambda graph, value: graph.node("CumSum", value, graph.constant(-1, int)),
+        lambda graph, value: graph.node("Tile", value, graph.constant([1, 2, 1, 1], int)),
+        lambda graph, value: graph.node("PRelu", value, graph.constant(graph.random.normal(size=(1, 1, 4)))),
+        lambda graph, value: graph.node("ReduceMax", value, graph.constant([1], int)),
+        lambda graph, value: graph.node(
+            "Where", graph.node("Less", value, graph.constant([0.1, 0.2, 0.3, 0.4])), value, graph.constant(0.0)
+        ),
+    ],
+)
+def test_operators_along_an_axis_adapt_to_the_order_of_their_neighbours(layer):
+    graph = OnnxGraph()
+    image = conv_nhwc(graph, graph.input("x", 1, 9, 8, 3), (3, 4))
+    model = graph.model(conv_nhwc(graph, layer(graph, image), (4, 2), (1, 1)))
+    choose(model)
+    assert len(transposes(model)) == 2
+    assert transposes(model)[0].inputs[0].is_graph_input()
+    assert transposes(model)[1].outputs[0].is_graph_output()

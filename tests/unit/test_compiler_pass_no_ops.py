@@ -68,3 +68,11 @@ def test_a_node_with_effect_stays(operator, operands, attributes):
     constants = [graph.constant(array, dtype) for array, dtype in operands]
     model = graph.model(graph.node(operator, graph.input("x", 1, 2, 3), *constants, **attributes))
     assert not apply(remove_no_ops, model)
+
+
+def test_the_mask_of_a_dropout_that_drops_nothing_is_constant():
+    graph = OnnxGraph()
+    kept = graph.node("Dropout", graph.node("Relu", graph.input("x", 2, 3)), outputs=2)
+    model = graph.model(graph.node("Sin", kept), f"{kept}_1")
+    apply(remove_no_ops, model)
+    assert sorted(operators(model)) == ["Constant", "Relu", "Sin"]

@@ -19,6 +19,7 @@ from edgefleet_compiler.hub.graph import (
     Constant,
     byte_size,
     constant,
+    dtype_of,
     has_static_shape,
     integer,
     name_of,
@@ -61,16 +62,9 @@ def fold_constants(model: ir.Model) -> Effects:
 def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
     folded = 0
     for node in list(graph):
-        if node.op_type not in ("Shape", "Size") or node.inputs[0] is None:
+        array = _by_shape(node)
+        if array is None:
             continue
-        if not has_static_shape(node.inputs[0]):
-            continue
-        shape = shape_of(node.inputs[0])
-        array = (
-            np.array(shape[integer(node, "start", 0) : integer(node, "end", len(shape))], np.int64)
-            if node.op_type == "Shape"
-            else np.array(math.prod(shape), np.int64)
-        )
         if node.outputs[0].is_graph_output():
             editor.constant_node(array, node)
         else:
@@ -78,6 +72,23 @@ def _fold_shapes(graph: ir.Graph, editor: Editor) -> int:
             graph.remove(node, safe=True)
         folded += 1
     return folded
+
+
+def _by_shape(node: ir.Node) -> Constant | None:
+    """What a node computes of nothing but the static shape of its input; None where it does not."""
+    if node.op_type not in ("Shape", "Size", "EyeLike") or node.inputs[0] is None:
+        return None
+    if not has_static_shape(node.inputs[0]):
+        return None
+    shape = shape_of(node.inputs[0])
+    if node.op_type == "Shape":
+        return np.array(shape[integer(node, "start", 0) : integer(node, "end", len(shape))], np.int64)
+    if node.op_type == "Size":
+        return np.array(math.prod(shape), np.int64)
+    if not _is_small(node.outputs[0]):
+        return None
+    rows, columns = shape
+    return np.eye(rows, columns, integer(node, "k", 0), dtype=dtype_of(node.outputs[0]).numpy())
 
 
 def _foldable_nodes(graph: ir.Graph) -> list[ir.Node]:

@@ -23,6 +23,8 @@ def remove_no_ops(model: ir.Model) -> Effects:
     graph, effects = model.graph, Effects()
     editor = Editor(graph)
     for node in list(graph):
+        if node.op_type == "Dropout" and not is_training(node):
+            effects["made {} Dropout masks constant"] += int(_keep_all(node, editor))
         changes_nothing = _CHANGES_NOTHING.get(node.op_type)
         if changes_nothing is None or not changes_nothing(node):
             continue
@@ -31,7 +33,7 @@ def remove_no_ops(model: ir.Model) -> Effects:
         elif node.op_type != "Identity" and len(node.outputs) == 1:
             editor.rewrite(node, "Identity", node.inputs[:1])
             effects[f"made {{}} {node.op_type} an Identity"] += 1
-    return effects
+    return +effects
 
 
 def _always(_: ir.Node) -> bool:
@@ -42,6 +44,27 @@ def is_training(node: ir.Node) -> bool:
     """Whether a Dropout may be in training mode: by its third input, unless that is constant and false."""
     mode = node.inputs[2] if len(node.inputs) > 2 else None
     return mode is not None and not _is_everywhere(mode, 0)
+
+
+def _keep_all(node: ir.Node, editor: Editor) -> bool:
+    """Let the mask of a Dropout that drops nothing be a constant; False where nobody asks for it."""
+    mask = node.outputs[1] if len(node.outputs) > 1 else None
+    if mask is None or not (mask.uses() or mask.is_graph_output()):
+        return False
+    shape = shape_of(mask)
+    attributes = {"value": ir.Tensor(np.ones(shape, np.bool_))}
+    kept = editor.node(
+        "Constant",
+        [],
+        name=f"{node.name}/mask",
+        shape=shape,
+        dtype=ir.DataType.BOOL,
+        attributes=attributes,
+        before=node,
+    )
+    editor.replace(mask, kept)
+    node.resize_outputs(1)
+    return True
 
 
 def _drops_nothing(node: ir.Node) -> bool:

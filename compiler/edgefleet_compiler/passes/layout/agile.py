@@ -48,21 +48,42 @@ def adapt_reduction(node: ir.Node, layout: Permutation, editor: Editor) -> None:
 
 
 def _is_adaptable(node: ir.Node) -> bool:
-    match node.op_type:
-        case operator if operator in REDUCTIONS:
-            rank = rank_of(node.outputs[0])
-            return integer(node, "keepdims", 1) == 1 and reduced_axes(node, rank) is not None
-        case "QuantizeLinear":
-            return is_per_tensor(node)
-        case "DequantizeLinear":
-            return is_per_tensor(node) or constant(node.inputs[0]) is not None
-        case "Pad":
-            pads = input_integers(node, 1)
-            return pads is not None and len(pads) == 2 * rank_of(node.outputs[0])
-        case "Slice":
-            return all(len(input_integers(node, index) or ()) == rank_of(node.outputs[0]) for index in range(1, 5))
-        case _:
-            return True
+    condition = _CONDITIONS.get(node.op_type)
+    return condition is None or condition(node)
+
+
+def _keeps_axes(node: ir.Node) -> bool:
+    return integer(node, "keepdims", 1) == 1 and (
+        node.op_type not in REDUCTIONS or reduced_axes(node, rank_of(node.outputs[0])) is not None
+    )
+
+
+def _is_told_at_compile_time(node: ir.Node) -> bool:
+    return constant(node.inputs[1]) is not None
+
+
+def _has_amounts_of_every_axis(node: ir.Node) -> bool:
+    return len(input_integers(node, 1) or ()) == 2 * rank_of(node.outputs[0])
+
+
+def _has_bounds_of_every_axis(node: ir.Node) -> bool:
+    return all(len(input_integers(node, index) or ()) == rank_of(node.outputs[0]) for index in range(1, 5))
+
+
+def _dequantises_alike(node: ir.Node) -> bool:
+    return is_per_tensor(node) or constant(node.inputs[0]) is not None
+
+
+_CONDITIONS: dict[str, Callable[[ir.Node], bool]] = {
+    **dict.fromkeys((*REDUCTIONS, "ArgMax", "ArgMin"), _keeps_axes),
+    "CumSum": _is_told_at_compile_time,
+    "DequantizeLinear": _dequantises_alike,
+    "Pad": _has_amounts_of_every_axis,
+    "QuantizeLinear": is_per_tensor,
+    "Slice": _has_bounds_of_every_axis,
+    "Tile": _is_told_at_compile_time,
+}
+"""What operators that adapt by constants must have; the others always do."""
 
 
 def _adapt_nothing(_node: ir.Node, _layout: Permutation, _editor: Editor) -> None:
@@ -91,9 +112,22 @@ def _adapt_dequantised(node: ir.Node, layout: Permutation, editor: Editor) -> No
 
 
 def _adapt_axis(node: ir.Node, layout: Permutation, _: Editor) -> None:
-    """One axis attribute, -1 by default (Softmax) or required (Concat)."""
-    axis = integer(node, "axis", -1) % len(layout)
+    """One axis attribute, by default the first or, of a softmax, the last."""
+    default = -1 if node.op_type.endswith("Softmax") else 0
+    axis = integer(node, "axis", default) % len(layout)
     node.attributes.add(ir.AttrInt64("axis", inverse(layout)[axis]))
+
+
+def _adapt_axis_input(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    """One axis as the second input."""
+    (axis,) = input_integers(node, 1) or (0,)
+    moved = np.array(inverse(layout)[axis % len(layout)], np.int64)
+    node.replace_input_with(1, editor.constant(moved, f"{node.name}/axis"))
+
+
+def _adapt_tile(node: ir.Node, layout: Permutation, editor: Editor) -> None:
+    repeats = np.array(input_integers(node, 1), np.int64)
+    node.replace_input_with(1, editor.constant(repeats[list(layout)], f"{node.name}/repeats"))
 
 
 def _adapt_pad(node: ir.Node, layout: Permutation, editor: Editor) -> None:
@@ -115,8 +149,9 @@ _ADAPTERS: dict[str, Callable[[ir.Node, Permutation, Editor], None]] = {
     "QuantizeLinear": _adapt_nothing,
     "DequantizeLinear": _adapt_dequantised,
     "Identity": _adapt_nothing,
-    "Concat": _adapt_axis,
-    "Softmax": _adapt_axis,
+    **dict.fromkeys(("ArgMax", "ArgMin", "Concat", "LogSoftmax", "Softmax", "Split"), _adapt_axis),
+    "CumSum": _adapt_axis_input,
+    "Tile": _adapt_tile,
     "Pad": _adapt_pad,
     "Slice": _adapt_slice,
     **dict.fromkeys(REDUCTIONS, adapt_reduction),
