@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="The reference: an .onnx or .tflite file, float or quantised.")],
+    first: Annotated[Path, typer.Argument(help="The reference: a model in any form that compile takes.")],
     second: Annotated[Path, typer.Argument(help="The model that is held against it.")],
     data: Annotated[Path, typer.Option(help="Inputs: .npz, or a folder of images.")],
     json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,

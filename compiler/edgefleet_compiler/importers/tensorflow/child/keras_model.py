@@ -57,7 +57,7 @@ def _load(path: Path) -> Any:
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OSError, tf.errors.OpError) as cause:
         if str(cause).startswith("Unknown layer"):  # the older form, in which only Keras knows what is its own
             raise OperatorUnsupported(
-                f"The model holds a layer that is not Keras's own. {first_line(cause)}",
+                f"The model holds a layer that is not Keras's own. {first_line(cause).partition('. ')[0]}",
                 expected="built-in layers, whose code need not come from elsewhere",
                 remedy="Export the model to ONNX or TFLite where its code is, and compile that.",
             ) from cause
