@@ -330,3 +330,22 @@ def test_quantisation_of_a_16_bit_kind_is_kept(tmp_path: Path) -> None:
     onnx = compiled(result, tmp_path, "x86-64")["x86-64"]
     assert not onnx.refusals
     assert onnx.report.parity[0].max_abs < 0.01
+
+
+def test_operators_out_of_order_are_malformed(tmp_path: Path) -> None:
+    def swap(model: Any) -> None:
+        operators = model.subgraphs[0].operators
+        operators[0], operators[1] = operators[1], operators[0]
+
+    with pytest.raises(ModelMalformed, match="read before anything writes it"):
+        compiled(edited(write_tflite(int8_network()), swap), tmp_path, "rpi4")
+
+
+def test_operators_without_their_weights_are_malformed(tmp_path: Path) -> None:
+    def strip(model: Any) -> None:
+        model.subgraphs[0].operators[0].inputs = model.subgraphs[0].operators[0].inputs[:1]
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(edited(write_tflite(int8_network()), strip))
+    with pytest.raises(ModelMalformed, match=r"CONV_2D .* has the inputs"):
+        load_source(path, input_shapes={})
