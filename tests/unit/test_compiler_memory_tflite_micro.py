@@ -13,6 +13,7 @@ from edgefleet_compiler.memory.tflite_micro.arena import plan_arena
 from edgefleet_compiler.memory.tflite_micro.kernels import KERNELS, Build
 from edgefleet_compiler.memory.tflite_micro.structures import EVAL_TENSOR, TENSOR, sizeof
 from edgefleet_compiler.tflite.reader import read_tflite
+from edgefleet_hardware.runtime_limits import limits_of
 from support.tflite_graphs import SHARED_MODELS
 
 BASELINES = SHARED_MODELS.parent / "data" / "tflm-cases" / "baselines.json"
@@ -103,6 +104,17 @@ def test_kernels_that_are_not_known_are_named() -> None:
     assert plan_arena(graph, Build("reference")).unmodelled == ("UNIDIRECTIONAL_SEQUENCE_LSTM",)
     assert plan_arena(one_operator("EXP", quantised("x", 1), quantised("y", 1)), Build("cmsis-nn")).unmodelled == ()
     assert "CONV_2D" in KERNELS
+
+
+def test_nearly_every_operator_of_the_runtime_is_modelled() -> None:
+    unmodelled = set(limits_of("tflite-micro").operators) - set(KERNELS)
+    assert unmodelled == {
+        "ADD_N",
+        "BROADCAST_ARGS",
+        "DYNAMIC_UPDATE_SLICE",
+        "EMBEDDING_LOOKUP",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    }
 
 
 def test_cmsis_nn_lays_out_columns_only_where_its_instructions_do() -> None:

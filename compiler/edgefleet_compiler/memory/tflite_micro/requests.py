@@ -166,6 +166,10 @@ def _svdf(use: _Use) -> Requests:
     return Requests([4 * filters] if sums else [], [4 * batch * filters, 4 * batch * units])
 
 
+def _cumsum(use: _Use) -> Requests:
+    return Requests([4 * 9] if use.is_int8 else [])  # multipliers, shifts and offsets
+
+
 def _mirror_pad(use: _Use) -> Requests:
     rank = len(use.operand(0).shape)
     return Requests(scratch=[4 * rank, 4 * rank])
@@ -180,10 +184,12 @@ _RULES: Final[Mapping[str, Callable[[_Use], Requests]]] = {
     "AVERAGE_POOL_2D": _average_pool_2d,
     "BATCH_MATMUL": _batch_matmul,
     "CONV_2D": _conv_2d,
+    "CUMSUM": _cumsum,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
     "MEAN": _mean_or_sum,
     "MIRROR_PAD": _mirror_pad,
+    "REDUCE_ALL": _extreme,
     "REDUCE_MAX": _extreme,
     "REDUCE_MIN": _extreme,
     "SUM": _mean_or_sum,
