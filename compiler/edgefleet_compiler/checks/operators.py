@@ -49,7 +49,7 @@ def not_run(refusals: list[Refusal], runtime: Runtime, profile: TargetProfile) -
     return unsupported(
         refusals,
         f"{runtime.name} {runtime.minimum_version} on {profile.name!r} does not run these operators",
-        expected=f"operators of {runtime.name}; `edgefleet target show {profile.name}` lists them",
+        expected=f"operators that {runtime.name} has; `edgefleet target show` lists them",
         remedy="Change the layers that are named, or choose a target whose runtime has them.",
     )
 

@@ -1,4 +1,4 @@
-"""``edgefleet model``: inspect, compile, compare and benchmark model files."""
+"""``edgefleet model``: inspect, fit, compile, compare and benchmark model files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from edgefleet_compiler.cli.fit import fit
 from edgefleet_compiler.cli.inspect import inspect
 
 app = typer.Typer(
-    help="Models: look into them, compile them, compare and measure them.", no_args_is_help=True, add_completion=False
+    help="Models: look into them, see where they fit, compile, compare and measure them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 app.command("inspect")(inspect)
 app.command("fit")(fit)
