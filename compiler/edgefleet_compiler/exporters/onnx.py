@@ -9,6 +9,7 @@ import onnx_ir as ir
 from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes, stored_axes
 from edgefleet_compiler.exporters.onnx_steps.clips import clip_integers
 from edgefleet_compiler.exporters.onnx_steps.file import write_file
+from edgefleet_compiler.exporters.onnx_steps.groups import write_out_groups
 from edgefleet_compiler.exporters.onnx_steps.integers import move_integers, shift_to_unsigned
 from edgefleet_compiler.exporters.onnx_steps.opsets import lower_opset
 from edgefleet_compiler.exporters.onnx_steps.pads import nudge_zeros_before_pools
@@ -50,6 +51,7 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
         cut_pairs(copy.graph)
     if io_layout == "native":
         drop_border_transposes(copy.graph)
+    write_out_groups(copy.graph)
     drop_default_attributes(copy.graph)
     remove_dead_code(copy)
     share_constants(copy.graph)

@@ -54,7 +54,7 @@ def scaled_and_shifted(site: Site, tensor: str, channel_axis: int | None = None)
     shape = site.stored_shape(tensor)
     for index, (kind, name) in enumerate((("MUL", "scale"), ("ADD", "bias")), start=1):
         numbers = site.setting(index, name)
-        if numbers is None:
+        if numbers is None or np.all(numbers == (1 if kind == "MUL" else 0)):
             continue
         if channel_axis is not None:
             numbers = numbers.reshape([-1 if axis == channel_axis else 1 for axis in range(len(shape))])

@@ -25,6 +25,7 @@ from edgefleet_compiler.passes.fold_affine import fold_affine
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.passes.fold_pad import fold_pad
 from edgefleet_compiler.passes.gemms import normalise_gemms
+from edgefleet_compiler.passes.group_norms import recognise_group_norms
 from edgefleet_compiler.passes.integer_gemms import normalise_integer_gemms
 from edgefleet_compiler.passes.layout import choose_layouts
 from edgefleet_compiler.passes.lone_softmax import replace_lone_softmax
@@ -63,6 +64,7 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     merge_reshapes,
     sign_integers,
     normalise_gemms,
+    recognise_group_norms,
     align_ranks,
     store_quantised_constants,
     normalise_integer_gemms,
