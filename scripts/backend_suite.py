@@ -1,7 +1,8 @@
 """Run the node tests of the ``onnx`` package's backend suite and print what becomes of them, operator by operator.
 
 Run: ``python scripts/backend_suite.py [OPERATOR ...] [--write]``. With operators only those are run, here and now, and
-every test is told. With ``--write`` the counts go into ``docs/reference/node-tests.md``; a test compares.
+every test is told. With ``--write`` the pages ``node-tests.md`` and ``operators.md`` of ``docs/reference`` are
+written; a test compares.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.onnx_backend import cases, operator_of, outcomes_of  # noqa: E402 - needs the path above
-from support.onnx_backend_page import page  # noqa: E402 - as above
+from support.onnx_backend_page import counts_page, pages  # noqa: E402 - as above
 from support.onnx_backend_workers import outcomes  # noqa: E402 - as above
 
-PAGE = ROOT / "docs" / "reference" / "node-tests.md"
+FOLDER = ROOT / "docs" / "reference"
 
 
 def main(arguments: list[str]) -> None:
@@ -29,13 +30,13 @@ def main(arguments: list[str]) -> None:
                     print(f"{outcome.format:6}  {outcome.verdict:9}  {outcome.test}  {outcome.reason}"[:300])
         return
     results = outcomes()
-    text = page(results)
-    print(text)
+    print(counts_page(results))
     for outcome in results:
         if outcome.verdict == "failed":
             print(f"FAILED {outcome.format}  {outcome.operator}  {outcome.test}: {outcome.reason[:300]}")
     if "--write" in arguments:
-        PAGE.write_text(text)
+        for name, text in pages(results).items():
+            (FOLDER / name).write_text(text)
 
 
 if __name__ == "__main__":

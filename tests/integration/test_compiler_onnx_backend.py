@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edgefleet_compiler.hub.operators import SUPPORTED
 from support.onnx_backend import Format, Outcome
+from support.onnx_backend_page import pages
 from support.onnx_backend_workers import outcomes
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +28,12 @@ def test_no_node_test_of_a_claimed_operator_fails(model_format: Format) -> None:
 @pytest.mark.parametrize(("model_format", "floor"), [("onnx", 1000), ("tflite", 900)])
 def test_as_many_node_tests_run_as_are_promised(model_format: Format, floor: int) -> None:
     assert len(of(model_format, "run")) >= floor
+
+
+@pytest.mark.parametrize("name", ["node-tests.md", "operators.md"])
+def test_the_documented_counts_and_operators_are_those_of_the_suite(name: str) -> None:
+    committed = (REFERENCE / name).read_text()
+    assert committed == pages(outcomes())[name], "run: python scripts/backend_suite.py --write"
 
 
 def test_no_claimed_operator_is_refused_in_all_its_tests() -> None:

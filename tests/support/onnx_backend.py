@@ -32,11 +32,13 @@ from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.hub.operators import SUPPORTED
 from edgefleet_compiler.importers.onnx import OLDEST_OPSET, import_onnx
 from edgefleet_compiler.passes import simplify
+from edgefleet_compiler.tflite.versions import operator_version
 from edgefleet_contract.errors import OperatorUnsupported
 
 Format = Literal["onnx", "tflite"]
 Verdict = Literal["run", "refused", "skipped", "unclaimed", "failed"]
 Array = NDArray[np.generic]
+Builtins = tuple[tuple[str, int], ...]
 
 FORMATS: tuple[Format, ...] = ("onnx", "tflite")
 
@@ -57,6 +59,7 @@ class Outcome:
             optionals; ``unclaimed`` where
             it needs an operator, a domain or an opset that the compiler does not take; else ``failed``.
         reason: Why it did not run.
+        builtins: The operators of the TFLite file, with the version of each; empty for ONNX.
     """
 
     test: str
@@ -64,6 +67,7 @@ class Outcome:
     format: Format
     verdict: Verdict
     reason: str = ""
+    builtins: Builtins = ()
 
 
 @cache
@@ -95,14 +99,14 @@ def outcomes_of(case: TestCase) -> list[Outcome]:
         ]
 
 
-def _judged(case: TestCase, model_format: Format) -> tuple[Verdict, str]:
-    """The verdict on a test, with the reason."""
+def _judged(case: TestCase, model_format: Format) -> tuple[Verdict, str, Builtins]:
+    """The verdict on a test, with the reason, and of what it was made where it runs."""
     graph = _model(case).graph
     versions = [entry.version for entry in _model(case).opset_import if entry.domain == ""]
     if not versions or versions[0] < OLDEST_OPSET:
-        return "unclaimed", "other domains than ai.onnx, or an opset before 7"
+        return "unclaimed", "other domains than ai.onnx, or an opset before 7", ()
     if any(value.type.WhichOneof("value") != "tensor_type" for value in (*graph.input, *graph.output)):
-        return "skipped", "sequence or optional"
+        return "skipped", "sequence or optional", ()
     if any(
         dimension.HasField("dim_value") and not dimension.dim_value
         for value in graph.input
@@ -110,14 +114,13 @@ def _judged(case: TestCase, model_format: Format) -> tuple[Verdict, str]:
     ):
         return "skipped", "an input of no elements"
     try:
-        run_case(case, model_format)
+        return "run", "", run_case(case, model_format)
     except OperatorUnsupported as error:
-        return _judged_refusal(error)
+        return *_judged_refusal(error), ()
     except _RealBorder as border:
-        return "skipped", str(border)
+        return "skipped", str(border), ()
     except Exception as error:  # noqa: BLE001 - whatever it is, the test has failed and the others go on
-        return "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return "run", ""
+        return "failed", f"{type(error).__name__}: {' '.join(str(error).split())}", ()
 
 
 def _judged_refusal(error: OperatorUnsupported) -> tuple[Verdict, str]:
@@ -131,8 +134,11 @@ def _judged_refusal(error: OperatorUnsupported) -> tuple[Verdict, str]:
     return "skipped" if any(words in reason for words in SKIPPED) else "refused", reason
 
 
-def run_case(case: TestCase, model_format: Format) -> None:
+def run_case(case: TestCase, model_format: Format) -> Builtins:
     """Compile a test and compare what comes out with what the suite expects.
+
+    Returns:
+        The operators of the TFLite file, with the version of each, in the order of their names; none for ONNX.
 
     Raises:
         AssertionError: It is something else.
@@ -143,14 +149,16 @@ def run_case(case: TestCase, model_format: Format) -> None:
     hub = _hub(case, inputs)
     _check_border([*hub.graph.inputs, *hub.graph.outputs], [*inputs[: len(hub.graph.inputs)], *expected])
     if model_format == "onnx":
-        data = export_onnx(hub, max_opset=OPSET, io="float", io_layout="source")
+        data, builtins = export_onnx(hub, max_opset=OPSET, io="float", io_layout="source"), set()
     else:
-        data = export_tflite(hub, io="float", io_layout="source")[0]
+        data, graph = export_tflite(hub, io="float", io_layout="source")
+        builtins = {(operator.kind, operator_version(operator, graph)) for operator in graph.operators}
     runner = open_runner(data, model_format)
     results = runner.infer(inputs[: len(runner.inputs)])
     for result, wanted in zip(results, expected, strict=True):
         assert (result.dtype, result.shape) == (wanted.dtype, wanted.shape)
         np.testing.assert_allclose(result, wanted, rtol=case.rtol, atol=case.atol)
+    return tuple(sorted(builtins))
 
 
 class _RealBorder(Exception):

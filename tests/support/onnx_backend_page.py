@@ -6,12 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from support.onnx_backend import FORMATS, Format, Outcome, Verdict
+from support.onnx_backend_operators import operators_page
 
 NAMES: dict[Format, str] = {"onnx": "ONNX", "tflite": "TFLite"}
 COUNTED: tuple[Verdict, ...] = ("run", "refused", "skipped")
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def pages(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """What the suite knows, as pages of ``docs/reference`` by their names."""
+    return {"node-tests.md": counts_page(outcomes), "operators.md": operators_page(outcomes)}
+
+
+def counts_page(outcomes: Sequence[Outcome]) -> str:
     """The counts by operator, then why tests were refused or skipped."""
     claimed = [outcome for outcome in outcomes if outcome.verdict != "unclaimed"]
     tests = len(outcomes) // len(FORMATS)

@@ -64,7 +64,7 @@ from edgefleet_compiler.refusal import Refusal
 from edgefleet_compiler.tflite.refusal import refuse
 from edgefleet_contract.errors import ModelMalformed
 
-_LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
+LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     **dict.fromkeys(COMPARISONS, lift_comparison),
     **dict.fromkeys(UNARY, lift_unary),
     "ADD": lift_arithmetic,
@@ -166,13 +166,13 @@ def lift(graph: LoweredGraph) -> ir.Model:
         for operator in graph.operators
         if (reason := _lift_operator(operator, graph, hub))
     ]
-    refuse(refusals, expected=f"operators among {', '.join(sorted({*_LIFTERS, *DIVISIONS}))}")
+    refuse(refusals, expected=f"operators among {', '.join(sorted({*LIFTERS, *DIVISIONS}))}")
     return hub.model()
 
 
 def _lift_operator(operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> str | None:
     """Add the operator to the hub; why it cannot be, if it cannot."""
-    lifter = _LIFTERS.get(operator.kind)
+    lifter = LIFTERS.get(operator.kind)
     if lifter is None:
         return "the operator is not compiled"
     try:

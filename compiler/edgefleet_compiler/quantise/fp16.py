@@ -12,7 +12,8 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, is_float, name_of, shape_of
 
-_WEIGHTED = ("Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN")
+WEIGHTED = ("Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN")
+"""Operators whose constant inputs are weights."""
 
 FEWEST_ELEMENTS = 32
 """Below this a Cast takes more bytes than the narrow constant saves."""
@@ -29,7 +30,7 @@ def fp16_weights(model: ir.Model) -> ir.Model:
     editor = Editor(graph)
     widened: dict[ir.Value, ir.Value] = {}
     for node in list(graph):
-        if node.op_type not in _WEIGHTED:
+        if node.op_type not in WEIGHTED:
             continue
         for index in range(1, len(node.inputs)):
             source = node.inputs[index]
