@@ -10,6 +10,8 @@ from edgefleet_compiler.benchmark.operators_alone import operators_alone
 from edgefleet_compiler.benchmark.pi import agreement
 from edgefleet_compiler.benchmark.subject import in_memory
 from edgefleet_compiler.checks.latency import ratio_interval, time_in_turns
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
+from edgefleet_compiler.tflite.writer import write_tflite
 
 
 def floats(*values: float) -> list[np.ndarray]:
@@ -47,7 +49,28 @@ def test_no_name_is_given_where_the_operators_are_others(kinds: list[str]) -> No
 
 
 def test_a_file_that_only_the_runtime_reads_has_no_operators_of_its_own() -> None:
-    assert operators_alone(in_memory(b"\x00" * 64, "tflite")) == []
+    operators, warnings = operators_alone(in_memory(b"\x00" * 64, "tflite"))
+    assert operators == []
+    assert "one by one" in warnings[0]
+
+
+def test_an_operator_that_takes_no_random_input_is_left_out_and_named() -> None:
+    """A Reshape to a shape that another operator computes."""
+    tensors = {
+        "x": Tensor("x", (1, 6), np.dtype(np.float32)),
+        "shape": Tensor("shape", (2,), np.dtype(np.int32)),
+        "relu": Tensor("relu", (1, 6), np.dtype(np.float32)),
+        "y": Tensor("y", (6, 1), np.dtype(np.float32)),
+    }
+    graph = LoweredGraph(
+        tensors,
+        [Operator("RELU", ["x"], ["relu"]), Operator("RESHAPE", ["relu", "shape"], ["y"])],
+        inputs=["x", "shape"],
+        outputs=["y"],
+    )
+    operators, warnings = operators_alone(in_memory(write_tflite(graph), "tflite"))
+    assert [operator.kind for operator in operators] == ["RELU"]
+    assert "RESHAPE" in warnings[0]
 
 
 def test_works_take_turns_and_each_is_done_once_a_round() -> None:

@@ -37,7 +37,7 @@ def benchmark_host(subject: Subject, progress: Progress, *, runs: int = RUNS, th
     progress.stage("timing whole inferences")
     latency = _latency(subject, runs, threads)
     progress.stage("timing nodes")
-    nodes, method = node_times(subject)
+    nodes, method, warnings = node_times(subject)
     return HostBenchmark(
         processor=_processor(),
         artifact=subject.artifact.entry,
@@ -47,7 +47,7 @@ def benchmark_host(subject: Subject, progress: Progress, *, runs: int = RUNS, th
         memory=memory,
         nodes=nodes,
         nodes_by=method,
-        warnings=list(subject.warnings),
+        warnings=[*subject.warnings, *warnings],
     )
 
 

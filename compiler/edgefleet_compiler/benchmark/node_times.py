@@ -20,12 +20,14 @@ _SECONDS = 10.0
 _KEPT = 0.9  # of the fastest: what interrupts a process is no cost of the model
 
 
-def node_times(subject: Subject) -> tuple[list[NodeTime], Method | None]:
-    """The nodes in order of execution, on one thread, and how they were told apart."""
+def node_times(subject: Subject) -> tuple[list[NodeTime], Method | None, list[str]]:
+    """The nodes in order of execution, on one thread, how they were told apart, and what a person should know."""
     if subject.artifact.format == "onnx":
-        return _of_onnx(subject), "runtime profile"
-    operators = operators_alone(subject.artifact)
-    return (_of_tflite(subject, operators), "operators alone") if operators else ([], None)
+        return _of_onnx(subject), "runtime profile", []
+    operators, warnings = operators_alone(subject.artifact)
+    if not operators:
+        return [], None, warnings
+    return _of_tflite(subject, operators), "operators alone", warnings
 
 
 def _of_onnx(subject: Subject) -> list[NodeTime]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgefleet_compiler.benchmark.subject import Model, in_memory
-from edgefleet_contract.errors import EdgefleetError
+from edgefleet_compiler.benchmark.subject import Model, in_memory, random_inputs
+from edgefleet_contract.errors import EdgefleetError, ModelMalformed
 
 if TYPE_CHECKING:
     from edgefleet_compiler.checks.runtimes.litert import LiteRtRunner
@@ -40,17 +40,25 @@ class OperatorAlone:
         return LiteRtRunner(self.model.data, delegates=True)
 
 
-def operators_alone(artifact: Model) -> list[OperatorAlone]:
-    """The operators of a model in order of execution; none of an ONNX model, or of one that we cannot read."""
+def operators_alone(artifact: Model) -> tuple[list[OperatorAlone], list[str]]:
+    """The operators of a model in order of execution; none of an ONNX model, or of one that we cannot read.
+
+    Returns:
+        The operators, and what a person should know of those that do not run alone.
+    """
     if artifact.format != "tflite":
-        return []
+        return [], []
     from edgefleet_compiler.tflite.reader import read_tflite  # noqa: PLC0415 - loads a large schema
 
     try:
         graph = read_tflite(artifact.data)
-    except EdgefleetError:  # LiteRT runs more than we read: whole inferences are measured then
-        return []
-    return [_alone(operator, graph) for operator in graph.operators if _is_computed(operator, graph)]
+    except EdgefleetError as error:  # LiteRT runs more than we read: whole inferences are measured then
+        return [], [f"The operators cannot be measured one by one: {error.seen}."]
+    built = [_alone(operator, graph) for operator in graph.operators if _fed(operator, graph)]
+    running = [operator for operator in built if _runs(operator)]
+    left_out = sorted({operator.kind for operator in built} - {operator.kind for operator in running})
+    warnings = [f"Operators that do not run alone on random inputs are left out: {', '.join(left_out)}."]
+    return running, warnings if len(running) < len(built) else []
 
 
 def token_of(operator: Operator, graph: LoweredGraph) -> Token:
@@ -58,20 +66,30 @@ def token_of(operator: Operator, graph: LoweredGraph) -> Token:
     return operator.kind, graph.tensors[operator.outputs[0]].shape
 
 
-def _is_computed(operator: Operator, graph: LoweredGraph) -> bool:
-    """Whether an operator has an input that is not constant: a model needs one."""
-    return any(name is not None and not graph.tensors[name].is_constant for name in operator.inputs)
+def _fed(operator: Operator, graph: LoweredGraph) -> list[str]:
+    """The inputs of an operator that its model has to be fed: neither constants nor its own state."""
+    operands = dict.fromkeys(name for name in operator.inputs if name is not None)
+    return [name for name in operands if not (graph.tensors[name].is_constant or graph.tensors[name].variable)]
+
+
+def _runs(operator: OperatorAlone) -> bool:
+    """Whether an operator runs; one whose input is a shape does not take any."""
+    try:
+        runner = operator.open()
+        runner.infer(random_inputs(runner))
+    except (ModelMalformed, RuntimeError, ValueError):
+        return False
+    return True
 
 
 def _alone(operator: Operator, graph: LoweredGraph) -> OperatorAlone:
     from edgefleet_compiler.lowered.graph import LoweredGraph as Graph  # noqa: PLC0415 - as below
     from edgefleet_compiler.tflite.writer import write_tflite  # noqa: PLC0415 - loads a large schema
 
-    operands = list(dict.fromkeys(name for name in operator.inputs if name is not None))
     alone = Graph(
-        tensors={name: graph.tensors[name] for name in (*operands, *operator.outputs)},
+        tensors={name: graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name is not None},
         operators=[operator],
-        inputs=[name for name in operands if not graph.tensors[name].is_constant],
+        inputs=_fed(operator, graph),
         outputs=list(operator.outputs),
     )
     return OperatorAlone(operator.kind, token_of(operator, graph), in_memory(write_tflite(alone), "tflite"))

@@ -54,7 +54,7 @@ def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: 
         ModelMalformed: The runtime does not load a model.
         EmulationFailed: It fails in the board, and not here.
     """
-    operators = operators_alone(subject.artifact)
+    operators, warnings = operators_alone(subject.artifact)
     whole = [subject.artifact] if subject.baseline is None else [subject.artifact, subject.baseline]
     progress.stage(f"counting instructions in the emulated {pi.board.name}")
     counted = count(pi, [*whole, *(operator.model for operator in operators)], runs=runs)
@@ -73,7 +73,7 @@ def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: 
         baseline_outputs=None if baseline is None else baseline.outputs,
         nodes=nodes,
         nodes_by="operators alone" if nodes else None,
-        warnings=[*subject.warnings, *_warn_of_outputs(artifact.outputs, pi)],
+        warnings=[*subject.warnings, *warnings, *_warn_of_outputs(artifact.outputs, pi)],
     )
 
 
