@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from edgefleet_compiler.benchmark.operators_alone import token_of
+from edgefleet_compiler.benchmark.operators_alone import OperatorAlone, token_of
 from edgefleet_compiler.exports import lowered_for_costs
 from edgefleet_compiler.lowered.optimise import optimise
 from edgefleet_contract.errors import OperatorUnsupported
@@ -28,17 +28,19 @@ _INCONSTANT = frozenset(
 )
 
 
-def align_sources(subject: Subject, tokens: Sequence[tuple[str, Hashable]]) -> list[str | None]:
-    """For each operator of a TFLite artifact, the name of the source's node.
+def align_sources(subject: Subject, operators: Sequence[OperatorAlone]) -> list[str | None]:
+    """For each operator of a TFLite artifact, the name of the source's node, or else the one that it has in its file.
 
     Args:
         subject: Has the source, where it is known.
-        tokens: Of each operator: its kind, and what else both have in common.
+        operators: Of the artifact.
     """
     lowered = None if subject.source is None else _lowered(subject.source)
     if lowered is None:
-        return [None] * len(tokens)
-    return align(tokens, [(token_of(operator, lowered), operator.source) for operator in lowered.operators])
+        return [operator.name for operator in operators]
+    named = [(token_of(operator, lowered), operator.source) for operator in lowered.operators]
+    aligned = align([operator.token for operator in operators], named)
+    return [source or operator.name for source, operator in zip(aligned, operators, strict=True)]
 
 
 def sources_of_onnx(subject: Subject) -> list[str | None]:

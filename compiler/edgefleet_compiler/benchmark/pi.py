@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,9 +58,11 @@ def benchmark_pi(subject: Subject, pi: EmulatedPi, progress: Progress, *, runs: 
     operators, warnings = operators_alone(subject.artifact)
     whole = [subject.artifact] if subject.baseline is None else [subject.artifact, subject.baseline]
     progress.stage(f"counting instructions in the emulated {pi.board.name}")
-    counted = count(pi, [*whole, *(operator.model for operator in operators)], runs=runs)
+    small = small_model(subject.artifact.format)
+    counted = count(pi, [*whole, small, *(operator.model for operator in operators)], runs=runs)
     artifact, baseline = counted[0], counted[1] if subject.baseline is not None else None
-    nodes = _nodes(subject, operators, [entry.instructions for entry in counted[len(whole) :]])
+    calling, *alone = (entry.instructions for entry in counted[len(whole) :])
+    nodes = _nodes(subject, operators, [_without(instructions, calling) for instructions in alone])
     return PiBenchmark(
         on=f"pi:{pi.board.name}",
         core=pi.board.core,
@@ -139,7 +142,7 @@ def _nodes(
     subject: Subject, operators: Sequence[OperatorAlone], counted: Sequence[Instructions]
 ) -> list[NodeInstructions]:
     total = sum(instructions.total for instructions in counted) or 1
-    sources = align_sources(subject, [operator.token for operator in operators])
+    sources = align_sources(subject, operators)
     return [
         NodeInstructions(operator.kind, source, instructions, instructions.total / total)
         for operator, source, instructions in zip(operators, sources, counted, strict=True)
@@ -163,6 +166,11 @@ def _instructions(counts: dict[str, int], empty: dict[str, int]) -> Instructions
     """What is left of counts without what making the marks takes."""
     left = {name: max(0, counts[name] - empty[name]) for name in CLASSES}
     return Instructions(total=sum(left.values()), **left)
+
+
+def _without(instructions: Instructions, calling: Instructions) -> Instructions:
+    """What an operator takes without what calling its model takes."""
+    return _instructions(msgspec.structs.asdict(instructions), msgspec.structs.asdict(calling))
 
 
 def _as_real(value: NDArray[np.generic]) -> NDArray[np.float64]:

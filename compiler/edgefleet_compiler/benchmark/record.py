@@ -73,7 +73,7 @@ class NodeTime(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: As the runtime calls it.
-        source: The node of the source model that it came from; None where that is not known.
+        source: The node of the source model that it came from, else its name in the file; None where neither is known.
         microseconds: Mean of one inference, without the slowest tenth.
         share: Of all operators' sum.
     """
