@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from edgefleet_compiler.benchmark.subject import Model, in_memory, random_inputs
 from edgefleet_compiler.checks.runtimes import open_runner
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 from edgefleet_contract.errors import EdgefleetError, ModelMalformed
-
-if TYPE_CHECKING:
-    from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 
 _NAMELESS = re.compile(r"tensor_\d+")  # what the reader calls tensors without a name
 Token = tuple[str, tuple[int, ...]]  # an operator's kind and the shape of its first output
@@ -53,11 +50,13 @@ def operators_alone(artifact: Model) -> tuple[list[OperatorAlone], list[str]]:
         graph = read_tflite(artifact.data)
     except EdgefleetError as error:  # LiteRT runs more than we read: whole inferences are measured then
         return [], [f"The operators cannot be measured one by one: {error.seen}."]
-    built = [_alone(operator, graph) for operator in graph.operators if _fed(operator, graph)]
-    running = [operator for operator in built if _runs(operator)]
-    left_out = sorted({operator.kind for operator in built} - {operator.kind for operator in running})
-    warnings = [f"Operators that do not run alone on random inputs are left out: {', '.join(left_out)}."]
-    return running, warnings if len(running) < len(built) else []
+    running, left_out = [], []
+    for operator in graph.operators:
+        if _fed(operator, graph):
+            alone = _alone(operator, graph)
+            (running if _runs(alone) else left_out).append(alone)
+    kinds = ", ".join(sorted({operator.kind for operator in left_out}))
+    return running, [f"Operators that do not run alone on random inputs are left out: {kinds}."] if left_out else []
 
 
 def token_of(operator: Operator, graph: LoweredGraph) -> Token:
@@ -82,10 +81,9 @@ def _runs(operator: OperatorAlone) -> bool:
 
 
 def _alone(operator: Operator, graph: LoweredGraph) -> OperatorAlone:
-    from edgefleet_compiler.lowered.graph import LoweredGraph as Graph  # noqa: PLC0415 - as below
     from edgefleet_compiler.tflite.writer import write_tflite  # noqa: PLC0415 - loads a large schema
 
-    alone = Graph(
+    alone = LoweredGraph(
         tensors={name: graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name is not None},
         operators=[operator],
         inputs=_fed(operator, graph),
