@@ -349,3 +349,18 @@ def test_operators_without_their_weights_are_malformed(tmp_path: Path) -> None:
     path.write_bytes(edited(write_tflite(int8_network()), strip))
     with pytest.raises(ModelMalformed, match=r"CONV_2D .* has the inputs"):
         load_source(path, input_shapes={})
+
+
+def test_operators_that_the_hub_lacks_do_no_harm_to_what_stays_tflite(tmp_path: Path) -> None:
+    graph = TfliteGraph()
+    given = graph.input((1, 4, 4, 2), np.int8, per_tensor(0.02, 4))
+    operands = [given, graph.indices(2, 2), graph.indices((0, 0), (0, 0))]
+    blocks = graph.add("SPACE_TO_BATCH_ND", operands, (4, 2, 2, 2), np.int8, per_tensor(0.02, 4))
+    result = graph.graph(graph.add("LOGISTIC", [blocks], (4, 2, 2, 2), np.int8, per_tensor(1 / 256, -128)))
+    outcomes = compiled(result, tmp_path, "rpi4", "nrf52840", "x86-64")
+    for target in ("rpi4", "nrf52840"):
+        assert not outcomes[target].refusals
+        assert_same_bits(write_tflite(result), artifact(outcomes[target]), result, cases=20)
+    (refusal,) = outcomes["x86-64"].refusals
+    assert isinstance(refusal, OperatorUnsupported)
+    assert "SPACE_TO_BATCH_ND" in refusal.seen
