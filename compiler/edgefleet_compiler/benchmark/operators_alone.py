@@ -50,7 +50,8 @@ def operators_alone(artifact: Model) -> tuple[list[OperatorAlone], list[str]]:
         graph = read_tflite(artifact.data)
     except EdgefleetError as error:  # LiteRT runs more than we read: whole inferences are measured then
         return [], [f"The operators cannot be measured one by one: {error.seen}."]
-    running, left_out = [], []
+    running: list[OperatorAlone] = []
+    left_out: list[OperatorAlone] = []
     for operator in graph.operators:
         if _fed(operator, graph):
             alone = _alone(operator, graph)

@@ -98,7 +98,7 @@ def _show_nodes(nodes: Sequence[NodeTime] | Sequence[NodeInstructions], method: 
     table.add_column("share", justify="right", no_wrap=True)
     table.add_column("node of the source", no_wrap=True, max_width=_NAME_WIDTH)
     for node in nodes:
-        cost = f"{node.microseconds:,.1f} us" if isinstance(node, NodeTime) else f"{node.instructions.total:,}"
+        cost = f"{node.microseconds:,.2f} us" if isinstance(node, NodeTime) else f"{node.instructions.total:,}"
         table.add_row(node.kind, cost, f"{node.share:.1%}", escape(node.source or "-"))
     stdout().print(table)
 
