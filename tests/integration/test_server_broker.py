@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,25 @@ def test_naming_another_client_id_takes_nothing_from_it(broker: RunningBroker) -
                 assert thief.received == []
         assert device.is_connected
         assert b"forged" not in [payload for _, payload in server.received]
+
+
+def test_a_device_that_returns_at_once_is_served_every_time(broker: RunningBroker) -> None:
+    mine = broker.credentials(A)
+    with closing(broker.server().connect()) as server:
+        for turn in range(25):
+            with closing(broker.client(A, mine, clean=False).connect(down(A))) as device:
+                server.publish(down(A), f"turn {turn}".encode())
+                device.wait_for(f"turn {turn}".encode())
+
+
+def test_a_device_that_returns_before_it_was_missed_takes_over(broker: RunningBroker) -> None:
+    mine = broker.credentials(A)
+    with closing(broker.server().connect()) as server, ExitStack() as left_open:
+        for turn in range(5):
+            device = left_open.enter_context(closing(broker.client(A, mine, clean=False, returns=False)))
+            device.connect(down(A))
+            server.publish(down(A), f"turn {turn}".encode())
+            device.wait_for(f"turn {turn}".encode())
 
 
 def test_what_a_sleeping_device_missed_is_kept_for_it(broker: RunningBroker) -> None:

@@ -58,18 +58,24 @@ class RunningBroker:
         found.key.write_bytes(keys.to_pem(key))
         return found
 
-    def client(self, name: str, credentials: Credentials | None, *, clean: bool = True) -> Client:
-        return Client(self, name, credentials, clean=clean)
+    def client(self, name: str, credentials: Credentials | None, *, clean: bool = True, returns: bool = True) -> Client:
+        return Client(self, name, credentials, clean=clean, returns=returns)
 
     def server(self) -> Client:
         return Client(self, SERVER_NAME, self.server_credentials)
 
 
 class Client:
-    """A paho client that remembers what it received."""
+    """A paho client that remembers what it received; by default it connects again when it is thrown out."""
 
     def __init__(
-        self, broker: RunningBroker, name: str, credentials: Credentials | None, *, clean: bool = True
+        self,
+        broker: RunningBroker,
+        name: str,
+        credentials: Credentials | None,
+        *,
+        clean: bool = True,
+        returns: bool = True,
     ) -> None:
         context = ssl.create_default_context(cafile=str(broker.authority.certificate_path))
         if credentials is not None:
@@ -79,7 +85,9 @@ class Client:
         self._connected = False
         self._granted = 0
         self._port = broker.port
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean, reconnect_on_failure=returns
+        )
         self._client.tls_set_context(context)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect

@@ -1,13 +1,15 @@
 """The process that is the amqtt broker, made strict where amqtt 0.12 is not.
 
-Four things are added, without which a device could pass for another one (all seen in amqtt 0.12.1):
+Five things are added, without which a device could pass for another one or be left unserved (seen in amqtt 0.12.1):
 
 - clients *must* have a certificate (amqtt only asks for one);
 - the certificate's subject *is* the client id and user name, whatever the client says, before amqtt looks for a session
   of that name: it takes over and even deletes sessions of clients that it then refuses;
 - topics are checked against the fleet's access list;
 - retained messages are given to a returning client only for what it may read: amqtt offers it those of all
-  subscriptions of all clients.
+  subscriptions of all clients;
+- a client that returns is let in once its former connection has ended: amqtt shares one session between both, and the
+  end of the former one marks it as disconnected under the feet of the new one, which is then served nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ import logging
 import signal
 import ssl
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import amqtt.broker
 from amqtt.broker import Broker
@@ -56,8 +59,44 @@ class FleetTopics(BaseTopicPlugin):  # type: ignore[misc] # amqtt is not typed f
         return acl.may_read(session.client_id, topic)
 
 
+_PATIENCE_S = 1.0  # for a connection to end by itself, before its task is cancelled
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client's connection, and the task that serves it."""
+
+    handler: BrokerProtocolHandler
+    task: asyncio.Task[Any]
+
+
+class Connections:
+    """At most one connection a client: a new one ends the former, and waits for it."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Connection] = {}
+
+    async def succeed(self, name: str, handler: BrokerProtocolHandler) -> None:
+        """Make the current task's connection the client's only one.
+
+        Args:
+            name: The client's, by its certificate.
+            handler: Of the new connection.
+        """
+        while (former := self._of.get(name)) is not None and not former.task.done():
+            await former.handler.handle_connection_closed()
+            await asyncio.wait({former.task}, timeout=_PATIENCE_S)
+            former.task.cancel()
+            await asyncio.wait({former.task}, timeout=_PATIENCE_S)
+        task = asyncio.current_task()
+        assert task is not None, "amqtt serves each connection in a task of its own"
+        self._of[name] = Connection(handler, task)
+
+
 class NamedByCertificate(BrokerProtocolHandler):  # type: ignore[misc] # amqtt is not typed for us
     """Names each client by its certificate, as mosquitto's ``use_identity_as_username`` does."""
+
+    connections: ClassVar = Connections()
 
     @classmethod
     async def init_from_connect(cls, *arguments: Any, **options: Any) -> tuple[NamedByCertificate, Session]:
@@ -67,6 +106,7 @@ class NamedByCertificate(BrokerProtocolHandler):  # type: ignore[misc] # amqtt i
         if name is None:
             raise MQTTError("a client without a certificate's name")
         session.client_id = session.username = name
+        await cls.connections.succeed(name, handler)
         return handler, session
 
 
