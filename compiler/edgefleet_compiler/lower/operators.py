@@ -36,7 +36,8 @@ from edgefleet_compiler.lower.repeat import lower_expand, lower_tile, repeat_dem
 from edgefleet_compiler.lower.reshape import lower_reshape, reshape_demand
 from edgefleet_compiler.lower.resize import lower_resize, resize_demand
 from edgefleet_compiler.lower.rnn import lower_rnn
-from edgefleet_compiler.lower.site import Rule, Site
+from edgefleet_compiler.lower.rule import Rule
+from edgefleet_compiler.lower.site import Site
 from edgefleet_compiler.lower.slice import lower_slice, slice_demand
 from edgefleet_compiler.lower.softmax import lower_softmax, softmax_demand
 from edgefleet_compiler.lower.split import lower_split, split_demand

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -12,34 +11,14 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.graph import dtype_of, name_of, result_of, shape_of
 from edgefleet_compiler.lower.constants import Constant, constant_of
-from edgefleet_compiler.lower.layout import Demand, Layout, Shape
+from edgefleet_compiler.lower.layout import Layout, Shape
 from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
+from edgefleet_compiler.lower.rule import Rule
 from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
 class Unsupported(Exception):
     """This operator has no lowering; the text says why."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one operator of ONNX is lowered.
-
-    Attributes:
-        lower: Writes the operators for one node.
-        demand: What the node asks of the layouts around it.
-        integer: Whether TFLite computes it on int8.
-        operands: How many leading inputs must be quantised for that, None for all; the rest are settings.
-        shares_parameters: Whether its int8 inputs must have the parameters of its output.
-        fixed_parameters: The scale and zero point of its int8 output if it knows no other.
-    """
-
-    lower: Callable[[Site], None]
-    demand: Callable[[ir.Node], Demand]
-    integer: bool = False
-    operands: int | None = 1
-    shares_parameters: bool = False
-    fixed_parameters: tuple[float, int] | None = None
 
 
 class Site:
