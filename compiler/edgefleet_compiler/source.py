@@ -101,14 +101,15 @@ class Source:
 
     @property
     def weights_bytes(self) -> int:
-        """Constants of the float hub, or of the quantised file."""
+        """Constants of the hub, or of the quantised file."""
         if self.lowered is not None:
             return weights_bytes(self.lowered)
-        return sum(byte_size(value) for value in self.hub.graph.initializers.values())
+        hub = self.hubs.quantised or self.hub
+        return sum(byte_size(value) for value in hub.graph.initializers.values())
 
     @property
     def stores_narrower(self) -> bool:
-        """Whether the file has its constants in fewer bytes than the float hub: as integers, or in 16 bits."""
+        """Whether the file has its constants in fewer bytes than the hub: as integers, or in 16 bits."""
         return self.hybrid or self.weights_bytes > len(self.file.runnable)
 
 
