@@ -264,3 +264,18 @@ def test_int8_weights_of_a_float_layer_are_widened_by_dequantize():
     model = graph.model(graph.node("Gemm", graph.input("x", 1, 7), weights, transB=1))
     lowered = assert_quantised_export_agrees(model, step=1e-5)
     assert kinds(lowered) == ["DEQUANTIZE", "FULLY_CONNECTED"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes"), [("HardSwish", {}), ("Gelu", {}), ("Gelu", {"approximate": "tanh"}), ("LeakyRelu", {})]
+)
+@pytest.mark.parametrize("scale", [0.01, 0.03, 0.1])
+def test_a_smooth_activation_computes_on_integers_to_within_a_step(operator, attributes, scale):
+    graph = OnnxGraph()
+    source = graph.pair(graph.node("Mul", graph.input("x", 1, 40, 20), graph.constant(scale * 40)), scale, 3)
+    output = graph.pair(graph.node(operator, source, **attributes), scale, -100)
+    lowered = assert_quantised_export_agrees(graph.model(output), step=scale)
+    assert kinds(lowered)[-2:] == [
+        {"LeakyRelu": "LEAKY_RELU", "HardSwish": "HARD_SWISH"}.get(operator, "GELU"),
+        "DEQUANTIZE",
+    ]

@@ -16,8 +16,12 @@ from edgefleet_compiler.quantise.parameters import Parameters, parameters
 WEIGHTED = {"Conv": 0, "Gemm": 0, "MatMul": -1}
 """Operators with constant weights as their second input, and the axis of the output channels in them."""
 
-RESCALING = frozenset({"Add", "GlobalAveragePool", "LeakyRelu", "Mul", "ReduceMean", "Sub"})
-"""Operators that compute, and whose output has parameters of its own."""
+RESCALING = frozenset({"Add", "Gelu", "GlobalAveragePool", "HardSwish", "LeakyRelu", "Mul", "ReduceMean", "Sub"})
+"""Operators that compute, and whose output has parameters of its own.
+
+onnxruntime computes Gelu and HardSwish in float between their pairs; TFLite has both in integers, without which every
+layer of a MobileNetV3 would take four times the memory.
+"""
 
 CLIPPING = frozenset({"Clip", "Relu"})
 """Activations: fused into what they follow where they can be, else rescaling."""
