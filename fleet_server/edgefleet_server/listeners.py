@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import threading
 from pathlib import Path
 
@@ -38,6 +39,22 @@ def bind(host: str, port: int, option: str) -> socket.socket:
             remedy=f"Choose another port with {option}." if taken else "Check --host.",
         ) from cause
     return found
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Refuse a certificate for the console that TLS could not be served with.
+
+    Raises:
+        UsageMalformed: A file cannot be read, is no PEM, or the key is another's.
+    """
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, lambda: "")
+    except OSError as cause:  # ssl.SSLError is one; of a key with a password too, for nobody is asked for it
+        raise UsageMalformed(
+            f"The console's certificate {str(certificate)!r} with the key {str(key)!r} cannot be used: "
+            f"{cause.strerror or cause}",
+            expected="PEM files of a certificate and of its private key, without a password",
+        ) from cause
 
 
 class Listener:

@@ -25,7 +25,7 @@ from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.devices.service import any_device
 from edgefleet_server.fleet import Fleet
 from edgefleet_server.health import DiskProbe
-from edgefleet_server.listeners import Listener, bind
+from edgefleet_server.listeners import Listener, bind, check_certificate
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.releases.blobs import BlobStore
@@ -86,6 +86,8 @@ class FleetServer:
     def _start(self) -> None:
         config = self._config
         check_free(config.data)
+        if config.certificate is not None and config.certificate_key is not None:
+            check_certificate(config.certificate, config.certificate_key)
         ports = addresses.choose_ports(config)
         console_socket = self._bind(config.console_host, ports.console, "--port")
         devices_socket = self._bind(config.host, ports.devices, "--device-port")

@@ -249,6 +249,20 @@ def test_health_says_what_is_wrong(inside: Inside, anybody: httpx.Client) -> Non
     assert (answer.status_code, answer.json()["broker"]) == (503, "unreachable")
 
 
+def test_a_device_that_a_rollout_waits_for_in_vain_is_shown_as_silent(inside: Inside, admin: httpx.Client) -> None:
+    device = inside.device()
+    label = inside.roll_out(inside.push())
+    inside.clock.turn(60_000)
+
+    def why() -> str | None:
+        [deployment] = admin.get(f"/api/v1/rollouts/{label}").json()["deployments"]
+        return deployment["why"]
+
+    assert why() == "it has not been heard since it was assigned"
+    device.says("idle", sequence=0)
+    assert why() is None
+
+
 def test_a_disk_that_takes_nothing_is_told_and_not_called_a_defect(inside: Inside, admin: httpx.Client) -> None:
     inside.push()
     inside.clock.turn(60_000)

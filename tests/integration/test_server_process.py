@@ -336,6 +336,21 @@ def test_a_data_folder_that_has_lost_a_part_is_refused_and_left_as_it_is(
     assert (path.read_bytes() if path.exists() else None) == content
 
 
+@pytest.mark.parametrize("content", [None, b"", b"junk"])
+def test_a_console_certificate_that_is_none_is_refused_before_anything_is_made(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    certificate = tmp_path / "console.pem"
+    if content is not None:
+        certificate.write_bytes(content)
+    options = ("--certificate", str(certificate), "--certificate-key", str(certificate))
+    status, error, stderr = refused(tmp_path, "--port", "0", *options)
+    assert (status, error["code"]) == (2, "usage")
+    assert "console.pem" in error["seen"]
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_key_of_another_authority_is_noticed(tmp_path: Path) -> None:
     for folder in ("ours", "theirs"):
         (tmp_path / folder).mkdir()

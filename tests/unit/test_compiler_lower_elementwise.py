@@ -158,6 +158,18 @@ def test_a_power_by_a_constant_computes_what_onnxruntime_does(exponent):
     assert_compiles(graph.model(graph.node("Pow", base, graph.constant(exponent))))
 
 
+def test_one_over_a_square_root_is_one_operator():
+    graph = OnnxGraph()
+    root = graph.node("Sqrt", graph.node("Exp", graph.input("x", 3, 4)))
+    assert kinds(assert_compiles(graph.model(graph.node("Reciprocal", root)))) == ["EXP", "RSQRT"]
+
+
+def test_a_square_root_that_others_read_stays():
+    graph = OnnxGraph()
+    root = graph.node("Sqrt", graph.node("Exp", graph.input("x", 3, 4)))
+    assert "SQRT" in kinds(assert_compiles(graph.model(graph.node("Reciprocal", root), root)))
+
+
 def test_erf_alone_has_no_lowering_and_is_told():
     graph = OnnxGraph()
     model = graph.model(graph.node("Erf", graph.input("x", 1, 4)))

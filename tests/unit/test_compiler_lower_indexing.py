@@ -136,6 +136,13 @@ def test_reductions_take_integers_and_no_axes(operator, axes, dtype):
     assert_compiles(model)
 
 
+@pytest.mark.parametrize("operator", ["ReduceMax", "ReduceMin"])
+def test_the_extremes_of_truths_are_any_and_all(operator):
+    graph = OnnxGraph()
+    axes = graph.constant([1], int)
+    assert_compiles(graph.model(graph.node(operator, graph.input("x", 5, 3, dtype=np.bool_), axes)))
+
+
 def test_shapes_are_constants_wherever_they_are_used():
     graph = OnnxGraph()
     source = graph.input("x", 2, 3, 4)

@@ -109,6 +109,14 @@ def test_a_pad_of_chosen_axes_and_a_reflection_compute_what_onnxruntime_does():
     assert_export_agrees(graph.model(graph.node("Pad", chosen, graph.constant([0, 0, 1, 2] * 2, int), mode="reflect")))
 
 
+@pytest.mark.parametrize("mode", ["edge", "wrap", "constant"])
+@pytest.mark.parametrize("pads", [[0, 0, 1, 2, 0, 0, 3, 0], [0, 1, -1, 0, 0, 2, 0, -2]])
+def test_a_pad_repeats_the_border_goes_on_at_the_other_end_or_takes_away(mode, pads):
+    graph = OnnxGraph()
+    image = graph.conv(graph.input("x", 1, 3, 9, 7), (3, 4), (3, 3))
+    assert_export_agrees(graph.model(graph.node("Pad", image, graph.constant(pads, int), mode=mode)))
+
+
 @pytest.mark.parametrize(
     ("starts", "ends", "axes", "steps"),
     [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.benchmark.record import ModelEntry
 from edgefleet_compiler.checks.runtimes import Runner, open_runner
 from edgefleet_compiler.exports import export
-from edgefleet_compiler.importers import read_model
+from edgefleet_compiler.importers import ModelFile, read_model
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.output import MARK
 from edgefleet_compiler.recipe import Recipe
@@ -152,8 +152,12 @@ def _model(path: Path, model_format: str, data: bytes, *, converted: bool = Fals
 
 def _from_file(path: Path) -> Model:
     with naming(path):
-        file = read_model(path)
-    return _model(path, file.format, file.runnable)
+        return _of_file(read_model(path))
+
+
+def _of_file(file: ModelFile) -> Model:
+    """A file as its runtime loads it; one of Keras or TensorFlow is what it was converted to."""
+    return _model(file.path, file.runs_as, file.runnable)
 
 
 def _from_bundle(path: Path) -> Model:
@@ -208,8 +212,8 @@ def _with_recorded(artifact: Model, source_path: Path, sha256: str) -> Subject:
     except EdgefleetError as error:
         return Subject(artifact, None, None, (_without_float(error),))
     try:
-        as_it_is = source.quantised is None and source.file.format == artifact.format
-        baseline = _from_file(source_path) if as_it_is else _exported(source, artifact.format)
+        as_it_is = source.quantised is None and source.file.runs_as == artifact.format
+        baseline = _of_file(source.file) if as_it_is else _exported(source, artifact.format)
         return Subject(artifact, baseline, source)
     except EdgefleetError as error:
         return Subject(artifact, None, source, (_without_float(error),))
@@ -221,8 +225,8 @@ def _without_float(error: EdgefleetError) -> str:
 
 def _in_format(path: Path, wanted: Literal["tflite", "onnx"]) -> Model:
     """A float model as it is, or exported to the artifact's format, so that one runtime runs both."""
-    file = _from_file(path)
-    return file if file.format == wanted else _exported(load_source(path, input_shapes={}), wanted)
+    model = _from_file(path)
+    return model if model.format == wanted else _exported(load_source(path, input_shapes={}), wanted)
 
 
 def _exported(source: Source, wanted: Literal["tflite", "onnx"]) -> Model:

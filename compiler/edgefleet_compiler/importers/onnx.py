@@ -20,6 +20,7 @@ from edgefleet_compiler.importers.onnx_operators import refuse_left_over, refuse
 from edgefleet_compiler.importers.onnx_opsets import convert_to_hub_opset
 from edgefleet_compiler.importers.onnx_quantised import normalise_pairs, unfold_quantised
 from edgefleet_compiler.importers.onnx_recurrent import put_time_first
+from edgefleet_compiler.importers.onnx_resizes import OldResizes
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
 from edgefleet_compiler.importers.onnx_texts import refuse_unreadable_texts
@@ -56,7 +57,10 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     unfold_quantised(proto)
     refuse_unsupported(proto.graph)
     put_time_first(proto)
-    proto = expand_functions(convert_to_hub_opset(proto))  # again, since some operators got their definition late
+    old_resizes = OldResizes.of(proto)
+    proto = convert_to_hub_opset(proto)
+    old_resizes.write_out(proto)
+    proto = expand_functions(proto)  # again, since some operators got their definition late
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)

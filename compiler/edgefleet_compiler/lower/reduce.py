@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import integer, shape_of
@@ -18,6 +19,10 @@ KINDS = {
     "ReduceMax": "REDUCE_MAX",
     "ReduceMin": "REDUCE_MIN",
 }
+
+
+KINDS_OF_TRUTHS = {"ReduceMax": "REDUCE_ANY", "ReduceMin": "REDUCE_ALL"}
+"""The greatest of truths is whether any holds, the least whether all do."""
 
 
 def reduce_demand(node: ir.Node) -> Demand:
@@ -45,7 +50,8 @@ def lower_reduce(site: Site) -> None:
         return
     positions = sorted(site.layout(0).position(axis) for axis in axes)
     keep = len(site.output_shape) == len(site.shape(0))
-    site.finish(KINDS[site.node.op_type], [tensor, site.add_setting("axes", positions)], {"keep_dims": keep})
+    kinds = KINDS_OF_TRUTHS if site.output_type == np.bool_ else KINDS
+    site.finish(kinds[site.node.op_type], [tensor, site.add_setting("axes", positions)], {"keep_dims": keep})
 
 
 def _axes(node: ir.Node) -> tuple[int, ...] | None:

@@ -187,4 +187,7 @@ def _why(deployment: Deployment) -> str | None:
         return f"the release has no bundle for {deployment.device.hardware}"
     if deployment.error_text:
         return deployment.error_text
+    heard = deployment.device.last_seen
+    if deployment.state == "assigned" and (heard is None or heard < deployment.updated_at):
+        return "it has not been heard since it was assigned"
     return str(deployment.verdict["text"]) if deployment.verdict else None
