@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, ValueInfoProto, helper
 
 from edgefleet_compiler.tflite.writer import write_tflite
 from support.commands import Ended, Run, runner
@@ -92,6 +93,49 @@ def test_unsupported_operators_are_named_all_at_once_with_their_nodes(run: Run, 
     path.write_bytes(graph.proto(value).SerializeToString())
     ended = compiled(run, path)
     refused(ended, 3, "operator.unsupported", "node_first", "Acos", "node_second", "Det")
+
+
+@pytest.mark.parametrize("operator", ["If", "Loop"])
+def test_control_flow_is_refused_by_name(run: Run, tmp_path: Path, operator: str) -> None:
+    def info(name: str, element_type: int, *shape: int) -> ValueInfoProto:
+        return helper.make_tensor_value_info(name, element_type, shape)
+
+    relu = helper.make_node("Relu", ["x"], ["inside"])
+    branch = helper.make_graph([relu], "branch", [], [info("inside", TensorProto.FLOAT, 1, 4)])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Relu", ["before"], ["after"])],
+        "body",
+        [info("step", TensorProto.INT64), info("go", TensorProto.BOOL), info("before", TensorProto.FLOAT, 1, 4)],
+        [info("on", TensorProto.BOOL), info("after", TensorProto.FLOAT, 1, 4)],
+    )
+    node = (
+        helper.make_node("If", ["flag"], ["y"], "choice", then_branch=branch, else_branch=branch)
+        if operator == "If"
+        else helper.make_node("Loop", ["", "flag", "x"], ["y"], "choice", body=body)
+    )
+    inputs = [info("flag", TensorProto.BOOL), info("x", TensorProto.FLOAT, 1, 4)]
+    graph = helper.make_graph([node], "graph", inputs, [info("y", TensorProto.FLOAT, 1, 4)])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    refused(compiled(run, path), 3, "operator.unsupported", "'choice'", operator, "control flow")
+
+
+@pytest.mark.parametrize("location", ["/etc/hostname", "../weights.bin", "sub/../../weights.bin", "none.bin"])
+def test_external_data_that_is_not_beside_the_model_is_refused(run: Run, tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "weights.bin").write_bytes(bytes(16))
+    graph = OnnxGraph()
+    total = graph.node("Add", graph.input("x", 1, 4), graph.constant([0, 1, 2, 3]))
+    proto = graph.proto(total)
+    weights = proto.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    path = folder / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    refused(compiled(run, path), 2, "model.malformed", location)
 
 
 @pytest.mark.parametrize(

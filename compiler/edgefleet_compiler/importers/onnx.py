@@ -24,6 +24,7 @@ from edgefleet_compiler.importers.onnx_resizes import OldResizes
 from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
 from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
 from edgefleet_compiler.importers.onnx_texts import refuse_unreadable_texts
+from edgefleet_compiler.passes.empty_values import fold_empty_values
 from edgefleet_compiler.passes.names import name_nodes
 from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
 
@@ -64,6 +65,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
     fix_input_shapes(proto.graph, input_shapes)
     model = infer_static_shapes(proto)
     name_nodes(model)
+    fold_empty_values(model)
     normalise_pairs(model)
     refuse_left_over(model.graph)
     refuse_non_finite(model.graph)
