@@ -17,7 +17,8 @@ from edgefleet_contract.errors import BrokerFailed
 from edgefleet_server.authority import Authority, Credentials
 from edgefleet_server.broker import acl
 from edgefleet_server.clock import system_clock
-from support.brokers import RunningBroker, free_port, running_broker
+from support.brokers import RunningBroker, running_broker
+from support.ports import free_port
 from support.server_runs import until
 
 pytestmark = pytest.mark.integration

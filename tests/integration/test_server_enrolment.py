@@ -12,7 +12,7 @@ import pytest
 
 from edgefleet_contract import enrolment, keys
 from edgefleet_contract.errors import TokenRefused
-from support.brokers import free_port
+from support.ports import free_port
 from support.server_device import ask
 from support.server_runs import Operator, Site, running_site
 

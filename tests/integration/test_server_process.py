@@ -24,7 +24,7 @@ from edgefleet_server.broker import mosquitto
 from edgefleet_server.clock import system_clock
 from edgefleet_server.config import ServerConfig
 from edgefleet_server.data_folder import DataFolder
-from support.brokers import free_port
+from support.ports import free_port
 from support.server_device import SimulatedDevice, enroll
 from support.server_runs import Operator, until
 from support.server_state import Inside

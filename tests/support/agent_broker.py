@@ -27,6 +27,7 @@ from edgefleet_contract.enrolment import AUTHORITY_PATH, BrokerAddress, decode_r
 from edgefleet_contract.errors import EdgefleetError
 from edgefleet_contract.messages import Reported
 from support.agent_fleet import FleetSide, Operator
+from support.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto"
 _ACL = """
@@ -36,12 +37,6 @@ pattern write fleet/v1/d/%u/up/#
 pattern read fleet/v1/d/%u/down/#
 """
 DEADLINE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(holds: Callable[[], Any], what: str) -> Any:

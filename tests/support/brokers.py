@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -19,14 +18,9 @@ from edgefleet_server.broker.choice import command_for
 from edgefleet_server.broker.settings import BrokerSettings
 from edgefleet_server.broker.supervisor import Supervisor
 from edgefleet_server.clock import system_clock
+from support.ports import free_port
 
 WAIT = 15.0  # seconds: only a failing test waits that long
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RunningBroker:
