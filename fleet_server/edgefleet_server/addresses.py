@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from edgefleet_contract.enrolment import BrokerAddress
 from edgefleet_contract.errors import UsageMalformed
 from edgefleet_server.config import BROKER_PORT, DEVICE_PORT, ServerConfig, url_host
 from edgefleet_server.data_folder import addresses_path, write_durable
+
+_LOWEST_PORT, _HIGHEST_PORT = 15_000, 32_000
+_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,18 @@ def _read(data: Path) -> dict[str, Any]:
 
 
 def _free_port(host: str) -> int:
-    """A port that is free now; the broker child cannot be handed a bound socket."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.bind(address)
-            return int(probe.getsockname()[1])
-    except OSError as cause:
-        raise UsageMalformed(f"The server cannot listen on {host}: {cause.strerror}", remedy="Check --host.") from cause
+    """A port that is free now; the broker child cannot be handed a bound socket.
+
+    It is taken below the range that Linux gives outgoing connections, so that none has it before the child does.
+    """
+    fault = ""
+    for _ in range(_TRIES):
+        port = _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT)
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.bind(address)
+                return port
+        except OSError as cause:
+            fault = cause.strerror or str(cause)
+    raise UsageMalformed(f"The server cannot listen on {host}: {fault}", remedy="Check --host.")
