@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import byte_size, dtype_of, integers, name_of, shape_of
-from edgefleet_compiler.hub.pairs import activation_types, has_pairs, without_rounding
+from edgefleet_compiler.hub.pairs import activation_types, has_pairs, repeat_pairs_at_border, without_rounding
 from edgefleet_compiler.importers import ModelFile, import_model, read_model
 from edgefleet_compiler.keeping import Quantised
 from edgefleet_compiler.lift import lift
@@ -143,7 +143,11 @@ def load_source(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]]) -> S
 def _hubs_of(model: ir.Model) -> Hubs:
     """The hubs of a raw one."""
     records = tuple(simplify(model))
-    return Hubs(without_rounding(model), model, records) if has_pairs(model) else Hubs(model, None, records)
+    if not has_pairs(model):
+        return Hubs(model, None, records)
+    real = without_rounding(model)
+    repeat_pairs_at_border(model)  # of integers only: what they saturate they saturate once
+    return Hubs(real, model, records)
 
 
 def _kept_source(file: ModelFile, lowered: LoweredGraph) -> Source:

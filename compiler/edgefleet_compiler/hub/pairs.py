@@ -11,8 +11,9 @@ import onnx_ir as ir
 
 from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.editor import Editor, may_replace
-from edgefleet_compiler.hub.graph import constant, dtype_of, name_of, shape_of
+from edgefleet_compiler.hub.graph import constant, dtype_of, name_of, shape_of, sole_consumer
 
+_MOVES = ("Reshape", "Transpose")
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -25,6 +26,43 @@ def activation_types(model: ir.Model) -> tuple[str, ...]:
     """The element types that activations are quantised to, sorted: "int8", "int16"."""
     types = {dtype_of(node.outputs[0]) for node in model.graph if node.op_type == "QuantizeLinear"}
     return tuple(sorted(str(dtype.numpy()) for dtype in types))
+
+
+def repeat_pairs_at_border(model: ir.Model) -> None:
+    """Put a pair beside every input and output that only a Transpose or Reshape parts from its pair, in place.
+
+    The pass over layouts leaves these at the border. What is rounded twice by the same parameters is rounded once; and
+    with pairs at the very border, integers can be taken and given there.
+    """
+    graph = model.graph
+    editor = Editor(graph)
+    for value in graph.inputs:
+        move = sole_consumer(value)
+        quantise = sole_consumer(move.outputs[0]) if move is not None and move.op_type in _MOVES else None
+        if move is not None and quantise is not None and quantise.op_type == "QuantizeLinear":
+            move.replace_input_with(0, _repeated(quantise, value, editor, before=move))
+    for index, value in enumerate(graph.outputs):
+        producer = value.producer()
+        dequantise = _input(producer).producer() if producer is not None and producer.op_type in _MOVES else None
+        if producer is None or dequantise is None or dequantise.op_type != "DequantizeLinear" or value.uses():
+            continue
+        name = name_of(value)
+        value.name = editor.value_name(f"{name}/raw")
+        graph.outputs[index] = _repeated(dequantise, value, editor, before=None)
+        graph.outputs[index].name = name
+
+
+def _repeated(pair: ir.Node, value: ir.Value, editor: Editor, before: ir.Node | None) -> ir.Value:
+    """``value`` through a pair with the parameters of a pair's node."""
+    parameters = pair.inputs[1:]
+    stored = dtype_of(parameters[1]) if len(parameters) > 1 and parameters[1] is not None else ir.DataType.UINT8
+    shape, name = shape_of(value), name_of(value)
+    quantised = editor.node(
+        "QuantizeLinear", [value, *parameters], name=f"{name}/quantise", shape=shape, dtype=stored, before=before
+    )
+    return editor.node(
+        "DequantizeLinear", [quantised, *parameters], name=f"{name}/dequantise", shape=shape, before=before
+    )
 
 
 def without_rounding(model: ir.Model) -> ir.Model:
