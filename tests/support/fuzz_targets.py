@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from support.fuzz_mutators import Mutate, mutate_bundle, mutate_onnx, mutate_tfl
 from support.model_files import classifier
 from support.onnx_graphs import OnnxGraph
 from support.tflite_graphs import small_int8_network, small_network
+
+for _module in ("onnx", "onnx_external", "tflite", "tflite_quantised"):
+    # Commands load these when they need them; here they are loaded now, while atheris looks.
+    importlib.import_module(f"edgefleet_compiler.importers.{_module}")
 
 DOCUMENTED = (2, 3, 4)
 """The exit statuses of a file's own faults; 1 would be ours, and 5 that of a peer."""

@@ -397,3 +397,13 @@ def test_a_tensor_that_claims_more_than_it_holds_is_refused() -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1 << 20, 1 << 20], raw_data=bytes(16))
     with pytest.raises(ModelMalformed):
         load(assemble([helper.make_node("Add", ["x", "w"], ["y"])], images(1, 1), results(), [tensor]))
+
+
+def test_sizes_that_are_none_are_taken_as_open() -> None:
+    shape = numpy_helper.from_array(np.array([3, 3], np.int64), "shape")
+    node = helper.make_node("CenterCropPad", ["x", "shape"], ["y"], "crop")
+    source = assemble([node], images(20, 8, name="x"), results(), [shape])
+    for dimension in source.graph.input[0].type.tensor_type.shape.dim:
+        dimension.dim_value = -(2**31)
+    with pytest.raises(InputError, match="with dimensions left open"):
+        load(source)

@@ -21,7 +21,7 @@ from edgefleet_compiler.importers.onnx_opsets import convert_to_hub_opset
 from edgefleet_compiler.importers.onnx_quantised import normalise_pairs, unfold_quantised
 from edgefleet_compiler.importers.onnx_recurrent import put_time_first
 from edgefleet_compiler.importers.onnx_resizes import OldResizes
-from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes
+from edgefleet_compiler.importers.onnx_shapes import fix_input_shapes, infer_static_shapes, leave_sizes_open
 from edgefleet_compiler.importers.onnx_tensors import refuse_short_tensors
 from edgefleet_compiler.importers.onnx_texts import refuse_unreadable_texts
 from edgefleet_compiler.passes.empty_values import fold_empty_values
@@ -49,6 +49,7 @@ def import_onnx(data: bytes, *, folder: Path, input_shapes: Mapping[str, tuple[i
         OperatorUnsupported: Operators, element types or opsets that the compiler does not take; all nodes are named.
     """
     proto = _parse(data)
+    leave_sizes_open(proto.graph)
     _check_opset(proto)
     load_external_data(proto, folder)
     _check(proto)

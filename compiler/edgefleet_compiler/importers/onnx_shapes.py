@@ -21,6 +21,14 @@ MOST_ROUNDS = 64
 each GroupNormalization."""
 
 
+def leave_sizes_open(graph: onnx.GraphProto) -> None:
+    """Leave sizes open that are none: some exporters write an open one as 0 or -1, and on others ``onnx`` aborts."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.HasField("dim_value") and dimension.dim_value <= 0:
+                dimension.ClearField("dim_value")
+
+
 def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Write the given shapes into the inputs; an open first dimension, the batch, becomes 1.
 
