@@ -51,7 +51,7 @@ class Imported:
 
     Attributes:
         model: The raw hub; None where there is ``lowered``.
-        lowered: A graph that needs no hub to leave as TFLite, int8 throughout.
+        lowered: A graph that needs no hub to leave as TFLite, whatever its integers.
         hybrid: Whether integer constants feed float operators, whose kernels then round activations on the fly.
     """
 
