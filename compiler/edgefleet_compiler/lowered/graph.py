@@ -120,6 +120,7 @@ class LoweredGraph:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     stored_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def add_tensor(self, tensor: Tensor) -> str:
         """Add a tensor under its own name; a second tensor of the same name is an error of ours.
@@ -133,12 +134,13 @@ class LoweredGraph:
         return tensor.name
 
     def fresh_name(self, base: str) -> str:
-        """``base``, or ``base_1``, ``base_2``, … : the first that no tensor has."""
+        """``base``, or ``base_1``, ``base_2``, … : one that no tensor has."""
         if base not in self.tensors:
             return base
-        number = 1
+        number = self._numbers.get(base, 1)  # where to look from: a net unrolled over time asks for hundreds
         while f"{base}_{number}" in self.tensors:
             number += 1
+        self._numbers[base] = number
         return f"{base}_{number}"
 
     def rename(self, old: str, new: str) -> None:
