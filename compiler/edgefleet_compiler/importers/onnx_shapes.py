@@ -10,7 +10,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import has_static_shape
 from edgefleet_compiler.importers.input_shapes import check_names, fixed_shape
 from edgefleet_compiler.importers.onnx_faults import ONNX_FAULTS, told_by
-from edgefleet_compiler.importers.onnx_memory import refuse_bombs
+from edgefleet_compiler.importers.onnx_memory import MOST_BYTES, refuse_bombs
 from edgefleet_compiler.passes.constants import constants_to_initializers
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.refusal import Refusal, unsupported
@@ -22,11 +22,20 @@ each GroupNormalization."""
 
 
 def leave_sizes_open(graph: onnx.GraphProto) -> None:
-    """Leave sizes open that are none: some exporters write an open one as 0 or -1, and on others ``onnx`` aborts."""
+    """Leave sizes open that are none: some exporters write an open one as 0 or -1, and on others ``onnx`` aborts.
+
+    Raises:
+        ModelMalformed: A size is beyond any memory; ``onnx`` would compute with it all the same.
+    """
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.HasField("dim_value") and dimension.dim_value <= 0:
                 dimension.ClearField("dim_value")
+            if dimension.dim_value > MOST_BYTES:
+                raise ModelMalformed(
+                    f"The value {value.name!r} has a dimension of {dimension.dim_value}",
+                    expected=f"at most {MOST_BYTES}",
+                )
 
 
 def fix_input_shapes(graph: onnx.GraphProto, input_shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -51,7 +51,7 @@ def _holds_its_shape(tensor: onnx.TensorProto) -> bool:
     size = math.prod(tensor.dims)
     try:
         return _is_counted_right(tensor, size) and ir.serde.deserialize_tensor(tensor).numpy().size == size
-    # Of unknown element types, of numbers that do not fit them, and of fields of another type, which onnx_ir asserts on.
+    # Of unknown element types, numbers that do not fit them, and fields of another type, which onnx_ir asserts on.
     except (ValueError, TypeError, OverflowError, AssertionError):
         return False
 
