@@ -17,6 +17,8 @@ from edgefleet_compiler.progress import Silent
 from edgefleet_compiler.tflite.writer import write_tflite
 from support.quantised_tflite import memory_network
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def slot(tmp_path: Path) -> Path:
