@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from markupsafe import Markup
+from onnx import TensorProto, helper
 
 from edgefleet_compiler.artifact import Workbench
 from edgefleet_compiler.lowered.lifetimes import tensor_bytes
@@ -17,6 +18,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import compile_model
 from edgefleet_compiler.progress import Silent
 from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.report.pictures import draw_pictures
 from edgefleet_compiler.report.pictures.arena import draw_arena
 from edgefleet_compiler.report.pictures.boxes import boxes_of_file
 from edgefleet_compiler.report.pictures.graph import Box, draw_graph
@@ -60,6 +62,15 @@ def test_every_operator_of_a_file_is_in_its_picture(tmp_path: Path) -> None:
     assert {found.tone for found in after} == {"float"}
     shown = titles(draw_graph(after, "after"))
     assert len(shown) == len(after)
+
+
+def test_of_a_graph_that_nobody_would_scroll_through_the_rest_is_counted() -> None:
+    nodes = [helper.make_node("Relu", [f"v{step}"], [f"v{step + 1}"]) for step in range(600)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in ("v0", "v600")]
+    model = helper.make_model(helper.make_graph(nodes, "chain", ends[:1], ends[1:]))
+    told = titles(draw_pictures(model.SerializeToString(), None).before)
+    assert len(told) == 501
+    assert "and 100 more" in told[-1]
 
 
 def test_the_arena_shows_each_activation_where_and_when_it_lies(tmp_path: Path) -> None:

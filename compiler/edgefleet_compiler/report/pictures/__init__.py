@@ -11,6 +11,8 @@ from edgefleet_compiler.report.pictures.arena import draw_arena
 from edgefleet_compiler.report.pictures.boxes import boxes_of_file
 from edgefleet_compiler.report.pictures.graph import Box, draw_graph
 
+_MOST_BOXES = 500  # of a net that is unrolled over time nobody looks at more, and a browser would be slow
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -44,4 +46,9 @@ def draw_pictures(source: bytes, exported: Exported | None) -> Pictures:
 
 
 def _drawn(boxes: list[Box], what: str) -> Markup:
-    return draw_graph(boxes, f"the {len(boxes)} operators of {what}")
+    shown = boxes if len(boxes) <= _MOST_BOXES else [*boxes[:_MOST_BOXES], _rest(len(boxes) - _MOST_BOXES)]
+    return draw_graph(shown, f"the {len(boxes)} operators of {what}")
+
+
+def _rest(count: int) -> Box:
+    return Box(f"and {count} more", "the rest", "", "float", [], [])
