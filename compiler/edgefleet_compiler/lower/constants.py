@@ -39,6 +39,11 @@ class Constant:
         zero_point = self.quantisation.zero_point.reshape(along if self.stored.ndim else ())
         return ((self.stored.astype(np.int64) - zero_point) * scale.astype(np.float64)).astype(np.float32)
 
+    @property
+    def as_float(self) -> Constant:
+        """The same reals without parameters, for operators that compute in float; float16 stays as it is stored."""
+        return self if self.quantisation is None else Constant(self.name, self.real)
+
     def rearranged(self, stored: NDArray[np.generic], channel_axis: int) -> Constant:
         """The same reals in another order, the channels that have parameters of their own on ``channel_axis``."""
         if self.quantisation is None or not self.quantisation.per_channel:

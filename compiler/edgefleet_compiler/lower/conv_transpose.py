@@ -22,7 +22,7 @@ def lower_conv_transpose(site: Site) -> None:
     weight, bias = constant_operands(site)
     window = window_of(site, weight.stored.shape[2:])
     groups = site.node.attributes.get_int("group", 1)
-    filters = _as_image_filters(weight)
+    filters = _as_image_filters(weight.as_float)
     biases = site.add_operand(bias or Constant("no_bias", np.zeros(filters.shape[1] * groups, np.float32)))
     if groups == 1:
         _scatter(site, Constant(weight.name, filters), biases, window)

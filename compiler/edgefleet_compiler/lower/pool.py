@@ -21,7 +21,10 @@ def lower_max_pool(site: Site) -> None:
     if any(output.uses() or output.is_graph_output() for output in site.node.outputs[1:]):
         site.refuse("its indices are used; TFLite's MAX_POOL_2D has none")
     lowest = site.add_like_output("lowest", np.array([np.finfo(np.float32).min], np.float32))
-    _slide(site, lambda image, window: _maxima(site, padded(site, image, window, lowest), window))
+    maxima = _slide(
+        site, site.input(), lambda image, window: _maxima(site, padded(site, image, window, lowest), window)
+    )
+    site.finish_with(maxima)
 
 
 def lower_average_pool(site: Site) -> None:
@@ -34,13 +37,19 @@ def lower_average_pool(site: Site) -> None:
     kernel = site.ints("kernel_shape", ())
     if len(kernel) > 2 or not _is_one_operator(plane_window(site, kernel), include_padding=include_padding):
         site.compute_in_float()  # int8 would round twice, and the ratios once more
-    _slide(site, lambda image, window: _means(site, image, window, include_padding=include_padding))
+    # A mean spans less than what it is of: values that the output's parameters cannot hold must not be cut off before.
+    image = site.input_stored_by(site.input_parameters() if site.integer else None)
+    means = _slide(site, image, lambda image, window: _means(site, image, window, include_padding=include_padding))
+    site.finish_with(site.stored_as_output(means))
 
 
-def _slide(site: Site, pool: Callable[[str, Window], str]) -> None:
-    """Pool along the last two axes, then along each axis before them: a box's maximum is one of its sides' maxima."""
+def _slide(site: Site, image: str, pool: Callable[[str, Window], str]) -> str:
+    """Pool along the last two axes, then along each axis before them: a box's maximum is one of its sides' maxima.
+
+    Returns:
+        The node's output, stored as ``image`` is.
+    """
     kernel = site.ints("kernel_shape", ())
-    image = site.input()
     batch, *extents, channels = site.stored_shape(image)
     plane = max(len(extents) - 2, 0)
     for axis in range(plane, -1, -1):
@@ -50,7 +59,7 @@ def _slide(site: Site, pool: Callable[[str, Window], str]) -> None:
             window = axis_window(site, kernel, axis, prod(extents[axis + 1 :]))
         image = pool(site.reshape(image, (batch * prod(extents[:axis]), *window.extent, channels)), window)
         extents[axis:] = window.outputs
-    site.finish_with(site.reshape(image, site.output_layout.shape(site.output_shape)))
+    return site.reshape(image, site.output_layout.shape(site.output_shape))
 
 
 def _pooled_shape(site: Site, image: str, window: Window) -> Shape:
@@ -62,7 +71,7 @@ def _maxima(site: Site, image: str, window: Window) -> str:
     """The maximum of each window of a padded image."""
     shape = _pooled_shape(site, image, window)
     if window.dilations == (1, 1):
-        return site.emit("MAX_POOL_2D", [image], shape, _attributes(window, "VALID"))
+        return site.emit("MAX_POOL_2D", [image], shape, _attributes(window, "VALID"), like=image)
     first, *others = _views(site, image, window)
     for view in others:
         first = site.emit("MAXIMUM", [first, view], shape)
@@ -73,10 +82,10 @@ def _means(site: Site, image: str, window: Window, *, include_padding: bool) -> 
     """The mean of each window."""
     shape = _pooled_shape(site, image, window)
     if _is_same_padded(window, include_padding=include_padding):
-        return site.emit("AVERAGE_POOL_2D", [image], shape, _attributes(window, "SAME"))
+        return site.emit("AVERAGE_POOL_2D", [image], shape, _attributes(window, "SAME"), like=image)
     image = padded(site, image, window)
     if window.dilations == (1, 1):
-        means = site.emit("AVERAGE_POOL_2D", [image], shape, _attributes(window, "VALID"))
+        means = site.emit("AVERAGE_POOL_2D", [image], shape, _attributes(window, "VALID"), like=image)
     else:
         means = _dilated_means(site, image, window)
     counts, area = _counts(window, include_padding=include_padding), prod(window.kernel)

@@ -141,7 +141,7 @@ class Cell(ABC):
         constant = self.site.constant(index)
         if constant is None:
             self.site.refuse("its weights are computed at run time")
-        return Constant(f"{constant.name}/{self.direction}", constant.stored[self.direction])
+        return Constant(f"{constant.name}/{self.direction}", constant.as_float.stored[self.direction])
 
     def _activations(self) -> Sequence[str]:
         count = len(self.default_activations)

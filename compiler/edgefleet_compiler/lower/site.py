@@ -14,7 +14,7 @@ from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Layout, Shape
 from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
 from edgefleet_compiler.lower.rule import Rule
-from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
+from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation, same_parameters
 
 
 class Unsupported(Exception):
@@ -138,6 +138,8 @@ class Site:
 
     def add_operand(self, constant: Constant) -> str:
         """The tensor of a constant operand, in the type in which the node computes."""
+        if self.integer and self._rule.shares_parameters:  # the kernel reads its integers by the output's parameters
+            return self.add_like_output(constant.name, constant.real.astype(np.float64))
         if self.integer:
             return self._lowering.add_constant(constant.name, constant.stored, constant.quantisation)
         return self._lowering.add_real_constant(constant, self.name)
@@ -215,6 +217,12 @@ class Site:
     def reshape(self, tensor: str, shape: Shape) -> str:
         """``tensor`` in another shape."""
         return self._lowering.reshaped(tensor, shape, self.name)
+
+    def stored_as_output(self, tensor: str) -> str:
+        """``tensor`` by the parameters of the node's output."""
+        if same_parameters(self._lowering.graph.tensors[tensor].quantisation, self.output_quantisation):
+            return tensor
+        return self.emit("QUANTIZE", [tensor], self.stored_shape(tensor))
 
     def transpose(self, tensor: str, axes: tuple[int, ...]) -> str:
         """``tensor`` with its axes permuted as ``numpy.transpose`` does."""
