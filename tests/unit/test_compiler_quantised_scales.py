@@ -1,4 +1,4 @@
-"""Quantised ONNX sources whose operators mix scales: integers that TFLite read by the wrong one would be other reals."""
+"""Quantised ONNX sources whose operators mix scales: integers read by the wrong one would be other reals."""
 
 from __future__ import annotations
 
