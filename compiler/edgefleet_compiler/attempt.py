@@ -9,7 +9,7 @@ from edgefleet_compiler.benchmark.evidence import InstructionEvidence, count_evi
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
-from edgefleet_compiler.checks.layers import Layer, inspect_layers, kept_layers
+from edgefleet_compiler.checks.layers import DROWNED, Layer, inspect_layers, kept_layers
 from edgefleet_compiler.checks.measure import Examiner, Measurement
 from edgefleet_compiler.checks.operators import check_operators
 from edgefleet_compiler.checks.runtimes import execution_of
@@ -25,6 +25,7 @@ from edgefleet_hardware.units import format_bytes
 
 _NOISE = 1.02  # medians of interleaved runs repeat within 2 %
 _LOW_AGREEMENT = 0.95
+_LAYERS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Trier:
             *_warn_of_recipe(recipe, artifact),
             *self._bench.calibration_warnings,
             *self._warn_of_measurement(measurement),
+            *_warn_of_layers(layers),
             *_warn_of_size(self._examiner.source, artifact),
             *_warn_of_latency(artifact.recipe, latency),
             *_warn_of_instructions(artifact.recipe, instructions),
@@ -180,6 +182,17 @@ def _warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
         return []
     nothing = {"int8": "no layer of the model has an int8 form", "fp16": "the model has no weights to store in 16 bits"}
     return [f"The recipe {asked.scheme} changes nothing, as {nothing[asked.scheme]}: this is the recipe float."]
+
+
+def _warn_of_layers(layers: list[Layer]) -> list[str]:
+    drowned = [layer for layer in layers if layer.cause == DROWNED]
+    if not drowned:
+        return []
+    named = ", ".join(f"{layer.name!r} ({layer.sqnr_db:.1f} dB)" for layer in drowned[:_LAYERS_NAMED])
+    more = f" and {len(drowned) - _LAYERS_NAMED} more" if len(drowned) > _LAYERS_NAMED else ""
+    told = f"Noise drowns what these layers give, though not what they take: {named}{more}."
+    cause = "Values that share a tensor with much larger ones share their scale, and may all be rounded to the same."
+    return [f"{told} {cause} Use --recipe fp16, or give them an output of their own."]
 
 
 def _warn_of_size(source: Source, artifact: Artifact) -> list[str]:

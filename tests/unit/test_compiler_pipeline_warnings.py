@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgefleet_compiler.checks.layers import DROWNED
 from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Outcome, compile_model
@@ -167,3 +168,35 @@ def test_a_budget_names_what_could_still_be_done(model: Path, recipe: str, remed
     assert "RAM " in refusal.seen
     assert remedy in refusal.remedy
     assert ("--recipe" in refusal.remedy) is (recipe != "int8")
+
+
+def write_detector(path: Path, *, apart: bool) -> Path:
+    """Boxes from 0 to 640 and scores from 0 to 1, in one output or apart."""
+    graph = OnnxGraph()
+    features = graph.node("Relu", graph.conv(graph.input("x", 1, 1, 8, 8), (1, 6), (3, 3)))
+    boxes, scores = (graph.node("Sigmoid", graph.conv(features, (6, 2), (1, 1))) for _ in range(2))
+    boxes = graph.reshape(graph.node("Mul", boxes, graph.constant(np.float32(640))), 1, 72)
+    scores = graph.reshape(scores, 1, 72)
+    outputs = (boxes, scores) if apart else (graph.node("Concat", boxes, scores, axis=1),)
+    path.write_bytes(graph.proto(*outputs).SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("target", ["rpi4", "x86-64"])
+def test_scores_that_the_scale_of_boxes_drowns_are_named(tmp_path: Path, target: str) -> None:
+    calibration = write_calibration(tmp_path / "c.npz")
+    mixed = compiled(
+        write_detector(tmp_path / "mixed.onnx", apart=False), target, recipe="int8", calibration=calibration
+    )
+    assert mixed.report.verdict == "accepted"
+    (drowned,) = [layer for layer in mixed.report.layers if layer.cause == DROWNED]
+    assert drowned.operator == "Reshape"
+    (warning,) = [warning for warning in mixed.report.warnings if drowned.name in warning]
+    assert "--recipe fp16" in warning
+    assert '<tr class="warn">' in (mixed.folder / "report.html").read_text()
+    apart = compiled(
+        write_detector(tmp_path / "apart.onnx", apart=True), target, recipe="int8", calibration=calibration
+    )
+    assert [layer.name for layer in apart.report.layers if layer.cause == DROWNED] == []
+    assert not says(apart, "an output of their own")
+    assert '<tr class="warn">' not in (apart.folder / "report.html").read_text()

@@ -6,7 +6,7 @@ figure holds all the noise that gathered up to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 import onnx_ir as ir
@@ -21,6 +21,9 @@ from edgefleet_compiler.tensors import Sample
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 _ACTIVATIONS = frozenset({"Relu", "Clip"})
 _LEFT_IN_FLOAT = "left in float: it has no int8 form"
+DROWNED = "drowned: the noise begins here"
+_LEAST_DB = 0.0
+_LARGEST_STEP_DB = 15.0
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -61,13 +64,14 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
     pairs = {name_of_node(node): (references[name_of_node(node)], name_of(_stored(node))) for node in nodes}
     ratios = {} if hub is float_hub else _ratios(float_hub, hub, pairs, samples)
     quantised = any(node.op_type == "QuantizeLinear" for node in hub.graph)
+    drowned = _drowned(float_hub, ratios)
     return [
         Layer(
             name=name_of_node(node),
             operator=node.op_type if _last(node) is node else f"{node.op_type} + {_last(node).op_type}",
             sqnr_db=ratios.get(name_of_node(node)),
             bytes=sum(byte_size(value) for value in _constants(node)),
-            cause=_LEFT_IN_FLOAT if quantised and _stored(node) is result_of(_last(node)) else None,
+            cause=_cause(node, quantised, drowned),
         )
         for node in nodes
     ]
@@ -95,6 +99,41 @@ def _last(node: ir.Node) -> ir.Node:
     """The activation that is fused into a node, or the node itself: both are one layer."""
     follower = sole_consumer(result_of(node))
     return follower if follower is not None and follower.op_type in _ACTIVATIONS else node
+
+
+def _cause(node: ir.Node, quantised: bool, drowned: set[str]) -> str | None:
+    if name_of_node(node) in drowned:
+        return DROWNED
+    return _LEFT_IN_FLOAT if quantised and _stored(node) is result_of(_last(node)) else None
+
+
+def _drowned(float_hub: ir.Model, ratios: Mapping[str, float]) -> set[str]:
+    """The layers whose own rounding drowns what their inputs still had.
+
+    That is where noise first exceeds the signal, and where a layer is far worse than all that it is computed from, as
+    values are that share the scale of much larger ones. The mean over the outputs would hide both.
+    """
+    drowned = set()
+    for node in float_hub.graph:
+        ratio = ratios.get(name_of_node(node))
+        before = [ratios[name] for name in _layers_before(node) if name in ratios]
+        if ratio is None:
+            continue
+        sinks = ratio < _LEAST_DB and all(other >= _LEAST_DB for other in before)
+        if sinks or (before and ratio < min(before) - _LARGEST_STEP_DB):
+            drowned.add(name_of_node(node))
+    return drowned
+
+
+def _layers_before(node: ir.Node) -> Iterator[str]:
+    """The names of the layers that a node is computed from."""
+    for value in node.inputs:
+        producer = None if value is None else value.producer()
+        while producer is not None and (producer.op_type == "Transpose" or _is_fused(producer)):
+            first = producer.inputs[0]
+            producer = None if first is None else first.producer()
+        if producer is not None:
+            yield name_of_node(producer)
 
 
 def _is_fused(node: ir.Node) -> bool:

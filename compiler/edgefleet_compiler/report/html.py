@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
+from edgefleet_compiler.checks.layers import DROWNED
 from edgefleet_compiler.report.pictures import Pictures
 from edgefleet_compiler.report.pictures.interval import draw_interval
 from edgefleet_compiler.report.pictures.svg import element, picture
@@ -36,7 +37,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         "decibels": _decibels,
         "thousands": "{:,}".format,
     }
-    environment.globals |= {"quantity": quantity, "label": label}
+    environment.globals |= {"quantity": quantity, "label": label, "drowned": DROWNED}
     accuracy = report.accuracy
     return environment.get_template("report.html.j2").render(
         report=report,
