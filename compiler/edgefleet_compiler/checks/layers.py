@@ -16,6 +16,7 @@ from edgefleet_compiler.hub.graph import byte_size, constant, name_of, result_of
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.lowered.costs import layer_costs
 from edgefleet_compiler.lowered.graph import LoweredGraph
+from edgefleet_compiler.quantise.masks import masked_nodes
 from edgefleet_compiler.tensors import Sample
 
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
@@ -24,6 +25,7 @@ _LEFT_IN_FLOAT = "left in float: it has no int8 form"
 DROWNED = "drowned: the noise begins here"
 _LEAST_DB = 0.0
 _LARGEST_STEP_DB = 15.0
+_MASKED = "left in float: a mask leaves int8 no range"
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -65,13 +67,14 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
     ratios = {} if hub is float_hub else _ratios(float_hub, hub, pairs, samples)
     quantised = any(node.op_type == "QuantizeLinear" for node in hub.graph)
     drowned = _drowned(float_hub, ratios)
+    masked = {name_of_node(node) for node in masked_nodes(float_hub.graph)} if quantised else set()
     return [
         Layer(
             name=name_of_node(node),
             operator=node.op_type if _last(node) is node else f"{node.op_type} + {_last(node).op_type}",
             sqnr_db=ratios.get(name_of_node(node)),
             bytes=sum(byte_size(value) for value in _constants(node)),
-            cause=_cause(node, quantised, drowned),
+            cause=_cause(node, quantised, drowned, masked),
         )
         for node in nodes
     ]
@@ -101,9 +104,11 @@ def _last(node: ir.Node) -> ir.Node:
     return follower if follower is not None and follower.op_type in _ACTIVATIONS else node
 
 
-def _cause(node: ir.Node, quantised: bool, drowned: set[str]) -> str | None:
+def _cause(node: ir.Node, quantised: bool, drowned: set[str], masked: set[str]) -> str | None:
     if name_of_node(node) in drowned:
         return DROWNED
+    if name_of_node(node) in masked:
+        return _MASKED
     return _LEFT_IN_FLOAT if quantised and _stored(node) is result_of(_last(node)) else None
 
 

@@ -3,6 +3,7 @@
 The rule (design, "QDQ placement"): one pair per activation, after the fused activation. Operators of ``SHARING`` have
 one set of parameters for inputs and output, so that values fall into groups (union-find). A group is quantised if an
 operator that computes in int8 writes or reads one of its values; values between operators that stay float have none.
+Operators stay float that have no int8 form (``operators``), or that handle a masked value (``masks``).
 
 Softmax, Sigmoid and Tanh prescribe parameters. A group fed by nothing but such values takes theirs. In a group with
 others, say where a Concat joins a Sigmoid with a convolution, the prescribed value keeps its own pair, and what reads
@@ -18,6 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activation_inputs, activations, constant, is_float
+from edgefleet_compiler.quantise.masks import masked_nodes
 from edgefleet_compiler.quantise.operators import (
     MOVING,
     SHARING,
@@ -48,7 +50,8 @@ class Group:
         """The members whose ranges make up the group's range; the others only repeat some of their elements."""
         if self.fixed is not None:
             return []
-        return [value for value in self.values if not _repeats(value)]
+        members = set(self.values)
+        return [value for value in self.values if not _repeats(value, members)]
 
     def constant_range(self) -> tuple[float, float]:
         """The range of the constants; (0, 0) without any."""
@@ -81,7 +84,8 @@ class Placement:
 def place(graph: ir.Graph) -> Placement:
     """Apply the rule to a graph in hub normal form."""
     forest = _Forest([value for value in activations(graph) if is_float(value) and not is_fused(value)])
-    nodes = [node for node in graph if is_quantisable(node)]
+    masked = masked_nodes(graph)
+    nodes = [node for node in graph if is_quantisable(node) and node not in masked]
     for node in nodes:
         if node.op_type in SHARING:
             for value in (*node.outputs[1:], *_shared(node)):
@@ -114,7 +118,8 @@ def _data(node: ir.Node) -> list[ir.Value]:
 
 def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
     """A group of its members; what has prescribed parameters that the group cannot take is noted in ``own``."""
-    sources = [value for value in values if not _is_shared_output(value)]
+    members = set(values)
+    sources = [value for value in values if not _is_shared_output(value, members)]
     prescribed = {value: fixed for value in sources if (fixed := fixed_parameters(value)) is not None}
     constants = [
         operand
@@ -129,15 +134,21 @@ def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
     return Group(values, None, constants)
 
 
-def _is_shared_output(value: ir.Value) -> bool:
+def _is_shared_output(value: ir.Value, members: set[ir.Value]) -> bool:
+    """Whether a member of a group is made of others; what makes it of masked values does not join it to them."""
     producer = value.producer()
-    return producer is not None and producer.op_type in SHARING and is_quantisable(producer)
+    return (
+        producer is not None
+        and producer.op_type in SHARING
+        and is_quantisable(producer)
+        and members.issuperset(_shared(producer))
+    )
 
 
-def _repeats(value: ir.Value) -> bool:
+def _repeats(value: ir.Value, members: set[ir.Value]) -> bool:
     """Whether the value has no elements outside the range of what it is made from, zero included."""
     producer = value.producer()
-    if producer is None or not _is_shared_output(value):
+    if producer is None or not _is_shared_output(value, members):
         return False
     filling = constant(producer.inputs[2]) if producer.op_type == "Pad" and len(producer.inputs) > 2 else None
     return filling is None or not np.any(filling)
