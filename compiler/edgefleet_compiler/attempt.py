@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgefleet_compiler.artifact import Artifact, Workbench
 from edgefleet_compiler.benchmark.evidence import InstructionEvidence, count_evidence, is_wanted
-from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit
+from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit, guesses
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
 from edgefleet_compiler.checks.layers import DROWNED, Layer, inspect_layers, kept_layers
@@ -26,6 +26,7 @@ from edgefleet_hardware.units import format_bytes
 _NOISE = 1.02  # medians of interleaved runs repeat within 2 %
 _LOW_AGREEMENT = 0.95
 _LAYERS_NAMED = 3
+_MUCH_LARGER, _MUCH_LARGER_BYTES = 0.01, 1024  # a larger artifact is worth a word from both on
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,10 @@ class Trier:
         elif origin == "calibration":
             told = "is not measured" if accuracy is None else "is measured on the calibration set, which flatters"
             warnings.append(f"No validation set was given: the loss of accuracy {told}.")
-        if accuracy is not None and accuracy.chance is not None and accuracy.baseline <= accuracy.chance:
+        if accuracy is not None and guesses(accuracy):
             warnings.append(
                 f"The source itself has {accuracy.metric} {accuracy.baseline:.4f}, and guessing has "
-                f"{accuracy.chance:.4f}: do the labels belong to this model?"
+                f"{accuracy.chance:.4f} (n={accuracy.n}, not to be told apart): do the labels belong to this model?"
             )
         if accuracy is not None and drop_limit(self._options, accuracy) is None and accuracy.compiled < _LOW_AGREEMENT:
             warnings.append(
@@ -180,7 +181,10 @@ class Trier:
 def _warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
     if artifact.recipe.scheme == asked.scheme:
         return []
-    nothing = {"int8": "no layer of the model has an int8 form", "fp16": "the model has no weights to store in 16 bits"}
+    nothing = {
+        "int8": "no layer of the model has an int8 form",
+        "fp16": "the model has no weights large enough to store in 16 bits",
+    }
     return [f"The recipe {asked.scheme} changes nothing, as {nothing[asked.scheme]}: this is the recipe float."]
 
 
@@ -197,7 +201,7 @@ def _warn_of_layers(layers: list[Layer]) -> list[str]:
 
 def _warn_of_size(source: Source, artifact: Artifact) -> list[str]:
     size, size_of_source = len(artifact.data), len(source.file.runnable)
-    if size <= size_of_source:
+    if size - size_of_source < max(_MUCH_LARGER * size_of_source, _MUCH_LARGER_BYTES):
         return []
     reason = ", whose constants are stored narrower" if source.stores_narrower else ""
     sizes = f"{format_bytes(size)} against {format_bytes(size_of_source)}"

@@ -200,3 +200,22 @@ def test_scores_that_the_scale_of_boxes_drowns_are_named(tmp_path: Path, target:
     assert [layer.name for layer in apart.report.layers if layer.cause == DROWNED] == []
     assert not says(apart, "an output of their own")
     assert '<tr class="warn">' not in (apart.folder / "report.html").read_text()
+
+
+def test_shuffled_labels_are_told_although_they_are_a_little_better_than_chance(model: Path) -> None:
+    labelled = np.load(write_validation(model.parent / "v.npz", model))
+    own = labelled["y"].astype(np.int64)
+    right = np.arange(80) < 23  # of 80 with four classes, where guessing has 20
+    path = saved(model.parent / "v.npz", x=labelled["x"], y=np.where(right, own, (own + 1) % 4))
+    outcome = compiled(model, recipe="float", validation=path)
+    assert outcome.report.accuracy is not None
+    assert outcome.report.accuracy.baseline == 23 / 80
+    assert says(outcome, "do the labels belong to this model?")
+    honest = compiled(model, recipe="float", validation=write_validation(model.parent / "v.npz", model))
+    assert not says(honest, "do the labels belong")
+
+
+@pytest.mark.parametrize(("count", "told"), [(49, True), (50, False)])
+def test_a_validation_set_of_few_cases_is_told(model: Path, count: int, told: bool) -> None:
+    path = write_validation(model.parent / "v.npz", model, count)
+    assert says(compiled(model, recipe="float", validation=path), "The validation set has only") is told

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from edgefleet_compiler.checks.intervals import wilson
 from edgefleet_compiler.checks.metrics import Quality
 from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
@@ -59,6 +60,20 @@ def accuracy_of(metric: str, quality: Quality, n: int, measured_on: MeasuredOn) 
     )
 
 
+def guesses(accuracy: Accuracy) -> bool:
+    """Whether the source's quality cannot be told from guessing.
+
+    That is where the Wilson interval of a share of right cases reaches down to chance; other metrics have no interval
+    of their own, and are taken as they are.
+    """
+    if accuracy.chance is None:
+        return False
+    if accuracy.metric != "top1":
+        return accuracy.baseline <= accuracy.chance
+    low, _ = wilson(round(accuracy.baseline * accuracy.n), accuracy.n)
+    return low <= accuracy.chance
+
+
 def drop_limit(options: CompileOptions, accuracy: Accuracy) -> float | None:
     """The loss that is allowed, or None where only a warning is due.
 
@@ -90,9 +105,8 @@ def check_accuracy(
     if accuracy is None or limit is None:
         return _check_gross_loss(parity, target)
     if accuracy.drop <= limit:
-        guesses = accuracy.chance is not None and accuracy.baseline <= accuracy.chance
         # Where the source only guesses there is nothing to lose: labels of another model would let anything pass.
-        return _check_gross_loss(parity, target) if guesses and options.max_drop is None else None
+        return _check_gross_loss(parity, target) if guesses(accuracy) and options.max_drop is None else None
     low, high = accuracy.ci95
     return AccuracyLost(
         f"The artifact for {target!r} loses {accuracy.drop:.4f} of {accuracy.metric} "
