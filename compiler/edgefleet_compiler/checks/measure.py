@@ -10,6 +10,7 @@ import onnx_ir as ir
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy, MeasuredOn, accuracy_of
 from edgefleet_compiler.checks.alignment import AlignedRunner
+from edgefleet_compiler.checks.artifacts import ArtifactRunner
 from edgefleet_compiler.checks.exactness import (
     Model,
     require_close,
@@ -82,15 +83,18 @@ class Examiner:
             self._check_hub()
 
     def open(self, artifact: Artifact, execution: Execution) -> AlignedRunner:
-        """An artifact, ready to be run on cases in the source's axes."""
-        runner = open_runner(artifact.data, artifact.recipe.format, execution=execution)
-        return AlignedRunner(runner, self.source.inputs, self.source.outputs, artifact.exported.stored_axes)
+        """An artifact, ready to be run on cases in the source's axes.
+
+        Raises:
+            ParityLost: Its runtime does not load it.
+        """
+        return ArtifactRunner(artifact, self.source.inputs, self.source.outputs, execution)
 
     def check_export(self, artifact: Artifact, execution: Execution) -> None:
         """Believe an artifact only once it has computed what the hub that it was exported from computes.
 
         Raises:
-            ParityLost: It does not.
+            ParityLost: It does not, or it does not run.
         """
         if artifact.hub is None:
             kept = self.open(artifact, "plain").run
@@ -136,6 +140,7 @@ class Examiner:
         Raises:
             DataMalformed: A case that cannot be used, or labels that the metric cannot use.
             UsageMalformed: No such metric.
+            ParityLost: The artifact does not run.
         """
         key = (artifact.data, execution)
         if key not in self._measured:
