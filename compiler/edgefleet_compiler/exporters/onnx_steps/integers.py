@@ -14,6 +14,8 @@ SHIFT = 128
 """int8 + 128 = uint8, for stored values and zero points alike, so that the reals stay."""
 
 _MOVING = MOVING | {"MaxPool"}
+_OF_EVERY_WIDTH = frozenset({"Concat", "Expand", "Gather", "Reshape", "Slice", "Split", "Tile", "Transpose"})
+"""Operators that onnxruntime has for 16 bits as well; the others it has for 8 bits only."""
 
 
 def shift_to_unsigned(graph: ir.Graph) -> None:
@@ -54,6 +56,8 @@ def move_integers(graph: ir.Graph) -> None:
         behind = [sole_consumer(value) for value in node.outputs]
         pairs = [quantise for quantise in behind if quantise is not None and quantise.op_type == "QuantizeLinear"]
         if len(pairs) < len(behind) or len({parameter_arrays(quantise) for quantise in pairs}) > 1:
+            continue
+        if not _has_kernel(node, dtype_of(pairs[0].outputs[0])):
             continue
         stored = _stored_inputs(node, pairs[0])
         if stored is None or outgrows_pool(node, _reader(pairs[0])):
@@ -100,6 +104,11 @@ def _shifted(editor: Editor, value: ir.Value, known: dict[ir.Value, ir.Value]) -
         moved = (array.astype(np.int16) + SHIFT).astype(np.uint8)
         known[value] = editor.constant(moved, f"{name_of(value)}/unsigned")
     return known[value]
+
+
+def _has_kernel(node: ir.Node, stored: ir.DataType) -> bool:
+    """Whether onnxruntime has the operator for integers of this type."""
+    return stored.bitwidth == 8 or node.op_type in _OF_EVERY_WIDTH
 
 
 def _stored_inputs(node: ir.Node, quantise: ir.Node) -> dict[int, ir.Value] | None:
