@@ -11,11 +11,15 @@ import edgefleet_compiler
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint16])
-@pytest.mark.parametrize("operator", ["MaxPool", "Transpose"])
+@pytest.mark.parametrize("operator", ["MaxPool", "Relu", "Transpose"])
 def test_an_operator_between_pairs_of_sixteen_bits_runs_and_computes_the_same(operator: str, dtype: type) -> None:
     zero = 0 if dtype is np.int16 else 1 << 15
     constants = [numpy_helper.from_array(np.float32(1e-4), "scale"), numpy_helper.from_array(dtype(zero), "zero")]
-    attributes = {"kernel_shape": [2, 2], "strides": [2, 2]} if operator == "MaxPool" else {"perm": [0, 2, 3, 1]}
+    attributes, shape = {
+        "MaxPool": ({"kernel_shape": [2, 2], "strides": [2, 2]}, (1, 2, 2, 2)),
+        "Relu": ({}, (1, 2, 4, 4)),
+        "Transpose": ({"perm": [0, 2, 3, 1]}, (1, 4, 4, 2)),
+    }[operator]
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xi"]),
         helper.make_node("DequantizeLinear", ["xi", "scale", "zero"], ["xq"]),
@@ -23,7 +27,6 @@ def test_an_operator_between_pairs_of_sixteen_bits_runs_and_computes_the_same(op
         helper.make_node("QuantizeLinear", ["r", "scale", "zero"], ["yi"]),
         helper.make_node("DequantizeLinear", ["yi", "scale", "zero"], ["y"]),
     ]
-    shape = (1, 2, 2, 2) if operator == "MaxPool" else (1, 4, 4, 2)
     ends = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 2, 4, 4)),
         helper.make_tensor_value_info("y", TensorProto.FLOAT, shape),

@@ -28,6 +28,8 @@ def clip_integers(graph: ir.Graph) -> None:
         if interval is None or source is None or quantise is None or quantise.op_type != "QuantizeLinear":
             continue
         rounded = quantise.outputs[0]
+        if dtype_of(rounded) != ir.DataType.UINT8:  # onnxruntime has no Clip of 16 bits
+            continue
         bounds = _rounded(interval, *parameter_arrays(quantise))
         if bounds != (_LOWEST, _HIGHEST):
             _clip_rounded(rounded, bounds, node, editor)
