@@ -11,7 +11,6 @@ and shape, and every shape that the file declares is checked against what the op
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Final
 
 import onnx_ir as ir
@@ -58,11 +57,10 @@ from edgefleet_compiler.lift.unary import (
     lift_square,
     lift_unary,
 )
-from edgefleet_compiler.lowered.coherence import is_quantised
+from edgefleet_compiler.lowered.coherence import check_outputs, is_quantised
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 from edgefleet_compiler.refusal import Refusal
 from edgefleet_compiler.tflite.refusal import refuse
-from edgefleet_contract.errors import ModelMalformed
 
 LIFTERS: Final[dict[str, Callable[[Site], ir.Value]]] = {
     **dict.fromkeys(COMPARISONS, lift_comparison),
@@ -159,7 +157,7 @@ def lift(graph: LoweredGraph) -> ir.Model:
     quantised = is_quantised(graph)
     constants, activations = (stored_constants(graph), stored_activations(graph)) if quantised else ({}, {})
     graph = with_single_outputs(float_graph(graph))
-    _refuse_empty(graph)
+    check_outputs(graph)
     hub = HubBuilder(graph, constants, activations)
     refusals = [
         Refusal(operator.outputs[0], operator.kind, reason)
@@ -181,16 +179,3 @@ def _lift_operator(operator: Operator, graph: LoweredGraph, hub: HubBuilder) -> 
     except Unliftable as reason:
         return str(reason)
     return None
-
-
-def _refuse_empty(graph: LoweredGraph) -> None:
-    """Refuse empty tensors and outputs that are not computed, each once, so that no lifter has to think of them."""
-    for tensor in graph.tensors.values():
-        if not tensor.is_constant and not prod(tensor.shape):
-            raise ModelMalformed(f"Tensor {tensor.name!r} has the shape {list(tensor.shape)}, which holds nothing")
-    computed = {name for operator in graph.operators for name in operator.outputs}
-    for name in graph.outputs:
-        if name not in computed:
-            raise ModelMalformed(f"Output {name!r} is no operator's result", expected="outputs that are computed")
-        if graph.outputs.count(name) > 1:
-            raise ModelMalformed(f"Output {name!r} is listed twice", expected="each output once")

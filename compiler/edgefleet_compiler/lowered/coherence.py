@@ -68,7 +68,7 @@ def check_quantised(graph: LoweredGraph) -> None:
         ModelMalformed: Inputs or scales are missing, element types do not go together, or an output is nobody's result.
     """
     _check_inputs(graph)
-    _check_outputs(graph)
+    check_outputs(graph)
     unscaled = {tensor.name: tensor for operator in graph.operators for tensor in _without_scale(operator, graph)}
     if unscaled:
         told = ", ".join(f"{tensor.name!r} ({tensor.dtype})" for tensor in unscaled.values())
@@ -97,7 +97,12 @@ def _check_inputs(graph: LoweredGraph) -> None:
             )
 
 
-def _check_outputs(graph: LoweredGraph) -> None:
+def check_outputs(graph: LoweredGraph) -> None:
+    """Refuse what no operator's file has to think of then.
+
+    Raises:
+        ModelMalformed: An empty tensor, or an output that is not computed or listed twice.
+    """
     for tensor in graph.tensors.values():
         if not tensor.is_constant and not prod(tensor.shape):
             raise ModelMalformed(f"Tensor {tensor.name!r} has the shape {list(tensor.shape)}, which holds nothing")
