@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 import onnx_ir as ir
 
 from edgefleet_compiler.data import DataSet
@@ -18,7 +19,7 @@ from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
-from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
+from edgefleet_compiler.quantise.int8 import quantise_int8
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import Source
 from edgefleet_contract.errors import RecipeUnfit
@@ -68,7 +69,7 @@ class Workbench:
         self._variety = Variety()
         self._hubs: dict[object, ir.Model] = {}
         self._hub_passes: dict[object, list[PassRecord]] = {}
-        self._artifacts: dict[tuple[Recipe, int | None], Artifact] = {}
+        self._artifacts: dict[tuple[str, int | None], Artifact] = {}
 
     @property
     def calibration_warnings(self) -> list[str]:
@@ -87,7 +88,7 @@ class Workbench:
             RecipeUnfit: Integer inputs or outputs were asked for, and one stays in float.
             DataMalformed: A case of the calibration set cannot be used.
         """
-        key = (recipe, max_opset)
+        key = (recipe.to_toml(), max_opset)
         if key not in self._artifacts and self._stays_lowered(recipe):
             self._artifacts[key] = self._build_kept(recipe)
         if key not in self._artifacts:
@@ -128,7 +129,7 @@ class Workbench:
 
     def _hub(self, recipe: Recipe) -> tuple[ir.Model, list[PassRecord]]:
         """The hub of a scheme, made once, and what was done to the float hub to get it."""
-        key = (recipe.scheme, recipe.int8)
+        key = (recipe.scheme, msgspec.json.encode(recipe.quantise))
         if key not in self._hubs:
             records: list[PassRecord] = []
             self._hubs[key] = self._make_hub(recipe, records)
@@ -136,11 +137,11 @@ class Workbench:
         return self._hubs[key], self._hub_passes[key]
 
     def _make_hub(self, recipe: Recipe, records: list[PassRecord]) -> ir.Model:
-        if recipe.int8 is not None:
+        if recipe.scheme == "int8":
+            settings = recipe.settings
             ranges = self._calibrate(records)
-            scheme = Int8Scheme(per_channel_fully_connected=recipe.int8.fully_connected == "per-channel")
-            with _recorded(records, "quantise int8", f"fully connected weights {recipe.int8.fully_connected}"):
-                return quantise_int8(self._source.hub, ranges, scheme)
+            with _recorded(records, "quantise int8", f"fully connected weights {settings.fully_connected}"):
+                return quantise_int8(self._source.hub, ranges, settings)
         if recipe.scheme == "fp16":
             with _recorded(records, "narrow weights", "weights in 16 bits"):
                 return fp16_weights(self._source.hub)

@@ -17,7 +17,8 @@ from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
+from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_contract.errors import RecipeUnfit
 from support.networks import networks
 
@@ -31,7 +32,11 @@ def quantised(proto: onnx.ModelProto, *, per_channel: bool) -> tuple[ir.Model, i
     simplify(hub)
     images = list(np.random.default_rng(1).normal(size=(4, *hub.graph.inputs[0].shape.numpy())).astype(np.float32))
     ranges = calibrate(hub, [{"image": image} for image in images], lambda _: None)
-    return hub, quantise_int8(hub, ranges, Int8Scheme(per_channel_fully_connected=per_channel)), images
+    return (
+        hub,
+        quantise_int8(hub, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor")),
+        images,
+    )
 
 
 def outputs(model: ir.Model | bytes, images: list[np.ndarray]) -> dict[str, np.ndarray]:

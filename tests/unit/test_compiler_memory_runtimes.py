@@ -16,7 +16,8 @@ from edgefleet_compiler.memory.litert import plan_litert
 from edgefleet_compiler.memory.onnxruntime import arena_bytes, plan_onnxruntime
 from edgefleet_compiler.memory.runtimes import peak_memory
 from edgefleet_compiler.progress import Silent
-from edgefleet_compiler.recipe import Int8Settings, Recipe
+from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import load_source
 from edgefleet_hardware.profile import load_profile, target_names
 from support.model_files import write_classifier
@@ -47,7 +48,7 @@ def export(source: Path, scheme: Scheme, artifact_format: Literal["tflite", "onn
         io="float",
         io_layout="source",
         seed=0,
-        int8=Int8Settings() if scheme == "int8" else None,
+        quantise=Settings() if scheme == "int8" else None,
     )
     bench = Workbench(model, random_set(model.inputs, 0, cases=2), Silent())
     exported = bench.build(recipe, max_opset=21 if artifact_format == "onnx" else None).exported

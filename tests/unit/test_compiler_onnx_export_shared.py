@@ -14,7 +14,8 @@ from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.importers.tflite import import_tflite
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import Int8Scheme, quantise_int8
+from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.settings import Settings
 
 pytestmark = pytest.mark.shared
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "models"
@@ -27,7 +28,11 @@ def quantised(name, *, per_channel):
     (source,) = model.graph.inputs
     shape = source.shape.numpy()
     cases = ({source.name: random.normal(size=shape).astype(np.float32)} for _ in range(3))
-    return quantise_int8(model, calibrate(model, cases, lambda _: None), Int8Scheme(per_channel))
+    return quantise_int8(
+        model,
+        calibrate(model, cases, lambda _: None),
+        Settings(fully_connected="per-channel" if per_channel else "per-tensor"),
+    )
 
 
 # Bytes of the smallest file that another writer made of the same constants; the last is per tensor.

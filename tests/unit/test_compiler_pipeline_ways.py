@@ -129,7 +129,7 @@ def test_a_scheme_is_quantised_once_for_all_targets_that_share_it(case: Case, mo
     original = Workbench._make_hub
 
     def counting(self: Workbench, recipe: Any, records: Any) -> Any:
-        made.append((recipe.scheme, recipe.int8))
+        made.append((recipe.scheme, recipe.quantise))
         return original(self, recipe, records)
 
     monkeypatch.setattr(Workbench, "_make_hub", counting)

@@ -8,7 +8,6 @@ symmetric, per output channel; biases int32 with scale input scale times weight 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -28,42 +27,31 @@ from edgefleet_compiler.quantise.parameters import (
     widened_for_bias,
 )
 from edgefleet_compiler.quantise.placement import Group, Placement, place
+from edgefleet_compiler.quantise.settings import Settings
 
 
-@dataclass(frozen=True)
-class Int8Scheme:
-    """What may differ between targets.
-
-    Attributes:
-        per_channel_fully_connected: Whether fully connected weights have a scale per output, as convolutions always
-            have; TFLite Micro takes one scale only.
-    """
-
-    per_channel_fully_connected: bool
-
-
-def quantise_int8(model: ir.Model, ranges: Ranges, scheme: Int8Scheme) -> ir.Model:
+def quantise_int8(model: ir.Model, ranges: Ranges, settings: Settings) -> ir.Model:
     """A quantised copy of a float hub.
 
     Args:
         model: In hub normal form; it is not changed.
         ranges: From ``calibrate`` of the same model.
-        scheme: The target's wishes.
+        settings: What is asked for.
 
     Returns:
         The same graph with QDQ pairs. What a pair gives carries the name of the activation, so that nodes and graph
         outputs keep their names; what goes into it is called ``NAME/raw``.
     """
     copy = model.clone()
-    return _Quantiser(copy, place(copy.graph), ranges, scheme).run()
+    return _Quantiser(copy, place(copy.graph), ranges, settings).run()
 
 
 class _Quantiser:
-    def __init__(self, model: ir.Model, placement: Placement, ranges: Ranges, scheme: Int8Scheme) -> None:
+    def __init__(self, model: ir.Model, placement: Placement, ranges: Ranges, settings: Settings) -> None:
         self._model = model
         self._placement = placement
         self._ranges = ranges
-        self._scheme = scheme
+        self._settings = settings
         self._editor = Editor(model.graph)
         self._parameters: dict[ir.Value, Parameters] = {}
 
@@ -187,8 +175,8 @@ class _Quantiser:
     def _channel_axis(self, node: ir.Node, weights: NDArray[np.float32]) -> int | None:
         """The axis of the channels that get scales of their own; None for one scale."""
         if node.op_type == "Conv":
-            return 0
-        if not self._scheme.per_channel_fully_connected or weights.ndim != 2:
+            return 0 if self._settings.convolutions == "per-channel" else None
+        if self._settings.fully_connected == "per-tensor" or weights.ndim != 2:
             return None
         return WEIGHTED[node.op_type] % 2
 
