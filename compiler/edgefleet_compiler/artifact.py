@@ -21,8 +21,11 @@ from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.int8 import quantise_int8
 from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.recipe.form import QUANTISING, STATIC
 from edgefleet_compiler.source import Source
 from edgefleet_contract.errors import RecipeUnfit
+
+_NARROW = (ir.DataType.INT8, ir.DataType.INT4)
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,10 @@ class Workbench:
 
 def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:
     """Whether anything in the hub is of the scheme that it was made by."""
-    if recipe.scheme == "int8":
+    if recipe.scheme in STATIC:
         return any(node.op_type == "QuantizeLinear" for node in hub.graph)
+    if recipe.scheme in QUANTISING:
+        return any(value.dtype in _NARROW for value in hub.graph.initializers.values())
     if recipe.scheme == "fp16":
         return any(value.dtype == ir.DataType.FLOAT16 for value in hub.graph.initializers.values())
     return True

@@ -60,6 +60,32 @@ class Attempt:
         """The refusal that a gentler recipe might not meet with; None if there is no such one."""
         return next((refusal for refusal in self.refusals if isinstance(refusal, AccuracyLost)), None)
 
+    @property
+    def sqnr_db(self) -> float | None:
+        """Of the outputs against the source; None without noise or signal."""
+        return self.measurement.parity[0].sqnr_db
+
+    @property
+    def speed_ratio(self) -> float | None:
+        """How many times faster than the float model, by the target's own evidence; None without any."""
+        if self.instructions is not None:
+            return self.instructions.baseline_total / self.instructions.total
+        return None if self.latency is None else self.latency.baseline_median_ms / self.latency.median_ms
+
+    @property
+    def slowness(self) -> str | None:
+        """By how much the artifact is slower than the float model, in words; None where it is not, or nobody knows."""
+        return _slower_by_instructions(self.instructions) or _slower_by_time(self.latency)
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether the target's own evidence says that the artifact is slower than the float model."""
+        return self.artifact.recipe.scheme != "float" and self.slowness is not None
+
+    def does_what_was_asked(self, recipe: Recipe) -> bool:
+        """Whether the recipe's scheme changed anything of the model."""
+        return self.artifact.recipe.scheme == recipe.scheme
+
 
 class Trier:
     """Tries recipes for targets.
@@ -126,8 +152,7 @@ class Trier:
             *self._warn_of_measurement(measurement),
             *_warn_of_layers(layers),
             *_warn_of_size(self._examiner.source, artifact),
-            *_warn_of_latency(artifact.recipe, latency),
-            *_warn_of_instructions(artifact.recipe, instructions),
+            *_warn_of_speed(artifact.recipe, _slower_by_instructions(instructions) or _slower_by_time(latency)),
         ]
         return Attempt(artifact, measurement, memory, latency, instructions, layers, budget, refusals, warnings)
 
@@ -183,9 +208,11 @@ def _warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
         return []
     nothing = {
         "int8": "no layer of the model has an int8 form",
+        "int16x8": "no layer of the model has a form in 16-bit integers",
         "fp16": "the model has no weights large enough to store in 16 bits",
     }
-    return [f"The recipe {asked.scheme} changes nothing, as {nothing[asked.scheme]}: this is the recipe float."]
+    reason = nothing.get(asked.scheme, "the model has no weights large enough to store as integers")
+    return [f"The recipe {asked.scheme} changes nothing, as {reason}: this is the recipe float."]
 
 
 def _warn_of_layers(layers: list[Layer]) -> list[str]:
@@ -208,18 +235,22 @@ def _warn_of_size(source: Source, artifact: Artifact) -> list[str]:
     return [f"The artifact is larger than the source{reason}: {sizes}."]
 
 
-def _warn_of_latency(recipe: Recipe, latency: Latency | None) -> list[str]:
-    if latency is None or recipe.scheme == "float" or latency.median_ms <= latency.baseline_median_ms * _NOISE:
-        return []
+def _warn_of_speed(recipe: Recipe, slowness: str | None) -> list[str]:
+    return [] if slowness is None or recipe.scheme == "float" else [f"{_subject(recipe)} {slowness}."]
+
+
+def _slower_by_time(latency: Latency | None) -> str | None:
+    if latency is None or latency.ratio <= _NOISE or latency.ratio_ci95[0] <= 1:
+        return None
     times = f"{latency.median_ms:.3f} ms against {latency.baseline_median_ms:.3f} ms (medians, one thread)"
-    return [f"{_subject(recipe)} is slower than float here: {times}."]
+    return f"is slower than float here: {times}"
 
 
-def _warn_of_instructions(recipe: Recipe, counted: InstructionEvidence | None) -> list[str]:
-    if counted is None or recipe.scheme == "float" or counted.total <= counted.baseline_total * _NOISE:
-        return []
+def _slower_by_instructions(counted: InstructionEvidence | None) -> str | None:
+    if counted is None or counted.total <= counted.baseline_total * _NOISE:
+        return None
     counts = f"{counted.total:,} against {counted.baseline_total:,} in {counted.where}"
-    return [f"{_subject(recipe)} takes more instructions than float: {counts}, one thread."]
+    return f"takes more instructions than float: {counts}, one thread"
 
 
 def _subject(recipe: Recipe) -> str:

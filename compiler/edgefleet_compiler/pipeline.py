@@ -16,13 +16,15 @@ from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
 from edgefleet_compiler.data.images import check_normalisation
+from edgefleet_compiler.ladder.climb import Climb, climb
+from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import MAX_SEED, CompileOptions
 from edgefleet_compiler.output import check_output, replaced_folder
 from edgefleet_compiler.pack.bundle import RECIPE, Contents, pack_bundle
 from edgefleet_compiler.pack.file import Packed
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.recipe import Recipe, candidates, check_recipe
+from edgefleet_compiler.recipe import Recipe, Rung, check_recipe, rungs_for
 from edgefleet_compiler.report.make import make_refusal, make_report
 from edgefleet_compiler.report.pictures import draw_pictures
 from edgefleet_compiler.report.record import Report
@@ -52,10 +54,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try for one target: recipes in order, or the reason why there are none."""
+    """What to try for one target: rungs in order, or the reason why there are none."""
 
     profile: TargetProfile
-    recipes: Sequence[Recipe]
+    rungs: Sequence[Rung]
     refusal: GateError | None = None
 
 
@@ -90,8 +92,8 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     examiner = Examiner(source, evaluation, options, progress)
     with naming(options.model):
         examiner.check_import()
-    trier = Trier(options, Workbench(source, data.calibration, progress), examiner, progress)
-    compilation = _Compilation(options, name, data, examiner, trier)
+    bench = Workbench(source, data.calibration, progress)
+    compilation = _Compilation(options, name, data, examiner, Trier(options, bench, examiner, progress), Tuner())
     return [compilation.compile_for(plan) for plan in plans]
 
 
@@ -104,26 +106,39 @@ class _Compilation:
     data: Data
     examiner: Examiner
     trier: Trier
+    tuner: Tuner
 
     def compile_for(self, plan: Plan) -> Outcome:
         """Write the folder of one target: all of it, or of a refused one what is known."""
         folder = self.options.out / plan.profile.name
         try:
-            attempt, warnings = _try_in_order(plan, self.trier)
+            climbed = self.climb(plan)
         except GateError as refusal:
             report = make_refusal(self.examiner.source, plan.profile, refusal)
             with replaced_folder(folder) as fresh:
                 write_report(report, draw_pictures(self.examiner.source.file.runnable, None), fresh)
             return Outcome(report, folder, [refusal])
+        attempt = climbed.attempt
         with replaced_folder(folder) as fresh:
             (fresh / attempt.artifact.file_name).write_bytes(attempt.artifact.data)
             (fresh / RECIPE).write_text(attempt.artifact.recipe.to_toml(), encoding="utf-8")
             bundle = None if attempt.refusals else self._pack(attempt, plan.profile, fresh)
-            warnings += [*_warn_of_data(self.data, attempt.artifact.recipe, self.options), *attempt.warnings]
+            data = _warn_of_data(self.data, attempt.artifact.recipe, self.options)
+            warnings = [*climbed.warnings, *data, *attempt.warnings]
             source = self.examiner.source
-            report = make_report(source, plan.profile, attempt, bundle, folder=folder, warnings=warnings)
+            report = make_report(source, plan.profile, climbed, bundle, folder=folder, warnings=warnings)
             write_report(report, draw_pictures(source.file.runnable, attempt.artifact.exported), fresh)
         return Outcome(report, folder, attempt.refusals)
+
+    def climb(self, plan: Plan) -> Climb:
+        """Try the plan's rungs.
+
+        Raises:
+            GateError: There are none, or none gives an artifact.
+        """
+        if plan.refusal is not None:
+            raise plan.refusal
+        return climb(plan.rungs, plan.profile, self.tuner, self.trier)
 
     def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:
         contents = Contents(
@@ -178,7 +193,7 @@ def _profiles(options: CompileOptions) -> list[TargetProfile]:
 
 def _plan(options: CompileOptions, profile: TargetProfile, source: Source) -> Plan:
     try:
-        return Plan(profile, candidates(options, profile, source.quantised))
+        return Plan(profile, rungs_for(options, profile, source.quantised))
     except GateError as refusal:
         return Plan(profile, [], refusal)
 
@@ -194,29 +209,6 @@ def _open_data(options: CompileOptions, source: Source) -> Data:
         return open_data_set(path, source.inputs, normalisation=normalisation, labels=options.labels)
 
     return Data(opened(options.calibration), opened(options.validation))
-
-
-def _try_in_order(plan: Plan, trier: Trier) -> tuple[Attempt, list[str]]:
-    """The first recipe that does something and loses no more accuracy than allowed, or else the last one tried.
-
-    Returns:
-        The attempt, and why the recipes before it are not used.
-
-    Raises:
-        GateError: No artifact could be made.
-    """
-    if plan.refusal is not None:
-        raise plan.refusal
-    warnings: list[str] = []
-    for recipe in plan.recipes[:-1]:
-        attempt = trier.attempt(recipe, plan.profile)
-        if attempt.artifact.recipe.scheme != recipe.scheme:
-            warnings.append(f"{recipe.scheme} is not used: it changes nothing of this model.")
-        elif attempt.lost_accuracy is None:
-            return attempt, warnings
-        else:
-            warnings.append(f"{recipe.scheme} is not used. {attempt.lost_accuracy.seen}.")
-    return trier.attempt(plan.recipes[-1], plan.profile), warnings
 
 
 def _warn_of_data(data: Data, recipe: Recipe, options: CompileOptions) -> list[str]:

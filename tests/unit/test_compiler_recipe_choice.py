@@ -8,31 +8,40 @@ from typing import Any
 import pytest
 
 from edgefleet_compiler.options import CompileOptions
-from edgefleet_compiler.recipe import Recipe, candidates
+from edgefleet_compiler.recipe import Recipe, Rung, rungs_for
 from edgefleet_contract.errors import CalibrationMissing, EdgefleetError, RecipeMalformed, RecipeUnfit, UsageMalformed
 from edgefleet_hardware.profile import load_profile
 
 
-def asked(target: str = "rpi4", *, calibrated: bool = True, **options: Any) -> list[Recipe]:
+def rungs(target: str = "rpi4", *, calibrated: bool = True, **options: Any) -> list[Rung]:
     calibration = Path("cal.npz") if calibrated else None
     request = CompileOptions(Path("m.onnx"), (target,), Path("out"), calibration=calibration, **options)
-    return candidates(request, load_profile(target))
+    return rungs_for(request, load_profile(target))
 
 
-def schemes(recipes: list[Recipe]) -> list[str]:
-    return [recipe.scheme for recipe in recipes]
+def names(tried: list[Rung]) -> list[str]:
+    return [rung.name for rung in tried]
 
 
-def test_auto_tries_int8_and_then_fp16() -> None:
-    assert schemes(asked()) == ["int8", "fp16"]
+def asked(target: str = "rpi4", **options: Any) -> list[Recipe]:
+    return [rung.recipe for rung in rungs(target, **options)]
 
 
-def test_auto_without_calibration_is_fp16() -> None:
-    assert schemes(asked(calibrated=False)) == ["fp16"]
+def test_auto_climbs_from_the_smallest_artifact_up() -> None:
+    assert names(rungs()) == ["int8", "int8-refined", "mixed", "int16x8", "weight-only", "fp16", "float"]
+
+
+def test_auto_without_calibration_begins_with_what_nobody_has_to_measure() -> None:
+    assert names(rungs(calibrated=False)) == ["fp16", "float"]
+
+
+def test_auto_goes_beyond_int8_only_where_it_must() -> None:
+    assert names([rung for rung in rungs() if not rung.deferred]) == ["int8", "int8-refined"]
 
 
 def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:
-    (recipe,) = asked("nrf52840")
+    assert names(rungs("nrf52840")) == ["int8", "int8-refined", "mixed"]
+    recipe = asked("nrf52840")[0]
     assert (recipe.scheme, recipe.io, recipe.format) == ("int8", "int8", "tflite")
     assert recipe.quantise is not None
     assert recipe.quantise.fully_connected == "per-tensor"
@@ -79,7 +88,31 @@ def test_what_cannot_be_done_is_refused(options: dict[str, Any], error: type[Edg
 
 
 def test_auto_with_integer_inputs_does_not_fall_back_to_floats() -> None:
-    assert schemes(asked(io="int8")) == ["int8"]
+    assert names(rungs(io="int8")) == ["int8", "int8-refined", "mixed"]
+
+
+def test_a_ladder_file_names_the_rungs_that_auto_tries(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.toml"
+    path.write_text('scheme = "auto"\nrungs = ["fp16", "int8"]\nformat = "onnx"\nseed = 3\n')
+    tried = rungs(recipe=str(path))
+    assert names(tried) == ["int8", "fp16"]
+    assert {(rung.recipe.format, rung.recipe.seed) for rung in tried} == {("onnx", 3)}
+    with pytest.raises(UsageMalformed, match="--format"):
+        rungs(recipe=str(path), format="tflite")
+
+
+def test_a_ladder_file_with_an_unknown_rung_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.toml"
+    path.write_text('scheme = "auto"\nrungs = ["int8", "int7"]\n')
+    with pytest.raises(RecipeMalformed, match=r"'int7'.*\(in 'rungs\[1\]'\).*int8-refined"):
+        rungs(recipe=str(path))
+
+
+def test_rungs_that_a_target_does_not_run_are_no_ladder(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.toml"
+    path.write_text('scheme = "auto"\nrungs = ["fp16", "float"]\n')
+    with pytest.raises(RecipeUnfit, match="none of the rungs"):
+        rungs("nrf52840", recipe=str(path))
 
 
 @pytest.mark.parametrize("name", ["int8", "fp16", "float"])

@@ -31,12 +31,19 @@ class Latency(msgspec.Struct, frozen=True):
         median_ms: Of the artifact.
         baseline_median_ms: Of the float model, exported to the same format and run by the same runtime.
         rounds: Inferences of each.
+        ratio_ci95: 95 % interval of how many times longer the artifact takes, over rounds drawn again.
     """
 
     where: Literal["host"]
     median_ms: float
     baseline_median_ms: float
     rounds: int
+    ratio_ci95: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer the artifact takes than the float model."""
+        return self.median_ms / self.baseline_median_ms
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -61,7 +68,7 @@ def compare_latency(artifact: Runner, baseline: Runner, inputs: Sequence[NDArray
     """
     times = time_in_turns([one_inference(runner, runner.store(inputs)) for runner in (artifact, baseline)])
     compiled, plain = (spread(row).median_ms for row in times)
-    return Latency("host", compiled, plain, times.shape[1])
+    return Latency("host", compiled, plain, times.shape[1], ratio_interval(times[0], times[1]))
 
 
 def one_inference(runner: Runner, stored: Sequence[NDArray[np.generic]]) -> Work:

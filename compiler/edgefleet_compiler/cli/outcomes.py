@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgefleet_compiler.report.record import Report
 
 
+_FIGURES = ("bytes", "SQNR", "accuracy", "x float")
 _ACCURACY = "accuracy, source to artifact"
 
 
@@ -49,6 +50,27 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
             escape(str(outcome.folder)),
         )
     stdout().print(table)
+    for outcome in outcomes:
+        if len(outcome.report.rungs) > 1:
+            stdout().print(_rungs(outcome.report))
+
+
+def _rungs(report: Report) -> Table:
+    """What was tried for a target, and what became of it."""
+    table = Table(title=f"rungs tried for {escape(report.target)}", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("rung", "bytes", "SQNR", "accuracy", "x float", "outcome"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in _FIGURES else "left")
+    for step in report.rungs:
+        told = "[green]shipped[/green]" if step.outcome == "shipped" else step.outcome
+        table.add_row(
+            f"[bold]{step.rung}[/bold]",
+            "-" if step.bytes is None else f"{step.bytes:,}",
+            "-" if step.sqnr_db is None else f"{step.sqnr_db:.1f} dB",
+            "-" if step.accuracy is None else f"{step.accuracy:.4f}",
+            "-" if step.speed_ratio is None else f"{step.speed_ratio:.2f}",
+            f"{told}: {escape(step.why)}" if step.why else told,
+        )
+    return table
 
 
 def tell(outcomes: Sequence[Outcome]) -> None:

@@ -17,7 +17,7 @@ from edgefleet_compiler.lowered.costs import macs
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.recipe import candidates
+from edgefleet_compiler.recipe import rungs_for
 from edgefleet_compiler.source import Source, load_source
 from edgefleet_contract.errors import GateError
 from edgefleet_hardware.profile import TargetProfile, load_profile, target_names
@@ -96,7 +96,7 @@ def _fit(
     if profile.int8_only and asked.calibration is None:
         asked = replace(asked, calibration=assumed)
     try:
-        recipe = candidates(asked, profile, source.quantised)[0]
+        recipe = rungs_for(asked, profile, source.quantised)[0].recipe
     except GateError as refusal:
         return examiner.refused(profile, refusal)
     return examiner.examine(recipe, profile)

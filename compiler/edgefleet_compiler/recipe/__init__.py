@@ -4,7 +4,8 @@ A written ``recipe.toml`` is explicit: it leaves nothing to a default or to a me
 data, seed and versions give the same bytes again.
 """
 
-from edgefleet_compiler.recipe.choice import candidates, check_recipe
+from edgefleet_compiler.recipe.choice import check_recipe, rungs_for
 from edgefleet_compiler.recipe.form import Io, IoLayout, Recipe, Scheme
+from edgefleet_compiler.recipe.rungs import Rung
 
-__all__ = ["Io", "IoLayout", "Recipe", "Scheme", "candidates", "check_recipe"]
+__all__ = ["Io", "IoLayout", "Recipe", "Rung", "Scheme", "check_recipe", "rungs_for"]

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from edgefleet_compiler.keeping import SCHEME, Quantised, check_asked, check_kept, default_io
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.recipe.file import read_recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC, Recipe, Scheme
+from edgefleet_compiler.recipe.rungs import RUNGS, LadderFile, Rung, RungName, Tuning
 from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
 from edgefleet_hardware.profile import Dtype, TargetProfile
 
 _AUTO = "auto"
 _NAMES = (_AUTO, *QUANTISING, "fp16", "float", SCHEME)
 
+NEEDED: Final[Mapping[Scheme, Dtype]] = {
+    "int8": "int8",
+    "int16x8": "int8",
+    "dynamic": "float32",
+    "weight-only": "float32",
+    "fp16": "float16",
+    "float": "float32",
+    SCHEME: "int8",
+}
+"""The element type that a target must compute with."""
 
-def candidates(options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None) -> list[Recipe]:
-    """The recipes to try for one target, in order; the first that loses no more accuracy than allowed is shipped.
+_SCHEMES: Final[Mapping[RungName, Scheme]] = {
+    "int8": "int8",
+    "int8-refined": "int8",
+    "mixed": "int8",
+    "int16x8": "int16x8",
+    "weight-only": "weight-only",
+    "fp16": "fp16",
+    "float": "float",
+}
+_TUNINGS: Final[Mapping[str, Tuning]] = {"int8": "quick", "int8-refined": "thorough", "mixed": "mixed"}
+_FREE: Final = ("int8", "int8-refined")
+"""Rungs that cost a device the same, so that the better one is worth its search even where the first would do."""
 
-    ``auto`` with a calibration set gives int8, then fp16 where the target runs it; without one, fp16. Every other
-    request gives itself alone. Of a source that is quantised already, ``auto`` and ``int8`` keep what it has.
+_INTEGER: Final = ("int8", "int8-refined", "mixed")
+"""Rungs whose inputs and outputs can be int8."""
+
+
+def rungs_for(options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None) -> list[Rung]:
+    """What is tried for one target, in order.
+
+    ``auto`` with a calibration set gives every rung that the target runs; without one, fp16. Every other request gives
+    itself alone. Of a source that is quantised already, ``auto`` and ``int8`` keep what it has.
 
     Args:
         options: The request.
@@ -31,18 +62,32 @@ def candidates(options: CompileOptions, profile: TargetProfile, quantised: Quant
         CalibrationMissing: int8 was asked for without a calibration set.
         RecipeUnfit: The target cannot run what is asked for.
         RecipeMalformed: The recipe is no known name and no readable recipe file.
-        UsageMalformed: Options that contradict the recipe, or what this version does not offer.
+        UsageMalformed: Options that contradict the recipe.
     """
+    names: tuple[RungName, ...] = RUNGS
     if options.recipe.endswith(".toml"):
-        return [_checked(read_recipe(Path(options.recipe), options), options, profile, quantised)]
+        written = read_recipe(Path(options.recipe), options)
+        if isinstance(written, Recipe):
+            return [Rung(written.scheme, _checked(written, options, profile, quantised))]
+        options, names = _asked_by(written, options), tuple(name for name in RUNGS if name in written.rungs)
     check_recipe(options)
     if quantised is not None:
         check_asked(options, quantised)
-        return [_checked(_keep(options, profile, quantised), options, profile, quantised)]
+        return [Rung(SCHEME, _checked(_keep(options, profile, quantised), options, profile, quantised))]
     if options.recipe != _AUTO:
         scheme: Scheme = options.recipe  # type: ignore[assignment]  # one of _NAMES, and not auto
-        return [_checked(_build(scheme, options, profile), options, profile)]
-    return [_checked(_build(scheme, options, profile), options, profile) for scheme in _ladder(options, profile)]
+        return [
+            Rung(scheme, _checked(_build(scheme, options, profile), options, profile), _TUNINGS.get(scheme, "none"))
+        ]
+    return [
+        Rung(
+            name,
+            _checked(_build(_SCHEMES[name], options, profile), options, profile),
+            _TUNINGS.get(name, "none"),
+            deferred=name not in _FREE,
+        )
+        for name in _ladder(options, profile, names)
+    ]
 
 
 def check_recipe(options: CompileOptions) -> None:
@@ -60,19 +105,40 @@ def check_recipe(options: CompileOptions) -> None:
         )
 
 
-def _ladder(options: CompileOptions, profile: TargetProfile) -> list[Scheme]:
-    if options.calibration is None and profile.int8_only:
-        raise RecipeUnfit(
-            f"The target {profile.name!r} runs only int8, which needs a calibration set, and none was given",
-            remedy="Give about 200 typical inputs with --calibration F.npz.",
-            target=profile.name,
-        )
-    ladder: list[Scheme] = [] if options.calibration is None else ["int8"]
-    if profile.runs("float16") and options.io != "int8":
-        ladder.append("fp16")
-    if not ladder:
+def _asked_by(ladder: LadderFile, options: CompileOptions) -> CompileOptions:
+    """The request with what a ladder file says."""
+    return replace(
+        options,
+        recipe=_AUTO,
+        format=options.format or ladder.format,
+        io=options.io or ladder.io,
+        io_layout=options.io_layout or ladder.io_layout,
+        seed=ladder.seed if options.seed is None else options.seed,
+    )
+
+
+def _ladder(options: CompileOptions, profile: TargetProfile, names: tuple[RungName, ...]) -> list[RungName]:
+    """Those of the rungs that the target, the data and the options allow."""
+    if options.calibration is None:
+        if profile.int8_only:
+            raise RecipeUnfit(
+                f"The target {profile.name!r} runs only int8, which needs a calibration set, and none was given",
+                remedy="Give about 200 typical inputs with --calibration F.npz.",
+                target=profile.name,
+            )
+        # Weights in 16 bits are the one form whose loss nobody has to measure.
+        names = tuple(name for name in names if name in ("fp16", "float")) or ("fp16",)
+    io = options.io or ("int8" if profile.int8_only else "float")
+    ladder = [name for name in names if profile.runs(NEEDED[_SCHEMES[name]]) and (io == "float" or name in _INTEGER)]
+    if ladder:
+        return ladder
+    if options.calibration is None:
         raise CalibrationMissing("--io int8 needs a calibration set", remedy="Give one with --calibration F.npz.")
-    return ladder
+    raise RecipeUnfit(
+        f"The target {profile.name!r} runs none of the rungs {', '.join(names)} with {io} inputs and outputs",
+        expected=f"rungs that compute with {', '.join(profile.dtypes)}",
+        target=profile.name,
+    )
 
 
 def _keep(options: CompileOptions, profile: TargetProfile, source: Quantised) -> Recipe:
@@ -137,16 +203,7 @@ def _checked(
 
 
 def _check_runs(scheme: Scheme, profile: TargetProfile) -> None:
-    needed: dict[Scheme, Dtype] = {
-        "int8": "int8",
-        "int16x8": "int8",
-        "dynamic": "float32",
-        "weight-only": "float32",
-        "fp16": "float16",
-        "float": "float32",
-        SCHEME: "int8",
-    }
-    if not profile.runs(needed[scheme]):
+    if not profile.runs(NEEDED[scheme]):
         raise RecipeUnfit(
             f"The target {profile.name!r} does not run the recipe {scheme!r}",
             expected=f"one that computes with {', '.join(profile.dtypes)}",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgefleet_compiler.attempt import Attempt
 from edgefleet_compiler.checks.layers import Layer
+from edgefleet_compiler.ladder.climb import Climb
 from edgefleet_compiler.lowered.costs import layer_macs
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.pack.file import Packed
@@ -21,27 +21,29 @@ from edgefleet_hardware.profile import TargetProfile
 def make_report(
     source: Source,
     profile: TargetProfile,
-    attempt: Attempt,
+    climbed: Climb,
     bundle: Packed | None,
     *,
     folder: Path,
     warnings: list[str],
 ) -> Report:
-    """The report of an attempt.
+    """The report of what was shipped, or nearly.
 
     Args:
         source: The model.
         profile: The target.
-        attempt: What came of the recipe that was tried last.
+        climbed: What came of the rungs, and which is shipped.
         bundle: What was packed; None for an attempt that was refused.
         folder: Where the files will stand in the end.
         warnings: What a person should know.
     """
+    attempt = climbed.attempt
     artifact, exported, place = attempt.artifact, attempt.artifact.exported, folder.absolute()
     return Report(
         source=_source_file(source),
         target=profile.name,
         recipe=artifact.recipe.scheme,
+        rungs=climbed.steps,
         artifact=ArtifactFile(
             path=str(place / artifact.file_name),
             format=artifact.recipe.format,
@@ -72,6 +74,7 @@ def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> 
         source=_source_file(source),
         target=profile.name,
         recipe=None,
+        rungs=[],
         artifact=None,
         bundle=None,
         weights_bytes=None,

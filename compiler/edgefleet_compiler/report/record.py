@@ -14,6 +14,7 @@ from edgefleet_compiler.checks.budget import BudgetLine
 from edgefleet_compiler.checks.latency import Latency
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.checks.parity import Parity
+from edgefleet_compiler.ladder.record import Step
 
 SCHEMA_VERSION = 1
 
@@ -60,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         source: The model that was compiled.
         target: Name of the target profile.
         recipe: The scheme that was applied.
+        rungs: What was tried, in order; one rung where the recipe was not ``auto``.
         artifact: None where none could be made.
         bundle: None where the verdict is "refused".
         weights_bytes: Constants in the artifact.
@@ -83,6 +85,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: SourceFile
     target: str
     recipe: str | None
+    rungs: list[Step]
     artifact: ArtifactFile | None
     bundle: BundleFile | None
     weights_bytes: int | None

@@ -1,0 +1,168 @@
+"""Climbing: which rungs are tried, when it is enough, and which of the artifacts is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgefleet_compiler.attempt import Attempt, Trier
+from edgefleet_compiler.ladder.record import Outcome, Step
+from edgefleet_compiler.ladder.tuner import Tuner
+from edgefleet_compiler.recipe import Rung
+from edgefleet_contract.errors import GateError
+from edgefleet_hardware.profile import TargetProfile
+from edgefleet_hardware.units import format_bytes
+
+_UNFIT: tuple[Outcome, ...] = ("impossible", "inaccurate", "slower", "without effect")
+_ALIKE = 0.01  # artifacts whose bytes differ by less than this share are equally small
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What came of all rungs.
+
+    Attributes:
+        attempt: The artifact to ship; or, where every one was refused, the one that came nearest.
+        steps: What became of each rung that was reached, in order.
+    """
+
+    attempt: Attempt
+    steps: list[Step]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why what is smaller was not shipped, in sentences."""
+        return [f"{step.rung} is not used: {step.why}." for step in self.steps if step.outcome in _UNFIT]
+
+
+def climb(rungs: Sequence[Rung], profile: TargetProfile, tuner: Tuner, trier: Trier) -> Climb:
+    """Try rungs in order until one is accurate enough and not slower than float; ship the smallest of these.
+
+    Rungs whose artifacts cost a device the same are all tried; the ladder goes on beyond them only where it has to.
+    What makes int8 slower than float makes every rung so that computes in int8: these are left out then.
+
+    Args:
+        rungs: At least one.
+        profile: The target.
+        tuner: Makes a rung's recipe explicit.
+        trier: Builds and measures it.
+
+    Raises:
+        GateError: No artifact could be made by any rung.
+    """
+    tried: list[_Tried] = []
+    faults: list[tuple[Rung, GateError]] = []
+    alone = len(rungs) == 1
+    for rung in rungs:
+        if rung.deferred and any(each.good for each in tried):
+            break
+        if any(each.attempt.is_slower and _computes_alike(each.rung, rung) for each in tried):
+            continue
+        try:
+            recipe = tuner.explicit(rung)
+            if recipe is not None:
+                tried.append(_Tried(rung, trier.attempt(recipe, profile)))
+        except GateError as fault:
+            if alone:
+                raise
+            faults.append((rung, fault))
+    if not tried:
+        raise faults[0][1]
+    shipped = _best(tried)
+    steps = {each.rung.name: each.step(shipped) for each in tried}
+    steps |= {rung.name: _impossible(rung, fault) for rung, fault in faults}
+    return Climb(shipped.attempt, [steps[rung.name] for rung in rungs if rung.name in steps])
+
+
+@dataclass(frozen=True)
+class _Tried:
+    rung: Rung
+    attempt: Attempt
+
+    @property
+    def accurate(self) -> bool:
+        return self.attempt.lost_accuracy is None
+
+    @property
+    def good(self) -> bool:
+        return self.accurate and not self.attempt.is_slower and self.attempt.does_what_was_asked(self.rung.recipe)
+
+    def step(self, shipped: _Tried) -> Step:
+        accuracy, artifact = self.attempt.measurement.accuracy, self.attempt.artifact
+        outcome, why = self._outcome(shipped)
+        return Step(
+            rung=self.rung.name,
+            recipe=artifact.recipe.scheme,
+            bytes=len(artifact.data),
+            sqnr_db=self.attempt.sqnr_db,
+            accuracy=None if accuracy is None else accuracy.compiled,
+            drop=None if accuracy is None else accuracy.drop,
+            speed_ratio=self.attempt.speed_ratio,
+            outcome=outcome,
+            why=why,
+        )
+
+    def _outcome(self, shipped: _Tried) -> tuple[Outcome, str]:
+        attempt = self.attempt
+        lost = attempt.lost_accuracy
+        if self is shipped:
+            return ("refused", attempt.refusals[0].seen) if attempt.refusals else ("shipped", "")
+        if lost is not None:
+            return "inaccurate", lost.seen
+        if attempt.is_slower:
+            return "slower", attempt.slowness or "slower than float"
+        if not attempt.does_what_was_asked(self.rung.recipe):
+            return "without effect", "it changes nothing of this model"
+        return "not needed", f"{shipped.rung.name} is {_advantage(shipped.attempt, attempt)}"
+
+
+def _best(tried: Sequence[_Tried]) -> _Tried:
+    """The smallest of the good ones, and of equally small ones the truest; where none is good, what comes nearest.
+
+    Accuracy comes before speed: where nothing is as fast as float, the smallest accurate artifact is shipped with a
+    warning. Where nothing is accurate, the least inaccurate one is refused.
+    """
+    for allowed in (
+        [each for each in tried if each.good],
+        [each for each in tried if each.accurate],
+    ):
+        if allowed:
+            smallest = min(len(each.attempt.artifact.data) for each in allowed)
+            alike = [each for each in allowed if len(each.attempt.artifact.data) <= smallest * (1 + _ALIKE)]
+            return max(alike, key=lambda each: _truth(each.attempt))
+    return min(tried, key=lambda each: (_drop(each.attempt), -_truth(each.attempt)))
+
+
+def _truth(attempt: Attempt) -> float:
+    return float("inf") if attempt.sqnr_db is None else attempt.sqnr_db
+
+
+def _drop(attempt: Attempt) -> float:
+    accuracy = attempt.measurement.accuracy
+    return 0.0 if accuracy is None else accuracy.drop
+
+
+def _computes_alike(slower: Rung, rung: Rung) -> bool:
+    """Whether a rung computes as another does that is slower than float, or in more bits than that."""
+    integer = ("int8", "int16x8")
+    return slower.recipe.scheme in integer and rung.recipe.scheme in integer
+
+
+def _impossible(rung: Rung, fault: GateError) -> Step:
+    return Step(
+        rung=rung.name,
+        recipe=None,
+        bytes=None,
+        sqnr_db=None,
+        accuracy=None,
+        drop=None,
+        speed_ratio=None,
+        outcome="impossible",
+        why=fault.seen,
+    )
+
+
+def _advantage(shipped: Attempt, other: Attempt) -> str:
+    if len(shipped.artifact.data) < len(other.artifact.data) * (1 - _ALIKE):
+        return f"smaller, {format_bytes(len(shipped.artifact.data))}"
+    return "truer for the same bytes"

@@ -1,0 +1,37 @@
+"""What became of each rung: for the report, and for the table that the command prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["shipped", "not needed", "inaccurate", "slower", "without effect", "impossible", "refused"]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of the ladder.
+
+    Attributes:
+        rung: Its name.
+        recipe: The scheme that was applied; None where no artifact could be made.
+        bytes: Of the artifact; None as above.
+        sqnr_db: Of its outputs against the source; None as above, or without noise or signal.
+        accuracy: By the metric of the report; None where it was not measured.
+        drop: Loss of accuracy against the source, a fraction; None as above.
+        speed_ratio: How many times faster than the float model, by the target's own evidence; None without any.
+        outcome: shipped: the artifact that was written; not needed: good enough, and no better than what was shipped;
+            inaccurate, slower: than allowed, than float; without effect: nothing in the model is changed; impossible:
+            no artifact could be made; refused: what came nearest, and why nothing is shipped.
+        why: In words, where it was not shipped.
+    """
+
+    rung: str
+    recipe: str | None
+    bytes: int | None
+    sqnr_db: float | None
+    accuracy: float | None
+    drop: float | None
+    speed_ratio: float | None
+    outcome: Outcome
+    why: str
