@@ -20,6 +20,7 @@ from edgefleet_compiler.checks.exactness import (
 )
 from edgefleet_compiler.checks.metrics import Metric, choose_metric
 from edgefleet_compiler.checks.parity import Parity, ParityMeter
+from edgefleet_compiler.checks.remembered import IndexedModel, Remembered
 from edgefleet_compiler.checks.runtimes import Execution, open_runner
 from edgefleet_compiler.data.evaluation import Evaluation
 from edgefleet_compiler.hub.session import Session
@@ -70,6 +71,7 @@ class Examiner:
         self._measured: dict[tuple[bytes, Execution], Measurement] = {}
         self.cases = evaluation.data.pick(evaluation.data.spread(_EXACTNESS_CASES))
         self.source_runner = self._open_source(_believed(source))
+        self._remembered = Remembered(self.source_runner.run)
 
     def check_import(self) -> None:
         """Believe the hub only once it has computed what the source computes.
@@ -145,18 +147,18 @@ class Examiner:
         key = (artifact.data, execution)
         if key not in self._measured:
             # What keeps the source's own file format is compared with the source as the target would run that.
-            source = self.source_runner if artifact.hub is not None else self._open_source(execution)
+            source = self._remembered.run if artifact.hub is not None else _without_index(self._open_source(execution))
             self._measured[key] = self._measure(source, self.open(artifact, execution), artifact.hub is not None)
         return self._measured[key]
 
-    def _measure(self, source: AlignedRunner, artifact: AlignedRunner, against_hub_too: bool) -> Measurement:
+    def _measure(self, source: IndexedModel, artifact: AlignedRunner, against_hub_too: bool) -> Measurement:
         data, metric = self.evaluation.data, self._new_metric()
         against_source, against_hub = ParityMeter("source"), ParityMeter("hub")
         compared = data.spread(_PARITY_CASES if metric is None else data.n)
         with_hub = set(compared[:: -(-len(compared) // _HUB_CASES)] if against_hub_too else [])
         self._progress.stage("measuring", len(compared))
         for index, sample in data.chosen(compared):
-            reference, compiled = source.run(sample), artifact.run(sample)
+            reference, compiled = source(index, sample), artifact.run(sample)
             against_source.add(reference, compiled)
             if index in with_hub:
                 against_hub.add(self._hub(sample), compiled)
@@ -184,6 +186,10 @@ class Examiner:
         quality = metric.result(self._options.seed or 0)
         measured_on: MeasuredOn = "validation" if self.evaluation.origin == "validation" else "calibration"
         return accuracy_of(metric.name, quality, self.evaluation.data.n, measured_on)
+
+
+def _without_index(runner: AlignedRunner) -> IndexedModel:
+    return lambda _, sample: runner.run(sample)
 
 
 def _believed(source: Source) -> Execution:
