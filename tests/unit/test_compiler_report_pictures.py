@@ -13,6 +13,7 @@ from markupsafe import Markup
 from onnx import TensorProto, helper
 
 from edgefleet_compiler.artifact import Workbench
+from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.lowered.lifetimes import tensor_bytes
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import compile_model
@@ -22,7 +23,9 @@ from edgefleet_compiler.report.pictures import draw_pictures
 from edgefleet_compiler.report.pictures.arena import draw_arena
 from edgefleet_compiler.report.pictures.boxes import boxes_of_file
 from edgefleet_compiler.report.pictures.graph import Box, draw_graph
+from edgefleet_compiler.report.pictures.histogram import draw_histogram
 from edgefleet_compiler.report.pictures.interval import draw_interval
+from edgefleet_compiler.report.pictures.ratios import draw_ratios
 from edgefleet_compiler.report.schema import report_schema
 from edgefleet_compiler.source import load_source
 from support.model_files import write_calibration, write_classifier, write_validation
@@ -133,3 +136,29 @@ def test_the_schema_describes_every_field_of_the_report() -> None:
         if name != "schema_version" and "description" not in form
     ]
     assert undescribed == []
+
+
+def layer(name: str, ratio: float | None, cause: str | None = None) -> Layer:
+    return Layer(name=name, operator="Conv", sqnr_db=ratio, bytes=4, cause=cause)
+
+
+def test_the_curve_of_ratios_falls_with_them_and_marks_a_layer_that_has_a_cause() -> None:
+    curve = draw_ratios([layer("first", 40.0), layer("silent", None), layer("second", 12.5, "outlier channel")])
+    assert curve is not None
+    points = list(drawn(curve).iter("circle"))
+    assert [point.get("class") for point in points] == ["point", "bad"]
+    assert float(points[0].get("cy", 0)) < float(points[1].get("cy", 0))
+    assert titles(curve) == ["first: 40.0 dB", "second: 12.5 dB, outlier channel"]
+
+
+def test_there_is_no_curve_of_a_single_ratio() -> None:
+    assert draw_ratios([layer("only", 30.0), layer("silent", None)]) is None
+
+
+def test_a_histogram_shows_every_value_once_and_both_ranges() -> None:
+    edges, counts = [index / 50 for index in range(501)], [1000 - index for index in range(500)]
+    told = titles(draw_histogram(edges, counts, before=(0.0, 10.0), after=(0.0, 2.5)))
+    shown = [int(found[1].replace(",", "")) for text in told if (found := re.match(r"([\d,]+) values", text))]
+    assert sum(shown) == sum(counts)
+    assert len(shown) <= 110
+    assert told[-2:] == ["range before: 0 to 10", "range after: 0 to 2.5"]

@@ -11,6 +11,7 @@ from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
 from edgefleet_compiler.checks.layers import DROWNED
 from edgefleet_compiler.report.pictures import Pictures
 from edgefleet_compiler.report.pictures.interval import draw_interval
+from edgefleet_compiler.report.pictures.ratios import draw_ratios
 from edgefleet_compiler.report.pictures.svg import element, picture
 from edgefleet_compiler.report.record import Report
 from edgefleet_hardware.units import format_bytes
@@ -43,6 +44,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         report=report,
         pictures=pictures,
         interval=None if accuracy is None else draw_interval(accuracy.drop, *accuracy.ci95),
+        ratios=draw_ratios(report.layers),
         budget=[(line, _used(line)) for line in report.budget],
         layers=list(
             zip(
