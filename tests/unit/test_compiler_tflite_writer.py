@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
+from edgefleet_compiler.tflite.builder import InterningBuilder, vector_of_int32
 from edgefleet_compiler.tflite.reader import read_tflite
 from edgefleet_compiler.tflite.writer import write_tflite
 from support.tflite_graphs import (
@@ -88,6 +89,23 @@ def test_equal_constants_are_stored_once_and_unused_ones_not_at_all() -> None:
     data = write_tflite(builder.graph(value))
     assert 64 * 64 * 4 < len(data) < 64 * 64 * 4 + 1000
     assert read_tflite(data).tensors.keys() >= {"input"}
+
+
+def test_constants_stand_where_runtimes_read_them_in_place_and_small_vectors_fill_the_gaps() -> None:
+    contents = [bytes([number]) * 64 for number in range(1, 9)]
+    shapes = [vector_of_int32([number, 64]) for number in range(8)]
+    builder = InterningBuilder()
+    builder.lay(contents, shapes)
+    buffers = [builder.table("Buffer", Data=builder.data(content)) for content in contents]
+    vectors = [builder.table("Tensor", Shape=builder.vector(shape)) for shape in shapes]
+    subgraph = builder.table("SubGraph", Tensors=builder.tables(vectors))
+    root = builder.table("Model", Subgraphs=builder.tables([subgraph]), Buffers=builder.tables(buffers))
+    file = builder.finish(root, b"TFL3")
+    starts = sorted(file.index(content) for content in contents)
+    assert [start % 16 for start in starts] == [0] * 8
+    assert np.diff(starts).tolist() == [64 + 16] * 7  # 4 for the length, 12 of a shape with its own
+    graph = schema.ModelT.InitFromPackedBuf(file)
+    assert [tensor.shape.tolist() for tensor in graph.subgraphs[0].tensors] == [shape.tolist() for shape in shapes]
 
 
 def test_equal_options_are_stored_once_however_they_are_given() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from edgefleet_compiler.exporters.onnx_steps.bias_scales import multiply_out_bias_scales
 from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes, stored_axes
 from edgefleet_compiler.exporters.onnx_steps.clips import clip_integers
 from edgefleet_compiler.exporters.onnx_steps.file import write_file
@@ -52,6 +53,7 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
     if io_layout == "native":
         drop_border_transposes(copy.graph)
     write_out_groups(copy.graph)
+    multiply_out_bias_scales(copy.graph)
     drop_default_attributes(copy.graph)
     remove_dead_code(copy)
     share_constants(copy.graph)

@@ -2,11 +2,12 @@
 
 A FlatBuffer is a graph of offsets, so equal vectors and equal tables may be one: the shapes, scales and zero points of
 a network repeat from layer to layer, and two activations of the same shape and type without names are the same table.
+What an offset points at may stand anywhere, so small vectors stand where alignment leaves a gap between large ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
 import flatbuffers
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 # schema.fbs: Buffer.data is (force_align: 16), so that kernels may read any type from it in place.
 _DATA_ALIGNMENT: Final = 16
+_LENGTH: Final = 4
+"""Bytes of the number that says how long a vector is, in front of it."""
 
 
 class InterningBuilder:
@@ -54,6 +57,19 @@ class InterningBuilder:
 
         offset: int = self._once(("data", content), write)
         return offset
+
+    def lay(self, contents: Iterable[bytes], vectors: Iterable[NDArray[Any]]) -> None:
+        """Write buffers one behind the other, and in the gaps between them such vectors as fit.
+
+        Args:
+            contents: What ``data`` will be asked for, none of them empty.
+            vectors: Of 4-byte numbers, some of what ``vector`` will be asked for.
+        """
+        fillings = _Fillings(vectors)
+        for content in dict.fromkeys(contents):
+            while (vector := fillings.take(-(self._flat.Offset() + len(content)) % _DATA_ALIGNMENT)) is not None:
+                self.vector(vector)
+            self.data(content)
 
     def tables(self, offsets: Sequence[int]) -> int:
         """The offset of a vector of tables, which stands after (in the file: before) all of them."""
@@ -96,6 +112,21 @@ class InterningBuilder:
         """The file whose root table is at ``root``."""
         self._flat.Finish(root, identifier)
         return bytes(self._flat.Output())
+
+
+class _Fillings:
+    """Vectors by how far each moves what is written next, modulo the alignment of data."""
+
+    def __init__(self, vectors: Iterable[NDArray[Any]]) -> None:
+        different = {(values.dtype.str, values.tobytes()): values for values in vectors}
+        self._waiting: dict[int, list[NDArray[Any]]] = {}
+        for values in reversed(different.values()):
+            self._waiting.setdefault((_LENGTH + values.nbytes) % _DATA_ALIGNMENT, []).append(values)
+
+    def take(self, gap: int) -> NDArray[Any] | None:
+        """The next of those that fill most of a gap of so many bytes; None where nothing fits."""
+        sizes = [size for size, waiting in self._waiting.items() if waiting and 0 < size <= gap]
+        return self._waiting[max(sizes)].pop() if sizes else None
 
 
 def vector_of_int32(values: Sequence[int]) -> NDArray[np.int32]:

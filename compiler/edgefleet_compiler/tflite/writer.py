@@ -10,10 +10,11 @@ kernels that round differently.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, Tensor
 from edgefleet_compiler.lowered.memory import plan_memory
@@ -59,6 +60,7 @@ class _Writer:
 
     def file(self) -> bytes:
         graph, builder = self._graph, self._builder
+        builder.lay(self._contents(), self._vectors())
         tensors = [self._tensor(graph.tensors[name]) for name in self._tensors]
         operators = [self._operator(operator) for operator in graph.operators]
         subgraph = builder.table(
@@ -77,8 +79,23 @@ class _Writer:
         )
         return builder.finish(root, IDENTIFIER)
 
+    def _contents(self) -> Iterator[bytes]:
+        """What buffers hold."""
+        return (content for name in self._tensors if (content := _content(self._graph.tensors[name])))
+
+    def _vectors(self) -> Iterator[NDArray[Any]]:
+        """Vectors of 4-byte numbers that tensors and operators need."""
+        for name in self._tensors:
+            tensor = self._graph.tensors[name]
+            yield vector_of_int32(tensor.shape)
+            if tensor.quantisation is not None:
+                yield _scales(tensor.quantisation)
+        for operator in self._graph.operators:
+            yield self._numbers_of(operator.inputs)
+            yield self._numbers_of(operator.outputs)
+
     def _tensor(self, tensor: Tensor) -> int:
-        content = b"" if tensor.data is None else np.ascontiguousarray(tensor.data).tobytes()
+        content = _content(tensor)
         number = self._buffers.setdefault(content, len(self._buffers))
         self._buffer(content)
         fields = {"Shape": self._builder.vector(vector_of_int32(tensor.shape)), "Buffer": number}
@@ -98,7 +115,7 @@ class _Writer:
     def _quantisation(self, quantisation: Quantisation) -> int:
         return self._builder.table(
             "QuantizationParameters",
-            Scale=self._builder.vector(quantisation.scale.astype("<f4")),
+            Scale=self._builder.vector(_scales(quantisation)),
             ZeroPoint=self._builder.vector(quantisation.zero_point.astype("<i8")),
             QuantizedDimension=quantisation.axis,
         )
@@ -125,8 +142,20 @@ class _Writer:
         return self._builder.table("OperatorCode", BuiltinCode=number, Version=version, DeprecatedBuiltinCode=old)
 
     def _numbers(self, names: list[str] | list[str | None]) -> int:
-        """The vector of these tensors' numbers; -1 stands for an optional input left out."""
-        return self._builder.vector(vector_of_int32([-1 if name is None else self._tensors[name] for name in names]))
+        """The offset of these tensors' numbers."""
+        return self._builder.vector(self._numbers_of(names))
+
+    def _numbers_of(self, names: list[str] | list[str | None]) -> NDArray[np.int32]:
+        """The numbers of tensors; -1 stands for an optional input left out."""
+        return vector_of_int32([-1 if name is None else self._tensors[name] for name in names])
+
+
+def _content(tensor: Tensor) -> bytes:
+    return b"" if tensor.data is None else np.ascontiguousarray(tensor.data).tobytes()
+
+
+def _scales(quantisation: Quantisation) -> NDArray[np.float32]:
+    return quantisation.scale.astype("<f4")
 
 
 def _uses(graph: LoweredGraph) -> Iterator[str]:
