@@ -54,9 +54,12 @@ class QuantiserTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         per_channel_fully_connected: Whether fully connected weights may have one scale per output channel.
+        saturating_pairs: Whether onnxruntime may add neighbouring products in 16 bits there, so that the weights of a
+            pair may add up to 128 at most.
     """
 
     per_channel_fully_connected: bool = True
+    saturating_pairs: bool = False
 
 
 class TargetProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

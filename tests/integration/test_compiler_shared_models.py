@@ -53,7 +53,7 @@ def compiled(run: Run, model: str, calibration: Path, validation: Path, out: Pat
     """The issue's command, timed; the reports by target."""
     started = time.monotonic()
     ended = run(
-        "model", "compile", SHARED / "models" / f"{model}.tflite", "--target", "rpi4", "--target", "x86-64",
+        "model", "compile", SHARED / "models" / f"{model}.tflite", "--target", "rpi4", "--target", "x86-64-vnni",
         "--recipe", "int8", "--calibration", calibration, "--validation", validation, "--out", out, "--json",
     )  # fmt: skip
     assert ended.status == 0, ended.err
@@ -82,7 +82,7 @@ def integer_constants(reports: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         if tensor.data is not None:
             tflite[str(tensor.dtype)].append(key(tensor.data))
         tflite["scales"].add(key(tensor.quantisation.scale))
-    model = onnx.load(reports["x86-64"]["artifact"]["path"])
+    model = onnx.load(reports["x86-64-vnni"]["artifact"]["path"])
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     stored, scales = {}, set()
     for node in model.graph.node:
@@ -117,7 +117,7 @@ def test_ic_loses_nothing_and_is_the_same_model_in_both_runtimes(run: Run, tmp_p
         assert report["accuracy"]["drop"] <= 0.01
     assert reports["rpi4"]["artifact"]["bytes"] <= 98_496
     cases = np.load(data[1])["x"].astype(np.float32)
-    tflite, ours = outputs(reports["rpi4"], cases), outputs(reports["x86-64"], cases)
+    tflite, ours = outputs(reports["rpi4"], cases), outputs(reports["x86-64-vnni"], cases)
     ties = ours[np.arange(len(ours)), tflite.argmax(axis=1)] == ours.max(axis=1)
     assert ties.mean() >= 0.98
     assert decibels(tflite, ours) >= 26

@@ -47,6 +47,18 @@ def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:
     assert recipe.quantise.fully_connected == "per-tensor"
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "narrow"),
+    [("x86-64", {}, True), ("x86-64", {"format": "tflite"}, False), ("x86-64-vnni", {}, False), ("rpi4", {}, False)],
+)
+def test_pairs_of_weights_are_narrow_where_onnxruntime_may_run_without_vnni(
+    target: str, options: dict[str, Any], narrow: bool
+) -> None:
+    (recipe,) = asked(target, recipe="int8", **options)
+    assert recipe.quantise is not None
+    assert recipe.quantise.narrow_pairs is narrow
+
+
 def test_auto_without_calibration_is_refused_where_only_int8_runs() -> None:
     with pytest.raises(RecipeUnfit, match="--calibration") as refused:
         asked("nrf52840", calibrated=False)

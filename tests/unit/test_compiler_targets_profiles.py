@@ -11,7 +11,7 @@ from edgefleet_hardware import units
 from edgefleet_hardware.profile import load_profile, parse_profile, target_names
 
 FIGURES = ("instruction_set", "extensions", "core", "cores", "clock", "ram", "flash", "runtimes")
-COMPUTERS = ["android", "ios", "rpi-zero2", "rpi2-armv7", "rpi3", "rpi4", "rpi5", "web", "x86-64"]
+COMPUTERS = ["android", "ios", "rpi-zero2", "rpi2-armv7", "rpi3", "rpi4", "rpi5", "web", "x86-64", "x86-64-vnni"]
 MICROCONTROLLERS = [
     "corstone300-m55",
     "esp32-s3",
@@ -65,7 +65,7 @@ def test_microcontrollers_run_int8_only_with_one_scale_for_fully_connected_weigh
 @pytest.mark.parametrize(
     ("name", "first"),
     [(name, "tflite") for name in COMPUTERS if name.startswith(("rpi", "android"))]
-    + [(name, "onnx") for name in ("x86-64", "web", "ios")],
+    + [(name, "onnx") for name in ("x86-64", "x86-64-vnni", "web", "ios")],
 )
 def test_the_first_format_of_a_pi_or_a_phone_is_tflite_and_of_a_pc_browser_or_iphone_onnx(
     name: str, first: str

@@ -27,6 +27,7 @@ from edgefleet_compiler.quantise.parameters import (
     widened_for_bias,
 )
 from edgefleet_compiler.quantise.placement import Group, Placement, place
+from edgefleet_compiler.quantise.saturation import multiplies_pairs, narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.settings import Settings
 
 
@@ -167,7 +168,12 @@ class _Quantiser:
         scales = weight_scales(weights, axis)
         if bias is not None:
             scales = widened_for_bias(scales, bias, input_scale)
-        self._dequantised(node, 1, quantise_weights(weights, scales, axis), scales, axis)
+        if self._settings.narrow_pairs and multiplies_pairs(node):
+            scales = narrowed_scales(weights, scales, node.op_type)
+            integers = quantise_narrow(weights, scales, node.op_type)
+        else:
+            integers = quantise_weights(weights, scales, axis)
+        self._dequantised(node, 1, integers, scales, axis)
         if bias is not None:
             scales = bias_scales(scales, input_scale)
             self._dequantised(node, 2, quantise_bias(bias, scales), scales, None if axis is None else 0)

@@ -14,7 +14,7 @@ from edgefleet_compiler.recipe.file import read_recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC, Recipe, Scheme
 from edgefleet_compiler.recipe.rungs import RUNGS, LadderFile, Rung, RungName, Tuning
 from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
-from edgefleet_hardware.profile import Dtype, TargetProfile
+from edgefleet_hardware.profile import Dtype, Format, TargetProfile
 
 _AUTO = "auto"
 _NAMES = (_AUTO, *QUANTISING, "fp16", "float", SCHEME)
@@ -155,11 +155,12 @@ def _keep(options: CompileOptions, profile: TargetProfile, source: Quantised) ->
 def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> Recipe:
     """The explicit recipe of a scheme: what the options leave open is the target's default."""
     _check_runs(scheme, profile)
-    settings = _settings(profile) if scheme in QUANTISING else None
+    artifact_format = options.format or profile.formats[0]
+    settings = _settings(scheme, artifact_format, profile) if scheme in QUANTISING else None
     try:
         return Recipe(
             scheme=scheme,
-            format=options.format or profile.formats[0],
+            format=artifact_format,
             io=options.io or ("int8" if profile.int8_only else "float"),
             io_layout=options.io_layout or "source",
             seed=options.seed or 0,
@@ -169,10 +170,13 @@ def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> R
         raise UsageMalformed(f"--io int8 does not go with --recipe {scheme}", expected="--recipe int8") from cause
 
 
-def _settings(profile: TargetProfile) -> Settings:
+def _settings(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -> Settings:
     """What the target's kernels ask for, and nothing that has to be measured."""
-    per_channel = profile.quantiser.per_channel_fully_connected
-    return Settings(fully_connected="per-channel" if per_channel else "per-tensor")
+    traits = profile.quantiser
+    return Settings(
+        fully_connected="per-channel" if traits.per_channel_fully_connected else "per-tensor",
+        narrow_pairs=traits.saturating_pairs and artifact_format == "onnx" and scheme == "int8",
+    )
 
 
 def _checked(
