@@ -19,7 +19,8 @@ from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
+from edgefleet_compiler.quantise.parameters import IntegerType
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC
 from edgefleet_compiler.source import Source
@@ -140,11 +141,12 @@ class Workbench:
         return self._hubs[key], self._hub_passes[key]
 
     def _make_hub(self, recipe: Recipe, records: list[PassRecord]) -> ir.Model:
-        if recipe.scheme == "int8":
+        if recipe.scheme in STATIC:
             settings = recipe.settings
             ranges = self._calibrate(records)
-            with _recorded(records, "quantise int8", f"fully connected weights {settings.fully_connected}"):
-                return quantise_int8(self._source.hub, ranges, settings)
+            activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
+            with _recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
+                return quantise(self._source.hub, ranges, settings, activations)
         if recipe.scheme == "fp16":
             with _recorded(records, "narrow weights", "weights in 16 bits"):
                 return fp16_weights(self._source.hub)

@@ -21,7 +21,7 @@ from edgefleet_compiler.lower.quantisation import parameters
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.tflite.reader import read_tflite
 from support.cnn_models import cnns
@@ -45,7 +45,7 @@ def run_source(source: onnx.ModelProto, inputs):
 
 def quantised(model: ir.Model, cases, *, per_channel: bool = True) -> ir.Model:
     ranges = calibrate(model, [{model.graph.inputs[0].name: case[0]} for case in cases], lambda _: None)
-    return quantise_int8(model, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor"))
+    return quantise(model, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor"))
 
 
 @settings(steady, max_examples=300)

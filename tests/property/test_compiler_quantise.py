@@ -17,7 +17,7 @@ from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_contract.errors import RecipeUnfit
 from support.networks import networks
@@ -34,7 +34,7 @@ def quantised(proto: onnx.ModelProto, *, per_channel: bool) -> tuple[ir.Model, i
     ranges = calibrate(hub, [{"image": image} for image in images], lambda _: None)
     return (
         hub,
-        quantise_int8(hub, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor")),
+        quantise(hub, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor")),
         images,
     )
 
@@ -104,7 +104,7 @@ def test_integers_and_native_order_at_the_border_compute_the_same(proto: onnx.Mo
         assert any(value.producer().op_type != "DequantizeLinear" for value in model.graph.outputs)
         return
     axes = stored_axes(model)
-    stored = [quantise(image, pairs["image/quantise"]).transpose(axes.get("image", (0, 1, 2, 3))) for image in images]
+    stored = [stored_by(image, pairs["image/quantise"]).transpose(axes.get("image", (0, 1, 2, 3))) for image in images]
     seen = {}
     for name, values in outputs(data, stored).items():
         order = axes.get(name, tuple(range(values.ndim - 1)))
@@ -130,7 +130,7 @@ def rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def quantise(real: np.ndarray, node: ir.Node) -> np.ndarray:
+def stored_by(real: np.ndarray, node: ir.Node) -> np.ndarray:
     scale, zero_point = (constant(value) for value in node.inputs[1:])
     return np.clip(np.rint(real / scale) + int(zero_point) + 128, 0, 255).astype(np.uint8)
 

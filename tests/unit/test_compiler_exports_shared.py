@@ -15,7 +15,7 @@ from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.importers.tflite import import_tflite
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 
 pytestmark = pytest.mark.shared
@@ -47,7 +47,7 @@ def quantised_hub(name: str, settings: Settings | None = None):
     (source,) = model.graph.inputs
     inputs = calibration_of(name, source.shape.numpy())
     ranges = calibrate(model, ({source.name: case} for case in inputs), lambda _: None)
-    return quantise_int8(model, ranges, settings or Settings())
+    return quantise(model, ranges, settings or Settings())
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from edgefleet_compiler.hub.session import Session, serialise
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_contract.errors import OperatorUnsupported, RecipeUnfit
 from support.onnx_graphs import OnnxGraph
@@ -49,7 +49,7 @@ def hubs(graph, *outputs):
     model = graph.model(*outputs)
     simplify(model)
     ranges = calibrate(model, cases_of(model), lambda _: None)
-    return model, quantise_int8(model, ranges, Settings())
+    return model, quantise(model, ranges, Settings())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.importers.tflite import import_tflite
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 
 pytestmark = pytest.mark.shared
@@ -28,7 +28,7 @@ def quantised(name, *, per_channel):
     (source,) = model.graph.inputs
     shape = source.shape.numpy()
     cases = ({source.name: random.normal(size=shape).astype(np.float32)} for _ in range(3))
-    return quantise_int8(
+    return quantise(
         model,
         calibrate(model, cases, lambda _: None),
         Settings(fully_connected="per-channel" if per_channel else "per-tensor"),

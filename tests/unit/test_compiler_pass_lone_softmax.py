@@ -9,7 +9,7 @@ from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.lone_softmax import replace_lone_softmax
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from support.onnx_graphs import OnnxGraph
 from support.passes import apply, node_of, operators
@@ -51,7 +51,7 @@ def test_quantised_it_would_be_zero_in_onnxruntime():
     (expected,) = Session(model).run(cases[0]).values()
     simplify(model)
     ranges = calibrate(model, cases, lambda _: None)
-    quantised = quantise_int8(model, ranges, Settings())
+    quantised = quantise(model, ranges, Settings())
     artifact = export_onnx(quantised, max_opset=21, io="float", io_layout="source")
     (seen,) = Session(artifact).run(cases[0]).values()
     np.testing.assert_allclose(seen, expected, atol=0.1)

@@ -9,7 +9,7 @@ from edgefleet_compiler.hub.graph import constant, integer
 from edgefleet_compiler.hub.session import Session, serialise
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from support.onnx_graphs import OnnxGraph
 
@@ -26,7 +26,7 @@ def quantised(graph, *outputs, per_channel=True, seed=0):
     ranges = calibrate(model, cases, lambda _: None)
     return (
         model,
-        quantise_int8(model, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor")),
+        quantise(model, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor")),
         cases,
     )
 
@@ -181,6 +181,6 @@ def test_the_float_hub_stays_as_it_was():
     simplify(model)
     before = serialise(model)
     ranges = calibrate(model, [{"x": np.ones((1, 3, 6, 6), np.float32)}], lambda _: None)
-    first, second = (quantise_int8(model, ranges, Settings()) for _ in range(2))
+    first, second = (quantise(model, ranges, Settings()) for _ in range(2))
     assert serialise(model) == before
     assert serialise(first) == serialise(second)

@@ -13,7 +13,7 @@ from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.operators import MOVING
 from edgefleet_compiler.quantise.settings import Settings
 from support.exports import random_inputs, run_hub, run_tflite
@@ -52,7 +52,7 @@ def test_elements_are_moved_and_chosen_as_integers_in_both_formats(layer):
     simplify(model)
     samples = [random_inputs(model, seed) for seed in range(8)]
     ranges = calibrate(model, ({"x": sample[0]} for sample in samples), lambda _: None)
-    quantised = quantise_int8(model, ranges, Settings())
+    quantised = quantise(model, ranges, Settings())
     expected = run_hub(quantised, samples[0])
     onnx_file = export_onnx(quantised, max_opset=21, io="float", io_layout="source")
     tflite_file, lowered = export_tflite(quantised, io="float", io_layout="source")
@@ -74,7 +74,7 @@ def test_an_embedding_table_is_stored_in_integers_for_layers_that_compute_on_the
     simplify(model)
     samples = [random_inputs(model, seed) for seed in range(8)]
     ranges = calibrate(model, ({"x": sample[0]} for sample in samples), lambda _: None)
-    quantised = quantise_int8(model, ranges, Settings())
+    quantised = quantise(model, ranges, Settings())
     tflite_file, lowered = export_tflite(quantised, io="float", io_layout="source")
     gather = next(operator for operator in lowered.operators if operator.kind == "GATHER")
     assert lowered.tensors[gather.inputs[0] or ""].dtype == np.int8

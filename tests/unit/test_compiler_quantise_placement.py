@@ -7,7 +7,7 @@ import pytest
 
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.parameters import parameters
-from edgefleet_compiler.quantise.placement import place
+from edgefleet_compiler.quantise.placement import Own, place
 from support.onnx_graphs import OnnxGraph
 
 
@@ -116,7 +116,7 @@ def test_a_prescribed_value_among_others_keeps_its_own_pair():
     source = graph.input("x", 1, 3, 5, 5)
     gate = graph.node("Sigmoid", conv(graph, source, name="a"), name="gate")
     _, placement = placement_of(graph, graph.node("Concat", gate, conv(graph, source, name="b"), axis=1, name="joined"))
-    assert {value.name: own for value, own in placement.own.items()} == {"gate": parameters(1 / 256, -128)}
+    assert {value.name: own for value, own in placement.own.items()} == {"gate": Own("int8", parameters(1 / 256, -128))}
     assert placement.groups[-1].fixed is None
 
 

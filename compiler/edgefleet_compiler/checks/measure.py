@@ -28,6 +28,7 @@ from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.source import Source
 
 _PARITY_CASES = 256  # where accuracy is not measured; else every case is run for its sake anyway
@@ -107,7 +108,7 @@ class Examiner:
             self._check_hub()
         reference, runner = self._run_hub(artifact.hub), self.open(artifact, execution)
         what = "the artifact and the hub that it was made from"
-        if artifact.recipe.scheme in ("int8", SCHEME):
+        if artifact.recipe.scheme in (*STATIC, SCHEME):
             require_close(reference, runner.run, self.cases, what=what, rounded_from=self._hub)
         else:
             require_equal(reference, runner.run, self.cases, what=what)

@@ -32,6 +32,14 @@ AT_RUN_TIME = frozenset({
 })  # fmt: skip
 """Operators of models whose activations are quantised at run time, by scales that no other runtime finds again."""
 
+SIXTEEN_BITS = frozenset({
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "DepthToSpace", "Expand", "Gather", "Gelu", "Gemm",
+    "GlobalAveragePool", "GlobalMaxPool", "HardSwish", "Identity", "LeakyRelu", "MatMul", "Max", "MaxPool", "Min",
+    "Mul", "Pad", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Sigmoid", "Slice",
+    "Softmax", "SpaceToDepth", "Split", "Sub", "Tanh", "Tile", "Transpose",
+})  # fmt: skip
+"""Operators that TFLite's kernels compute on int16."""
+
 UNARY = frozenset({
     "Abs", "Ceil", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSwish", "LeakyRelu", "Log", "Neg", "Not",
     "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "Sqrt", "Tanh",

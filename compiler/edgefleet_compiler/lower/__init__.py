@@ -12,7 +12,7 @@ from edgefleet_compiler.lower.layout import Demand
 from edgefleet_compiler.lower.layout_analysis import analyse_layouts
 from edgefleet_compiler.lower.lowering import Lowering
 from edgefleet_compiler.lower.operators import RULES, rule_for
-from edgefleet_compiler.lower.quantisation import wanted_parameters
+from edgefleet_compiler.lower.quantisation import wanted_forms
 from edgefleet_compiler.lower.site import Site, Unsupported
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.optimise import optimise
@@ -41,7 +41,7 @@ def lower(model: ir.Model, *, io: Io, io_layout: IoLayout) -> LoweredGraph:
     hub = model.graph
     layouts = analyse_layouts(hub, _demand, native=io_layout == "native")
     names = [name_of(value) for value in (*hub.inputs, *hub.outputs)]
-    lowering = Lowering(layouts, wanted_parameters(hub), names)
+    lowering = Lowering(layouts, wanted_forms(hub), names)
     take_inputs(hub.inputs, lowering, io)
     for node in hub:
         if any(constant_of(output) is None for output in node.outputs):

@@ -17,7 +17,7 @@ KINDS_BY_BOUNDS = {
 def lower_clamp(site: Site) -> None:
     """Lower Relu or Clip: TFLite's operator for these bounds, else MAXIMUM and MINIMUM.
 
-    An int8 tensor saturates by itself, so a bound that its parameters cannot exceed needs no operator.
+    A tensor of integers saturates by itself, so a bound that its parameters cannot exceed needs no operator.
     """
     low, high = _bounds(site)
     binds_below, binds_above = _binds(site, low, high)
@@ -46,14 +46,15 @@ def _bounds(site: Site) -> tuple[float, float]:
 
 def _binds(site: Site, low: float, high: float) -> tuple[bool, bool]:
     """Whether the type of the output can hold anything below ``low``, or above ``high``."""
-    quantisation = site.output_quantisation
-    if quantisation is None:
+    form = site.output_form
+    if form is None:
         is_float = site.output_type.kind == "f"
         limits = np.finfo(np.float32) if is_float else np.iinfo(site.output_type)  # type: ignore[type-var]  # integers
         lowest, highest = float(limits.min), float(limits.max)
         return low > lowest, high < highest
-    zero_point, scale = int(quantisation.zero_point[0]), float(quantisation.scale[0])
-    return np.rint(low / scale) + zero_point > -128, np.rint(high / scale) + zero_point < 127
+    lowest_integer, highest_integer = form.limits
+    zero_point, scale = int(form.quantisation.zero_point[0]), float(form.quantisation.scale[0])
+    return np.rint(low / scale) + zero_point > lowest_integer, np.rint(high / scale) + zero_point < highest_integer
 
 
 def _clamp_below(site: Site, tensor: str, low: float) -> tuple[str, list[str]]:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from edgefleet_compiler.hub.graph import dtype_of, is_float, name_of, rank_of, shape_of
 from edgefleet_compiler.lower.constants import constant_of
 from edgefleet_compiler.lower.layout import as_is
-from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
+from edgefleet_compiler.lower.lowering import Lowering, Stored
 from edgefleet_compiler.lowered.graph import Tensor
 from edgefleet_contract.errors import RecipeUnfit
 
@@ -31,7 +31,8 @@ def take_inputs(values: Sequence[ir.Value], lowering: Lowering, io: Io) -> None:
         if io == "int8" and is_float(value):
             if value not in lowering.wanted:
                 raise _left_in_float("input", value)
-            tensor = Tensor(name_of(value), shape, INT8, lowering.wanted[value])
+            form = lowering.wanted[value]
+            tensor = Tensor(name_of(value), shape, form.dtype, form.quantisation)
         lowering.graph.inputs.append(lowering.graph.add_tensor(tensor))
         lowering.bind(value, tensor.name, layout)
         if layout.moves:
@@ -47,11 +48,11 @@ def give_outputs(values: Sequence[ir.Value], lowering: Lowering, io: Io, io_layo
     graph = lowering.graph
     for value in values:
         stored = _stored(value, lowering)
-        parameters = lowering.parameters(value)
-        if io == "int8" and is_float(value) and parameters is None:
+        form = lowering.form(value)
+        if io == "int8" and is_float(value) and form is None:
             raise _left_in_float("output", value)
         layout = as_is(rank_of(value)) if io_layout == "source" else stored.layout
-        wanted = parameters if io == "int8" else None
+        wanted = form if io == "int8" else None
         tensor = lowering.fetch(value, layout, wanted, name_of(value))
         if graph.tensors[tensor].is_constant or tensor in graph.inputs or tensor in graph.outputs:
             tensor = _copied(tensor, lowering, name_of(value))

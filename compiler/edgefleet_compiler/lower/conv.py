@@ -6,7 +6,7 @@ import numpy as np
 
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.site import Site
-from edgefleet_compiler.lower.weights import constant_operands
+from edgefleet_compiler.lower.weights import bias_type, constant_operands
 from edgefleet_compiler.lower.window import finish_image, image_input, padded, window_of
 from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
@@ -38,11 +38,12 @@ def lower_conv(site: Site) -> None:
 def _no_bias(site: Site, weight: Constant) -> Constant:
     """Zeros: LiteRT's CONV_2D does not load without biases, although they are optional in its schema."""
     outputs = weight.stored.shape[0]
-    given, filters = site.input_parameters(), weight.quantisation
+    given, filters = site.input_form(), weight.quantisation
     if not site.integer or given is None or filters is None:
         return Constant("no_bias", np.zeros(outputs, np.float32))
-    scale = (given.scale.astype(np.float64) * filters.scale).astype(np.float32)
-    return Constant("no_bias", np.zeros(outputs, np.int32), Quantisation(scale, np.zeros(scale.shape, np.int64)))
+    scale = (given.quantisation.scale.astype(np.float64) * filters.scale).astype(np.float32)
+    parameters = Quantisation(scale, np.zeros(scale.shape, np.int64))
+    return Constant("no_bias", np.zeros(outputs, bias_type(site)), parameters)
 
 
 def _as_image_filters(weight: Constant) -> Constant:

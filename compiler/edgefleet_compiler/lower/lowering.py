@@ -13,18 +13,19 @@ from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.layout import Layout, Shape
 from edgefleet_compiler.lower.layout_analysis import Layouts
+from edgefleet_compiler.lower.quantisation import Form
 from edgefleet_compiler.lowered.graph import (
     AttributeValue,
     LoweredGraph,
     Operator,
     Quantisation,
     Tensor,
-    same_parameters,
 )
 from edgefleet_compiler.refusal import Refusal
 
 FLOAT32 = np.dtype(np.float32)
 INT8 = np.dtype(np.int8)
+INT16 = np.dtype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class Lowering:
     Attributes:
         graph: What was built so far.
         layouts: In which order each value is stored.
-        wanted: The values that exist only to be quantised, with their parameters.
+        wanted: The values that exist only to be quantised, with the form wanted.
         refusals: The operators that could not be lowered.
     """
 
-    def __init__(self, layouts: Layouts, wanted: Mapping[ir.Value, Quantisation], reserved: Sequence[str]) -> None:
+    def __init__(self, layouts: Layouts, wanted: Mapping[ir.Value, Form], reserved: Sequence[str]) -> None:
         self.graph = LoweredGraph()
         self.layouts = layouts
         self.wanted = wanted
@@ -107,24 +108,25 @@ class Lowering:
         """The tensor that holds an activation, as its producer wrote it."""
         return self._stored[value]
 
-    def parameters(self, value: ir.Value) -> Quantisation | None:
-        """The parameters of an activation that is stored in integers."""
-        return self.graph.tensors[self._stored[value].tensor].quantisation
+    def form(self, value: ir.Value) -> Form | None:
+        """The form of an activation that is stored in integers; None of a float one."""
+        tensor = self.graph.tensors[self._stored[value].tensor]
+        return None if tensor.quantisation is None else Form(tensor.dtype, tensor.quantisation)
 
-    def fetch(self, value: ir.Value, layout: Layout, quantisation: Quantisation | None, source: str) -> str:
+    def fetch(self, value: ir.Value, layout: Layout, form: Form | None, source: str) -> str:
         """The tensor of an activation in another order or type, converted where need be.
 
         Args:
             value: The activation.
             layout: The order wanted.
-            quantisation: The parameters wanted; None for reals.
+            form: The integers wanted; None for reals.
             source: The node that asks, to whom the conversion is charged.
         """
         stored = self.stored(value)
         tensor = self.rearranged(stored, layout, shape_of(value), source)
-        if quantisation is None:
+        if form is None:
             return self.dequantised(tensor, source)
-        return self.quantised(tensor, quantisation, source)
+        return self.quantised(tensor, form, source)
 
     def dequantised(self, tensor: str, source: str) -> str:
         """``tensor`` as float32; itself if it is not quantised, nor float16."""
@@ -133,12 +135,12 @@ class Lowering:
             return tensor
         return self._converted("DEQUANTIZE", [tensor], Tensor(f"{tensor}_real", given.shape, FLOAT32), source)
 
-    def quantised(self, tensor: str, quantisation: Quantisation, source: str) -> str:
-        """``tensor`` as int8 with the given parameters; itself if it has them."""
+    def quantised(self, tensor: str, form: Form, source: str) -> str:
+        """``tensor`` in the integers of a form; itself if it has it."""
         given = self.graph.tensors[tensor]
-        if same_parameters(given.quantisation, quantisation):
+        if form.is_of(given):
             return tensor
-        output = Tensor(f"{tensor}_quantised", given.shape, INT8, quantisation)
+        output = Tensor(f"{tensor}_quantised", given.shape, form.dtype, form.quantisation)
         return self._converted("QUANTIZE", [tensor], output, source)
 
     def rearranged(self, stored: Stored, layout: Layout, shape: Shape, source: str) -> str:
@@ -180,7 +182,7 @@ class Lowering:
 
     def _converted(self, kind: str, inputs: list[str], output: Tensor, source: str) -> str:
         """The output of a conversion, which is made once for all who ask for the same."""
-        key = (kind, *inputs, output.shape, _key(output.quantisation))
+        key = (kind, *inputs, output.shape, output.dtype.str, _key(output.quantisation))
         if key not in self._conversions:
             attributes: dict[str, AttributeValue] = {"new_shape": list(output.shape)} if kind == "RESHAPE" else {}
             name = self.add_tensor(output.name, output.shape, output.dtype, output.quantisation)

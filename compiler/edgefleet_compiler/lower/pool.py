@@ -36,9 +36,9 @@ def lower_average_pool(site: Site) -> None:
     include_padding = bool(site.node.attributes.get_int("count_include_pad", 0))
     kernel = site.ints("kernel_shape", ())
     if len(kernel) > 2 or not _is_one_operator(plane_window(site, kernel), include_padding=include_padding):
-        site.compute_in_float()  # int8 would round twice, and the ratios once more
+        site.compute_in_float()  # integers would round twice, and the ratios once more
     # A mean spans less than what it is of: values that the output's parameters cannot hold must not be cut off before.
-    image = site.input_stored_by(site.input_parameters() if site.integer else None)
+    image = site.input_stored_by(site.input_form() if site.integer else None)
     means = _slide(site, image, lambda image, window: _means(site, image, window, include_padding=include_padding))
     site.finish_with(site.stored_as_output(means))
 

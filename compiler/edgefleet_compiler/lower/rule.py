@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from edgefleet_compiler.lower.site import Site
 
 
+FIXED_IN_SIXTEEN_BITS = (1 / 32768, 0)
+"""The scale and zero point of 16-bit outputs wherever an operator prescribes any."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """How one operator of ONNX is lowered.
@@ -21,9 +25,9 @@ class Rule:
     Attributes:
         lower: Writes the operators for one node.
         demand: What the node asks of the layouts around it.
-        integer: Whether TFLite computes it on int8.
+        integer: Whether TFLite computes it on int8; on int16 too if it is among ``SIXTEEN_BITS``.
         operands: How many leading inputs must be quantised for that, None for all; the rest are settings.
-        shares_parameters: Whether its int8 inputs must have the parameters of its output.
+        shares_parameters: Whether its integer inputs must have the parameters of its output.
         fixed_parameters: The scale and zero point of its int8 output if it knows no other.
     """
 

@@ -10,11 +10,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.graph import dtype_of, name_of, result_of, shape_of
+from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.lower.constants import Constant, constant_of
 from edgefleet_compiler.lower.layout import Layout, Shape
-from edgefleet_compiler.lower.lowering import INT8, Lowering, Stored
-from edgefleet_compiler.lower.rule import Rule
-from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation, same_parameters
+from edgefleet_compiler.lower.lowering import INT16, Lowering, Stored
+from edgefleet_compiler.lower.quantisation import Form
+from edgefleet_compiler.lower.rule import FIXED_IN_SIXTEEN_BITS, Rule
+from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
 class Unsupported(Exception):
@@ -26,7 +28,7 @@ class Site:
 
     Attributes:
         node: The node.
-        integer: Whether it computes on int8 tensors.
+        integer: Whether it computes on tensors of int8, or of int16.
     """
 
     def __init__(self, node: ir.Node, rule: Rule, lowering: Lowering) -> None:
@@ -53,9 +55,14 @@ class Site:
         return shape_of(self.node.outputs[0])
 
     @property
-    def output_quantisation(self) -> Quantisation | None:
-        """The parameters of the output's int8 tensor; None if it is float."""
+    def output_form(self) -> Form | None:
+        """The integers of the output; None if it is float."""
         return self._lowering.wanted[self.node.outputs[0]] if self.integer else None
+
+    @property
+    def output_quantisation(self) -> Quantisation | None:
+        """The parameters of the output's integers; None if it is float."""
+        return None if self.output_form is None else self.output_form.quantisation
 
     def ints(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
         """An attribute that is a list of integers."""
@@ -83,7 +90,7 @@ class Site:
         raise Unsupported(reason)
 
     def compute_in_float(self) -> None:
-        """Turn to float32 although all around is int8, because int8 could not compute this as the hub does."""
+        """Turn to float32 although all around is in integers, because they could not compute this as the hub does."""
         self.integer = False
 
     # --- its inputs ------------------------------------------------------------------------------------------------
@@ -99,35 +106,34 @@ class Site:
         if not self.integer:
             return self.input_stored_by(None, index)
         if self._rule.shares_parameters:
-            return self.input_stored_by(self.output_quantisation, index)
-        return self.input_stored_by(self.input_parameters(index), index)
+            return self.input_stored_by(self.output_form, index)
+        return self.input_stored_by(self.input_form(index), index)
 
-    def input_parameters(self, index: int = 0) -> Quantisation | None:
-        """The parameters of activation ``index`` as its producer stored it; None for a float tensor."""
+    def input_form(self, index: int = 0) -> Form | None:
+        """The integers of activation ``index`` as its producer stored it; None for a float tensor."""
         value = self.value(index)
         assert value is not None
-        return self._lowering.parameters(value)
+        return self._lowering.form(value)
 
-    def input_stored_by(self, quantisation: Quantisation | None, index: int = 0) -> str:
-        """The tensor of activation ``index`` as int8 with the given parameters; as float32 without."""
+    def input_stored_by(self, form: Form | None, index: int = 0) -> str:
+        """The tensor of activation ``index`` in the integers of a form; as float32 without."""
         value = self.value(index)
         assert value is not None
-        return self._lowering.fetch(value, self.layout(index), quantisation, self.name)
+        return self._lowering.fetch(value, self.layout(index), form, self.name)
 
     def input_as_stored_in(self, layout: Layout) -> str:
         """The tensor of the first activation in an order, integers as they were stored."""
         value = self.value(0)
         assert value is not None
-        parameters = self._lowering.parameters(value)
-        return self._lowering.fetch(value, layout, parameters, self.name)
+        return self._lowering.fetch(value, layout, self._lowering.form(value), self.name)
 
     def input_as_stored(self, index: int = 0) -> Stored:
         """Activation ``index`` in the type in which the node computes and the order it happens to have."""
         value = self.value(index)
         assert value is not None
         layout = self._lowering.stored(value).layout
-        quantisation = self._lowering.parameters(value) if self.integer else None
-        return Stored(self._lowering.fetch(value, layout, quantisation, self.name), layout)
+        form = self._lowering.form(value) if self.integer else None
+        return Stored(self._lowering.fetch(value, layout, form, self.name), layout)
 
     # --- what it becomes -------------------------------------------------------------------------------------------
 
@@ -161,12 +167,11 @@ class Site:
         return self._lowering.add_constant(base, array)
 
     def add_like_output(self, base: str, real: NDArray[np.floating] | np.floating) -> str:
-        """A constant in the output's type: float32, or int8 by the output's parameters, rounded half to even."""
-        quantisation, real = self.output_quantisation, np.asarray(real)
-        if quantisation is None:
+        """A constant in the output's type: float32, or integers by the output's parameters, rounded half to even."""
+        form, real = self.output_form, np.asarray(real)
+        if form is None:
             return self._lowering.add_constant(base, real.astype(self.output_type))
-        steps = np.rint(real.astype(np.float64) / quantisation.scale[0]) + quantisation.zero_point[0]
-        return self._lowering.add_constant(base, np.clip(steps, -128, 127).astype(np.int8), quantisation)
+        return self._lowering.add_constant(base, form.stored(real), form.quantisation)
 
     def emit(
         self,
@@ -220,7 +225,8 @@ class Site:
 
     def stored_as_output(self, tensor: str) -> str:
         """``tensor`` by the parameters of the node's output."""
-        if same_parameters(self._lowering.graph.tensors[tensor].quantisation, self.output_quantisation):
+        given = self._lowering.graph.tensors[tensor]
+        if self.output_form is None or self.output_form.is_of(given):
             return tensor
         return self.emit("QUANTIZE", [tensor], self.stored_shape(tensor))
 
@@ -276,20 +282,26 @@ class Site:
     @property
     def output_type(self) -> np.dtype[np.generic]:
         """The element type in which the output is written."""
-        return INT8 if self.integer else dtype_of(result_of(self.node)).numpy()
+        return dtype_of(result_of(self.node)).numpy() if self.output_form is None else self.output_form.dtype
 
     def _is_quantised(self) -> bool:
         """Whether the output and all operands have parameters, and such as the operator can take."""
         wanted = self._lowering.wanted.get(self.node.outputs[0])
-        if wanted is None:
+        if wanted is None or (wanted.dtype == INT16 and self.node.op_type not in SIXTEEN_BITS):
             return False
+        scale, zero_point = float(wanted.quantisation.scale[0]), int(wanted.quantisation.zero_point[0])
         fixed = self._rule.fixed_parameters
-        if fixed is not None and fixed != (float(wanted.scale[0]), int(wanted.zero_point[0])):
+        if fixed is not None and (scale, zero_point) != (FIXED_IN_SIXTEEN_BITS if wanted.dtype == INT16 else fixed):
             return False
-        return all(self._operand_is_quantised(value) for value in self.node.inputs[: self._rule.operands])
+        operands = self.node.inputs[: self._rule.operands]
+        return all(self._operand_is_quantised(value, wanted.dtype) for value in operands)
 
-    def _operand_is_quantised(self, value: ir.Value | None) -> bool:
+    def _operand_is_quantised(self, value: ir.Value | None, dtype: np.dtype[np.generic]) -> bool:
+        """Whether an operand is a constant in integers, or an activation in those of the output."""
         if value is None:
             return True
         constant = constant_of(value)
-        return (constant.quantisation if constant is not None else self._lowering.parameters(value)) is not None
+        if constant is not None:
+            return constant.quantisation is not None
+        form = self._lowering.form(value)
+        return form is not None and form.dtype == dtype

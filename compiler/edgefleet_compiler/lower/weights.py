@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgefleet_compiler.lower.constants import Constant
+from edgefleet_compiler.lower.lowering import INT16
 from edgefleet_compiler.lower.site import Site
 
 
@@ -21,4 +24,11 @@ def constant_operands(site: Site) -> tuple[Constant, Constant | None]:
         site.refuse(f"its weights are {weight.stored.dtype}; TFLite's kernels take int8")
     if weight.quantisation is not None and weight.quantisation.zero_point.any():
         site.refuse("its weights have a zero point other than 0, which TFLite's kernels do not take")
+    if bias is not None and bias.quantisation is not None and site.integer:
+        bias = replace(bias, stored=bias.stored.astype(bias_type(site)))
     return weight, bias
+
+
+def bias_type(site: Site) -> type[np.signedinteger]:
+    """The type of the sums that biases in integers are added to, by the type of the activations."""
+    return np.int64 if site.output_type == INT16 else np.int32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from edgefleet_compiler.lowered.editing import keeps_parameters, writers
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.lowered.padding import is_same, reach
 
+_LOWEST: Final = {np.dtype(np.int8): -128.0, np.dtype(np.int16): -32768.0}
 PADS = frozenset({"PAD", "PADV2"})
 CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
@@ -57,8 +60,7 @@ def value_is_lowest(graph: LoweredGraph, pad: Operator) -> bool:
     value = graph.tensors[str(pad.inputs[2])].data
     if value is None:
         return False
-    lowest = -128 if value.dtype == np.int8 else float(np.finfo(np.float32).min)
-    return bool(value.item() <= lowest)
+    return bool(value.item() <= _LOWEST.get(value.dtype, float(np.finfo(np.float32).min)))
 
 
 def _is_same(graph: LoweredGraph, pad: Operator, operator: Operator) -> bool:

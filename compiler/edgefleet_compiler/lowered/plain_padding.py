@@ -5,6 +5,8 @@ PADV2, which pads with a value of choice, is not among the operators that XNNPAC
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgefleet_compiler.lowered.editing import keeps_parameters, readers, writers
 from edgefleet_compiler.lowered.fold_padding import value_is_lowest
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
@@ -28,9 +30,9 @@ def use_plain_padding(graph: LoweredGraph) -> None:
 
 def _nowhere_negative(graph: LoweredGraph, name: str, producer: Operator | None) -> bool:
     """Whether a clamp wrote the tensor, or its integers begin at zero."""
-    quantisation = graph.tensors[name].quantisation
-    if quantisation is not None:
-        return int(quantisation.zero_point[0]) == -128
+    tensor = graph.tensors[name]
+    if tensor.quantisation is not None and tensor.dtype == np.int8:
+        return int(tensor.quantisation.zero_point[0]) == -128
     if producer is None:
         return False
     return bool({producer.kind, producer.attributes.get("fused_activation_function")} & NOWHERE_NEGATIVE)

@@ -1,4 +1,4 @@
-"""How each operator takes part in int8: one static table. Operators that are not in it stay float.
+"""How each operator takes part in integers: one static table. Operators that are not in it stay float.
 
 Source of the restrictions: TensorFlow Lite 8-bit quantization specification, operator list. Softmax, Sigmoid and Tanh
 have the output parameters that its kernels hard-code; pools and operators that move elements keep parameters.
@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from edgefleet_compiler.hub.clip import interval_of
 from edgefleet_compiler.hub.graph import constant, is_float, sole_consumer, text
-from edgefleet_compiler.quantise.parameters import Parameters, parameters
+from edgefleet_compiler.quantise.parameters import IntegerType, Parameters, parameters
 
 WEIGHTED = {"Conv": 0, "Gemm": 0, "MatMul": -1}
 """Operators with constant weights as their second input, and the axis of the output channels in them."""
@@ -26,12 +26,12 @@ layer of a MobileNetV3 would take four times the memory.
 CLIPPING = frozenset({"Clip", "Relu"})
 """Activations: fused into what they follow where they can be, else rescaling."""
 
-FIXED = {
-    "Softmax": parameters(1 / 256, -128),
-    "Sigmoid": parameters(1 / 256, -128),
-    "Tanh": parameters(1 / 128, 0),
+FIXED: dict[str, dict[IntegerType, Parameters]] = {
+    "Softmax": {"int8": parameters(1 / 256, -128), "int16": parameters(1 / 32768, 0, "int16")},
+    "Sigmoid": {"int8": parameters(1 / 256, -128), "int16": parameters(1 / 32768, 0, "int16")},
+    "Tanh": {"int8": parameters(1 / 128, 0), "int16": parameters(1 / 32768, 0, "int16")},
 }
-"""Operators whose output has the parameters given here, whatever the data."""
+"""Operators whose output has the parameters given here, by the integers that it is stored in, whatever the data."""
 
 MOVING = frozenset({
     "Concat", "DepthToSpace", "Expand", "Gather", "Max", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize",
@@ -52,7 +52,7 @@ _FUSED_INTO = frozenset({"Add", "Conv", "Gemm", "MatMul", "Mul", "Sub"})
 
 
 def is_quantisable(node: ir.Node) -> bool:
-    """Whether the node has an int8 form, with the inputs it has here."""
+    """Whether the node has a form in int8, with the inputs it has here; ``SIXTEEN_BITS`` tells which have int16's."""
     if node.domain or not all(is_float(value) for value in node.outputs):
         return False
     if node.op_type == "MatMul":  # of two activations, too
@@ -88,7 +88,7 @@ def is_fused(value: ir.Value) -> bool:
     )
 
 
-def fixed_parameters(value: ir.Value) -> Parameters | None:
-    """The parameters that the operator which computes the value prescribes, if any."""
+def fixed_parameters(value: ir.Value, dtype: IntegerType) -> Parameters | None:
+    """The parameters that the operator which computes the value prescribes for integers of a type, if any."""
     producer = value.producer()
-    return FIXED.get(producer.op_type) if producer is not None else None
+    return FIXED[producer.op_type][dtype] if producer is not None and producer.op_type in FIXED else None

@@ -1,5 +1,8 @@
 """Scales and zero points: real = scale * (stored - zero_point).
 
+Activations are int8, asymmetric, or int16, symmetric: the multiplication of 16-bit integers leaves no room for a zero
+point (TensorFlow Lite, "16-bit activations with 8-bit weights").
+
 Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference", equations 1 and 12 and section 3; TensorFlow Lite 8-bit quantization specification. Scales are computed in
 float64 and rounded to float32 once; all that depends on a scale uses the rounded one. Numbers are rounded half to even
@@ -9,12 +12,16 @@ float64 and rounded to float32 once; all that depends on a scale uses the rounde
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-LOWEST, HIGHEST = -128, 127
-"""The range of activations. Weights leave out -128, so that a product of two fits 15 bits."""
+IntegerType = Literal["int8", "int16"]
+"""Of activations."""
+
+HIGHEST = 127
+"""The largest weight; -128 is left out, so that a product of two fits 15 bits."""
 
 SMALLEST_SCALE = 2.0**-40
 """Ranges below this are noise; products of two such scales are still normal float32 numbers."""
@@ -27,36 +34,42 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parameters:
-    """Of an activation: one scale, a float32 number, and one zero point in -128..127."""
+    """Of an activation: one scale, a float32 number, and one zero point among its integers; 0 for int16."""
 
     scale: float
     zero_point: int
+    dtype: IntegerType = "int8"
 
-    def quantise(self, array: NDArray[np.floating]) -> NDArray[np.int8]:
+    def quantise(self, array: NDArray[np.floating]) -> NDArray[np.signedinteger]:
         """The integers nearest to the reals, saturated."""
+        limits = np.iinfo(self.dtype)
         stored = np.rint(array.astype(np.float64) / self.scale) + self.zero_point
-        integers: NDArray[np.int8] = np.clip(stored, LOWEST, HIGHEST).astype(np.int8)
+        integers: NDArray[np.signedinteger] = np.clip(stored, limits.min, limits.max).astype(self.dtype)
         return integers
 
 
-def parameters(scale: float, zero_point: int) -> Parameters:
+def parameters(scale: float, zero_point: int, dtype: IntegerType = "int8") -> Parameters:
     """Parameters whose scale is rounded to float32."""
-    return Parameters(float(np.float32(scale)), zero_point)
+    return Parameters(float(np.float32(scale)), zero_point, dtype)
 
 
-def parameters_of_range(low: float, high: float) -> Parameters:
-    """Asymmetric parameters of an activation that spans a range.
+def parameters_of_range(low: float, high: float, dtype: IntegerType = "int8") -> Parameters:
+    """Parameters of an activation that spans a range: asymmetric for int8, symmetric for int16.
 
     Args:
         low: The smallest value. The range is widened to include zero, which is stored exactly: padding adds zeros, and
             zeros must not become a bias.
         high: The largest value. A range of nothing but zero counts as 0..1.
+        dtype: Of the integers.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         high = 1.0
-    scale = float(np.float32(max((high - low) / (HIGHEST - LOWEST), SMALLEST_SCALE)))
-    zero_point = int(np.clip(np.rint(LOWEST - low / scale), LOWEST, HIGHEST))
+    limits = np.iinfo(dtype)
+    if dtype == "int16":
+        return parameters(max(high, -low, SMALLEST_SCALE * limits.max) / limits.max, 0, dtype)
+    scale = float(np.float32(max((high - low) / (limits.max - limits.min), SMALLEST_SCALE)))
+    zero_point = int(np.clip(np.rint(limits.min - low / scale), limits.min, limits.max))
     return Parameters(scale, zero_point)
 
 

@@ -2,12 +2,16 @@
 
 The rule (design, "QDQ placement"): one pair per activation, after the fused activation. Operators of ``SHARING`` have
 one set of parameters for inputs and output, so that values fall into groups (union-find). A group is quantised if an
-operator that computes in int8 writes or reads one of its values; values between operators that stay float have none.
-Operators stay float that have no int8 form (``operators``), or that handle a masked value (``masks``).
+operator that computes in integers writes or reads one of its values; values between operators that stay float have
+none. What each operator computes with says ``layers``.
+
+A group is stored in the widest integers that those ask for who compute its values; where only operators in float do,
+in the widest that its readers ask for. An operator that computes with others gets the value through a second pair.
 
 Softmax, Sigmoid and Tanh prescribe parameters. A group fed by nothing but such values takes theirs. In a group with
 others, say where a Concat joins a Sigmoid with a convolution, the prescribed value keeps its own pair, and what reads
-it within the group gets it through a second pair with the group's parameters: a rescaling.
+it within the group gets it through a second pair with the group's parameters: a rescaling. So does a value whose
+operator computes with narrower integers than the group's.
 """
 
 from __future__ import annotations
@@ -19,16 +23,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.graph import activation_inputs, activations, constant, is_float
-from edgefleet_compiler.quantise.masks import masked_nodes
-from edgefleet_compiler.quantise.operators import (
-    MOVING,
-    SHARING,
-    data_inputs,
-    fixed_parameters,
-    is_fused,
-    is_quantisable,
-)
-from edgefleet_compiler.quantise.parameters import Parameters
+from edgefleet_compiler.quantise.layers import Layers, layers_of, widest
+from edgefleet_compiler.quantise.operators import MOVING, SHARING, data_inputs, fixed_parameters, is_quantisable
+from edgefleet_compiler.quantise.parameters import IntegerType, Parameters
 
 
 @dataclass
@@ -37,11 +34,13 @@ class Group:
 
     Attributes:
         values: The members, in the order of the graph.
+        dtype: The integers that they are stored in.
         fixed: The parameters that an operator prescribes; None where the data decides.
         constants: Constant operands that are stored with the group's parameters.
     """
 
     values: list[ir.Value]
+    dtype: IntegerType
     fixed: Parameters | None
     constants: list[ir.Value]
 
@@ -62,30 +61,50 @@ class Group:
         )
 
 
+@dataclass(frozen=True)
+class Own:
+    """How a value is stored that cannot have the parameters of its group.
+
+    Attributes:
+        dtype: The integers that its operator gives.
+        fixed: The parameters that its operator prescribes; None where the data decides.
+    """
+
+    dtype: IntegerType
+    fixed: Parameters | None
+
+
 @dataclass
 class Placement:
     """The result.
 
     Attributes:
-        nodes: The nodes that compute in int8, in order.
+        layers: What each node computes with.
+        nodes: The nodes that compute in integers, in order.
         groups: The groups that are quantised.
-        own: Values with prescribed parameters that stand in a group with others: their own pair comes first.
+        own: Values that have other parameters than their group: their own pair comes first.
     """
 
+    layers: Layers
     nodes: list[ir.Node]
     groups: list[Group]
-    own: dict[ir.Value, Parameters]
+    own: dict[ir.Value, Own]
 
     def observed(self) -> list[ir.Value]:
         """Every value whose range calibration has to find, in the order of the groups."""
         return [value for group in self.groups for value in group.observed]
 
 
-def place(graph: ir.Graph) -> Placement:
-    """Apply the rule to a graph in hub normal form."""
-    forest = _Forest([value for value in activations(graph) if is_float(value) and not is_fused(value)])
-    masked = masked_nodes(graph)
-    nodes = [node for node in graph if is_quantisable(node) and node not in masked]
+def place(graph: ir.Graph, layers: Layers | None = None) -> Placement:
+    """Apply the rule to a graph in hub normal form.
+
+    Args:
+        graph: Float.
+        layers: What each node computes with; int8 wherever it can if left out.
+    """
+    layers = layers or layers_of(graph)
+    forest = _Forest([value for value in activations(graph) if is_float(value) and not layers.is_fused(value)])
+    nodes = [node for node in graph if layers.integers_of(node) is not None]
     for node in nodes:
         if node.op_type in SHARING:
             for value in (*node.outputs[1:], *_shared(node)):
@@ -97,12 +116,12 @@ def place(graph: ir.Graph) -> Placement:
         for value in (*activation_inputs(node), *node.outputs)
         if value in forest
     }
-    placement = Placement([], [], {})
+    placement = Placement(layers, [], [], {})
     for root, values in forest.groups().items():
         if root in anchors:
-            placement.groups.append(_group(values, placement.own))
+            placement.groups.append(_group(values, layers, placement.own))
     quantised = {value for group in placement.groups for value in group.values}
-    placement.nodes = [node for node in nodes if is_fused(node.outputs[0]) or node.outputs[0] in quantised]
+    placement.nodes = [node for node in nodes if layers.is_fused(node.outputs[0]) or node.outputs[0] in quantised]
     return placement
 
 
@@ -116,11 +135,13 @@ def _data(node: ir.Node) -> list[ir.Value]:
     return [value for value in values if value is not None]
 
 
-def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
-    """A group of its members; what has prescribed parameters that the group cannot take is noted in ``own``."""
+def _group(values: list[ir.Value], layers: Layers, own: dict[ir.Value, Own]) -> Group:
+    """A group of its members; what has parameters that the group cannot take is noted in ``own``."""
     members = set(values)
+    dtype = _type_of_group(values, layers)
     sources = [value for value in values if not _is_shared_output(value, members)]
-    prescribed = {value: fixed for value in sources if (fixed := fixed_parameters(value)) is not None}
+    given = {value: layers.integers_of(value.producer()) or dtype for value in sources}
+    prescribed = {value: fixed for value in sources if (fixed := fixed_parameters(value, given[value])) is not None}
     constants = [
         operand
         for value in values
@@ -128,10 +149,25 @@ def _group(values: list[ir.Value], own: dict[ir.Value, Parameters]) -> Group:
         for operand in _data(producer)
         if constant(operand) is not None
     ]
-    if len(set(prescribed.values())) == 1 and len(prescribed) == len(sources) and not constants:
-        return Group(values, prescribed[sources[0]], constants)
-    own.update(prescribed)
-    return Group(values, None, constants)
+    common = next(iter(prescribed.values())) if len(set(prescribed.values())) == 1 else None
+    if common is not None and common.dtype == dtype and len(prescribed) == len(sources) and not constants:
+        return Group(values, dtype, common, constants)
+    for value in sources:
+        if value in prescribed or given[value] != dtype:
+            own[value] = Own(given[value], prescribed.get(value))
+    return Group(values, dtype, None, constants)
+
+
+def _type_of_group(values: list[ir.Value], layers: Layers) -> IntegerType:
+    """The widest integers that who computes the values asks for; who reads them, where nobody does."""
+    writers = [value.producer() for value in values]
+    readers = [node for value in values for node in value.consumers()]
+    for nodes in (writers, readers):
+        asked = [node for node in nodes if node is not None and layers.asks(node)]
+        types = [dtype for node in asked if (dtype := layers.integers_of(node)) is not None]
+        if types:
+            return "int16" if widest(types) == "int16" else "int8"
+    return layers.default
 
 
 def _is_shared_output(value: ir.Value, members: set[ir.Value]) -> bool:

@@ -161,7 +161,7 @@ def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> R
         return Recipe(
             scheme=scheme,
             format=artifact_format,
-            io=options.io or ("int8" if profile.int8_only else "float"),
+            io=options.io or ("int8" if profile.int8_only and scheme == "int8" else "float"),
             io_layout=options.io_layout or "source",
             seed=options.seed or 0,
             quantise=settings,

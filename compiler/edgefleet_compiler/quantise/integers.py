@@ -1,13 +1,15 @@
-"""Post-training quantisation to int8, as QDQ pairs in the hub.
+"""Post-training quantisation to integers, as QDQ pairs in the hub.
 
-Source: TensorFlow Lite 8-bit quantization specification: activations int8, asymmetric, per tensor; weights int8,
-symmetric, per output channel; biases int32 with scale input scale times weight scale. Where pairs stand says
-``placement``; how numbers become integers says ``parameters``.
+Source: TensorFlow Lite 8-bit quantization specification: activations int8, asymmetric, or (16x8) int16, symmetric, per
+tensor; weights int8, symmetric, per output channel; biases int32 with scale input scale times weight scale. What each
+layer computes with says ``layers``, where pairs stand ``placement``, with which parameters ``scales``, and how numbers
+become integers ``parameters``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of, shape_of
 from edgefleet_compiler.quantise.calibrate import Ranges
+from edgefleet_compiler.quantise.layers import layers_of
 from edgefleet_compiler.quantise.operators import SHARING, WEIGHTED, data_inputs
 from edgefleet_compiler.quantise.parameters import (
+    IntegerType,
     Parameters,
     bias_scales,
     parameters_of_range,
@@ -26,81 +30,97 @@ from edgefleet_compiler.quantise.parameters import (
     weight_scales,
     widened_for_bias,
 )
-from edgefleet_compiler.quantise.placement import Group, Placement, place
+from edgefleet_compiler.quantise.placement import Placement, place
 from edgefleet_compiler.quantise.saturation import multiplies_pairs, narrowed_scales, quantise_narrow
+from edgefleet_compiler.quantise.scales import Scales
 from edgefleet_compiler.quantise.settings import Settings
 
 
-def quantise_int8(model: ir.Model, ranges: Ranges, settings: Settings) -> ir.Model:
+def quantise(model: ir.Model, ranges: Ranges, settings: Settings, activations: IntegerType = "int8") -> ir.Model:
     """A quantised copy of a float hub.
 
     Args:
         model: In hub normal form; it is not changed.
         ranges: From ``calibrate`` of the same model.
         settings: What is asked for.
+        activations: The integers of the scheme; operators that have no form in them stay float.
 
     Returns:
         The same graph with QDQ pairs. What a pair gives carries the name of the activation, so that nodes and graph
         outputs keep their names; what goes into it is called ``NAME/raw``.
+
+    Raises:
+        RecipeMalformed: The settings name a layer that there is not.
+        RecipeUnfit: They ask for integers of a layer that has no such form.
     """
     copy = model.clone()
-    return _Quantiser(copy, place(copy.graph), ranges, settings).run()
+    return _Quantiser(copy, place(copy.graph, layers_of(copy.graph, settings, activations)), ranges, settings).run()
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A pair beside an activation.
+
+    Attributes:
+        parameters: Of its integers.
+        uses: Who reads what it gives.
+    """
+
+    parameters: Parameters
+    uses: Sequence[tuple[ir.Node, int]]
 
 
 class _Quantiser:
     def __init__(self, model: ir.Model, placement: Placement, ranges: Ranges, settings: Settings) -> None:
         self._model = model
         self._placement = placement
-        self._ranges = ranges
+        self._scales = Scales(placement, ranges)
         self._settings = settings
         self._editor = Editor(model.graph)
-        self._parameters: dict[ir.Value, Parameters] = {}
+        self._nodes = set(placement.nodes)
 
     def run(self) -> ir.Model:
-        # Operands before pairs: a pair takes the value it stands for away from the node that uses it.
-        groups = [(group, self._group_parameters(group)) for group in self._placement.groups]
-        for group, shared in groups:
-            for value in group.values:
-                self._parameters[value] = self._placement.own.get(value, shared)
+        # Plans before operands, operands before pairs: each takes away values by which the one before finds its way.
+        plans = [(group, [self._plan(value) for value in group.values]) for group in self._placement.groups]
         for node in self._placement.nodes:
             self._quantise_operands(node)
-        for group, shared in groups:
-            stored = self._store(shared, name_of(group.values[0]))
-            for value in group.values:
-                self._insert_pairs(value, shared, stored)
+        for group, pairs in plans:
+            shared, name = self._scales.of_group(group.values[0]), name_of(group.values[0])
+            stored = {shared: self._store(shared, name)}
+            for value, (given, *rescaled) in zip(group.values, pairs, strict=True):
+                self._insert_pairs(value, given, rescaled, stored)
         return self._model
-
-    def _group_parameters(self, group: Group) -> Parameters:
-        if group.fixed is not None:
-            return group.fixed
-        low, high = group.constant_range()
-        for value in group.observed:
-            observed = self._ranges[name_of(value)]
-            low, high = min(low, observed.low), max(high, observed.high)
-        return parameters_of_range(low, high)
 
     # --- activations -------------------------------------------------------------------------------------------------
 
-    def _insert_pairs(self, value: ir.Value, shared: Parameters, stored: tuple[ir.Value, ir.Value]) -> None:
-        """Let all uses of the value go through a pair; those that share its group's parameters, through the group's."""
-        own = self._placement.own.get(value)
-        if own is None:
-            self._insert_pair(value, stored, list(value.uses()))
-            return
-        uses = list(value.uses())
-        sharing = [use for use in uses if use.node.op_type in SHARING and use.node.outputs[0] in self._parameters]
-        name = name_of(value)
-        dequantised = self._insert_pair(value, self._store(own, name), uses)
-        if own != shared and sharing:
-            self._insert_pair(dequantised, stored, sharing, rescaled=True)
+    def _plan(self, value: ir.Value) -> list[_Pair]:
+        """The pair of an activation, then those by which other nodes read it that want other parameters."""
+        given, uses = self._scales.given(value), list(value.uses())
+        others: dict[Parameters, list[tuple[ir.Node, int]]] = {}
+        for node, index in uses:
+            wanted = self._scales.read_by(node, value) if node in self._nodes else given
+            if wanted != given:
+                others.setdefault(wanted, []).append((node, index))
+        return [_Pair(given, uses), *(_Pair(wanted, readers) for wanted, readers in others.items())]
 
-    def _insert_pair(
+    def _insert_pairs(
         self,
         value: ir.Value,
-        stored: tuple[ir.Value, ir.Value],
-        uses: Iterable[tuple[ir.Node, int]],
-        *,
-        rescaled: bool = False,
+        given: _Pair,
+        rescaled: list[_Pair],
+        stored: dict[Parameters, tuple[ir.Value, ir.Value]],
+    ) -> None:
+        """Let all uses of the value go through its pair; those that want other parameters, through one more."""
+        name = name_of(value)
+        dequantised = self._insert_pair(
+            value, given, stored.get(given.parameters) or self._store(given.parameters, name)
+        )
+        for pair in rescaled:
+            scale = stored.get(pair.parameters) or self._store(pair.parameters, f"{name}/{pair.parameters.dtype}")
+            self._insert_pair(dequantised, pair, scale, rescaled=True)
+
+    def _insert_pair(
+        self, value: ir.Value, pair: _Pair, stored: tuple[ir.Value, ir.Value], *, rescaled: bool = False
     ) -> ir.Value:
         name, shape, producer = name_of(value), shape_of(value), value.producer()
         keeps_name = producer is not None and not rescaled
@@ -114,7 +134,7 @@ class _Quantiser:
             name=f"{name}/quantise",
             output=f"{name}/{'rescaled/' if rescaled else ''}quantised",
             shape=shape,
-            dtype=ir.DataType.INT8,
+            dtype=ir.DataType.from_numpy(np.dtype(pair.parameters.dtype)),
             before=None if producer is not None else self._model.graph[0],
             after=producer,
         )
@@ -126,7 +146,7 @@ class _Quantiser:
             shape=shape,
             after=quantised.producer(),
         )
-        for node, index in uses:
+        for node, index in pair.uses:
             node.replace_input_with(index, dequantised)
         if is_output:
             outputs = self._model.graph.outputs
@@ -139,7 +159,7 @@ class _Quantiser:
         """Scale and zero point as initializers."""
         return (
             self._editor.constant(np.array(parameters.scale, np.float32), f"{name}/scale"),
-            self._editor.constant(np.array(parameters.zero_point, np.int8), f"{name}/zero_point"),
+            self._editor.constant(np.array(parameters.zero_point, parameters.dtype), f"{name}/zero_point"),
         )
 
     # --- constants ---------------------------------------------------------------------------------------------------
@@ -150,7 +170,7 @@ class _Quantiser:
         elif node.op_type in ("Add", "Mul", "Sub", "MatMul"):
             self._quantise_constants(node, range(len(node.inputs)), None)
         elif node.op_type in SHARING:
-            self._quantise_constants(node, data_inputs(node), self._parameters[node.outputs[0]])
+            self._quantise_constants(node, data_inputs(node), self._scales.of_group(node.outputs[0]))
 
     def _quantise_constants(self, node: ir.Node, indices: Iterable[int], shared: Parameters | None) -> None:
         for index in indices:
@@ -164,7 +184,7 @@ class _Quantiser:
         assert weights is not None
         assert node.inputs[0] is not None
         axis = self._channel_axis(node, weights)
-        input_scale = self._parameters[node.inputs[0]].scale
+        input_scale = self._scales.read_by(node, node.inputs[0]).scale
         scales = weight_scales(weights, axis)
         if bias is not None:
             scales = widened_for_bias(scales, bias, input_scale)
@@ -190,7 +210,8 @@ class _Quantiser:
         self, node: ir.Node, index: int, array: NDArray[np.float32], shared: Parameters | None
     ) -> None:
         """A constant that is added, multiplied or joined: stored like an activation."""
-        used = shared or parameters_of_range(float(array.min()), float(array.max()))
+        dtype = self._placement.layers.integers_of(node) or self._placement.layers.default
+        used = shared or parameters_of_range(float(array.min()), float(array.max()), dtype)
         source = node.inputs[index]
         assert source is not None
         name = name_of(source)
