@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgefleet_compiler.lower.lowering import INT16
 from edgefleet_compiler.lower.site import Site
 
+_NOT_IN_SIXTEEN_BITS = frozenset({"RELU_N1_TO_1", "RELU_0_TO_1"})
 KINDS_BY_BOUNDS = {
     (0.0, np.inf): "RELU",
     (0.0, 6.0): "RELU6",
@@ -24,6 +26,8 @@ def lower_clamp(site: Site) -> None:
     tensor = site.input()
     is_real = site.integer or site.output_type == np.float32
     kind = KINDS_BY_BOUNDS.get((low, high)) if is_real else None
+    if kind in _NOT_IN_SIXTEEN_BITS and site.output_type == INT16:
+        kind = None
     if not (binds_below or binds_above):
         site.finish_with(tensor)
     elif kind is not None:
