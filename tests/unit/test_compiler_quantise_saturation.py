@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
-from edgefleet_compiler.quantise.int8 import quantise_int8
+from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import quantise_weights, weight_scales
 from edgefleet_compiler.quantise.saturation import (
     narrowed_scales,
@@ -120,7 +120,7 @@ def test_the_quantiser_narrows_matrix_products_and_leaves_depthwise_convolutions
     ranges = calibrate(model, [case], lambda _: None)
 
     def stored(settings: Settings) -> list[NDArray[np.int8]]:
-        layers = [node for node in quantise_int8(model, ranges, settings).graph if node.op_type in ("Conv", "Gemm")]
+        layers = [node for node in quantise(model, ranges, settings).graph if node.op_type in ("Conv", "Gemm")]
         arrays = [constant(node.inputs[1].producer().inputs[0]) for node in layers]
         return [array for array in arrays if array is not None]
 

@@ -188,7 +188,8 @@ class _Quantiser:
         scales = weight_scales(weights, axis)
         if bias is not None:
             scales = widened_for_bias(scales, bias, input_scale)
-        if self._settings.narrow_pairs and multiplies_pairs(node):
+        in_bytes = self._placement.layers.integers_of(node) == "int8"
+        if self._settings.narrow_pairs and in_bytes and multiplies_pairs(node):
             scales = narrowed_scales(weights, scales, node.op_type)
             integers = quantise_narrow(weights, scales, node.op_type)
         else:
