@@ -21,6 +21,7 @@ from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import IntegerType
+from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC
 from edgefleet_compiler.source import Source
@@ -147,6 +148,9 @@ class Workbench:
             activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
             with _recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
                 return quantise(self._source.hub, ranges, settings, activations)
+        if recipe.scheme == "weight-only":
+            with _recorded(records, "narrow weights", f"weights in {recipe.settings.weights}"):
+                return weight_only(self._source.hub, recipe.settings)
         if recipe.scheme == "fp16":
             with _recorded(records, "narrow weights", "weights in 16 bits"):
                 return fp16_weights(self._source.hub)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored_axes_of
 from edgefleet_compiler.exporters.tflite import export_tflite
+from edgefleet_compiler.four_bits import stored_bytes
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.lower import lower
 from edgefleet_compiler.lowered.border import set_border
@@ -69,7 +70,8 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout)
     graph = onnx.load_model_from_string(data).graph
     operators = {node.op_type for node in graph.node}
-    constants = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
+    arrays = map(onnx.numpy_helper.to_array, graph.initializer)
+    constants = sum(stored_bytes(array.shape, array.dtype) for array in arrays)
     stored_axes = stored_axes_of(hub) if recipe.io_layout == "native" else {}
     return _with_costs(
         data, operators, stored_axes, constants, lowered_for_costs(hub, io=recipe.io, io_layout=recipe.io_layout)

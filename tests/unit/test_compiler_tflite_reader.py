@@ -188,7 +188,7 @@ def test_everything_unsupported_is_named_in_one_error() -> None:
         model.operatorCodes[1].builtinCode = 999
         model.operatorCodes[2].builtinCode = schema.BuiltinOperator.WHILE
         graph.tensors[graph.operators[3].outputs[0]].isVariable = True
-        graph.tensors[graph.operators[5].inputs[0]].type = schema.TensorType.INT4
+        graph.tensors[graph.operators[5].inputs[0]].type = schema.TensorType.STRING
         model.subgraphs.append(schema.SubGraphT(name=b"body"))
 
     with pytest.raises(OperatorUnsupported) as caught:
@@ -198,7 +198,7 @@ def test_everything_unsupported_is_named_in_one_error() -> None:
     kinds = [entry["operator"] for entry in entries]
     assert kinds[:4] == ["SUBGRAPH", "CUSTOM MyFilter", "BUILTIN 999", "WHILE"]
     assert {"MEAN", "FULLY_CONNECTED", "SOFTMAX"} <= set(kinds)
-    for text in ("body", "MyFilter", "999", "control flow", "state", "INT4"):
+    for text in ("body", "MyFilter", "999", "control flow", "state", "STRING"):
         assert text in str(caught.value)
 
 

@@ -15,6 +15,7 @@ from edgefleet_compiler.exporters.onnx_steps.integers import move_integers, shif
 from edgefleet_compiler.exporters.onnx_steps.opsets import lower_opset
 from edgefleet_compiler.exporters.onnx_steps.pads import nudge_zeros_before_pools
 from edgefleet_compiler.exporters.onnx_steps.redundancy import drop_default_attributes, share_constants
+from edgefleet_compiler.exporters.onnx_steps.stored_weights import widen_weights
 from edgefleet_compiler.passes.dead_code import remove_dead_code
 
 __all__ = ["export_onnx", "stored_axes"]
@@ -44,6 +45,7 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
     """
     copy = model.clone()
     shift_to_unsigned(copy.graph)
+    widen_weights(copy.graph)
     clip_integers(copy.graph)
     move_integers(copy.graph)
     remove_dead_code(copy)  # pairs that nothing reads any more would hide what stands at the border

@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from edgefleet_compiler.four_bits import INT4
 from edgefleet_compiler.lowered.coherence import NARROW
 from edgefleet_compiler.lowered.graph import LoweredGraph, Quantisation, Tensor
 
 # Element types of constants that DequantizeLinear takes (ONNX operator specification, opset 21).
-_STORABLE: Final = NARROW | {np.dtype(np.int32)}
+_STORABLE: Final = NARROW | {INT4, np.dtype(np.int32)}
 
 
 def stored_constants(graph: LoweredGraph) -> dict[str, Tensor]:

@@ -44,6 +44,21 @@ class Constant:
         """The same reals without parameters, for operators that compute in float; float16 stays as it is stored."""
         return self if self.quantisation is None else Constant(self.name, self.real)
 
+    def part(self, index: int) -> Constant:
+        """The reals at a place of the first axis."""
+        taken = self.rows(slice(index, index + 1))
+        channel_axis = 0 if taken.quantisation is None else taken.quantisation.axis - 1
+        return replace(taken.rearranged(taken.stored[0], channel_axis), name=f"{self.name}/{index}")
+
+    def rows(self, chosen: slice | NDArray[np.intp]) -> Constant:
+        """Some of the reals along the first axis, or all in another order, each with its own parameters."""
+        quantisation = self.quantisation
+        if quantisation is not None and quantisation.per_channel and quantisation.axis == 0:
+            quantisation = replace(
+                quantisation, scale=quantisation.scale[chosen], zero_point=quantisation.zero_point[chosen]
+            )
+        return replace(self, stored=self.stored[chosen], quantisation=quantisation)
+
     def rearranged(self, stored: NDArray[np.generic], channel_axis: int) -> Constant:
         """The same reals in another order, the channels that have parameters of their own on ``channel_axis``."""
         if self.quantisation is None or not self.quantisation.per_channel:

@@ -22,12 +22,13 @@ def lower_conv_transpose(site: Site) -> None:
     weight, bias = constant_operands(site)
     window = window_of(site, weight.stored.shape[2:])
     groups = site.node.attributes.get_int("group", 1)
-    filters = _as_image_filters(weight.as_float)
-    biases = site.add_operand(bias or Constant("no_bias", np.zeros(filters.shape[1] * groups, np.float32)))
+    filters = _as_image_filters(weight)
+    outputs = filters.stored.shape[1] * groups
+    biases = site.add_operand(bias or Constant("no_bias", np.zeros(outputs, np.float32)))
     if groups == 1:
-        _scatter(site, Constant(weight.name, filters), biases, window)
+        _scatter(site, filters, biases, window)
     else:
-        _convolve_spread(site, Constant(weight.name, filters), biases, window, groups)
+        _convolve_spread(site, filters, biases, window, groups)
 
 
 def _overhang(window: Window, axis: int) -> int:
@@ -40,16 +41,22 @@ def _reached(window: Window, axis: int) -> int:
     return (window.extent[axis] - 1) * window.strides[axis] + window.span[axis]
 
 
-def _as_image_filters(weight: Constant) -> NDArray[np.generic]:
+def _as_image_filters(weight: Constant) -> Constant:
     """Filters as input channels, output channels of a group, height, width."""
-    stored = weight.stored
-    return stored.reshape(*stored.shape[:2], 1, stored.shape[2]) if stored.ndim == 3 else stored
+    if weight.stored.ndim == 4:
+        return weight
+    inputs, outputs, width = weight.stored.shape
+    return weight.rearranged(weight.stored.reshape(inputs, outputs, 1, width), _channel_axis(weight))
+
+
+def _channel_axis(weight: Constant) -> int:
+    return 0 if weight.quantisation is None else weight.quantisation.axis
 
 
 def _scatter(site: Site, weight: Constant, bias: str, window: Window) -> None:
     """TRANSPOSE_CONV; SAME where that cuts as the node does, else the whole result is computed and cut."""
-    filters = _dilated(weight.stored, window)
-    operand = site.add_operand(Constant(weight.name, np.ascontiguousarray(filters.transpose(1, 2, 3, 0))))
+    filters = weight.rearranged(_dilated(weight.stored, window), _channel_axis(weight))
+    operand = site.add_operand(filters.transposed((1, 2, 3, 0)))
     image = image_input(site)
     outputs = image_output_shape(site)
     if _cuts_as_same(window):
@@ -89,6 +96,8 @@ def _convolve_spread(site: Site, weight: Constant, bias: str, window: Window, gr
     """The same sums gathered: a convolution of stride 1 by the turned kernel, over the spread image."""
     image = _placed(site, _spread(site, image_input(site), window.strides), window)
     inputs, outputs, *kernel = weight.stored.shape
+    if weight.quantisation is not None and weight.quantisation.per_channel:
+        weight = weight.as_float  # a scale stands for the same channel of every group, and here each has its own
     per_group = weight.stored.reshape(groups, inputs // groups, outputs, *kernel)
     turned = np.flip(per_group.transpose(0, 2, 3, 4, 1), (2, 3))  # group, output, H, W, input
     depthwise = inputs == groups
@@ -96,7 +105,7 @@ def _convolve_spread(site: Site, weight: Constant, bias: str, window: Window, gr
         filters = turned.transpose(4, 2, 3, 0, 1).reshape(1, *kernel, groups * outputs)
     else:
         filters = turned.reshape(groups * outputs, *kernel, inputs // groups)
-    operand = site.add_operand(Constant(weight.name, np.ascontiguousarray(filters)))
+    operand = site.add_operand(weight.rearranged(np.ascontiguousarray(filters), channel_axis=0))
     attributes: dict[str, AttributeValue] = {
         "padding": "VALID",
         "stride_h": 1,

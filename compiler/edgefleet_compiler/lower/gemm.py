@@ -44,12 +44,12 @@ def _permuted(weight: Constant, *, rows: Layout, columns: Layout) -> Constant:
     if columns.flattened is not None:
         weight = weight.rearranged(columns.store(weight.stored), channel_axis=0)
     if rows.flattened is not None:
-        weight = _taken(weight, _order(rows))
+        weight = weight.rows(_order(rows))
     return weight
 
 
 def _permuted_bias(bias: Constant, rows: Layout) -> Constant:
-    return bias if rows.flattened is None else _taken(bias, _order(rows))
+    return bias if rows.flattened is None else bias.rows(_order(rows))
 
 
 def _order(rows: Layout) -> NDArray[np.intp]:
@@ -57,11 +57,3 @@ def _order(rows: Layout) -> NDArray[np.intp]:
     assert rows.flattened is not None
     size = int(np.prod(rows.flattened[1:]))
     return rows.store(np.arange(size, dtype=np.intp).reshape(1, size)).reshape(size)
-
-
-def _taken(constant: Constant, order: NDArray[np.intp]) -> Constant:
-    """The rows in another order, each with its own parameters."""
-    quantisation = constant.quantisation
-    if quantisation is not None and quantisation.per_channel:
-        quantisation = type(quantisation)(quantisation.scale[order], quantisation.zero_point[order], quantisation.axis)
-    return Constant(constant.name, constant.stored[order], quantisation)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.four_bits import INT4
 from edgefleet_compiler.hub.graph import dtype_of, name_of, shape_of
 from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.layout import Layout, Shape
@@ -74,9 +75,9 @@ class Lowering:
     def add_real_constant(self, constant: Constant, source: str) -> str:
         """A float32 tensor of a constant that stays in the file as it was stored.
 
-        DEQUANTIZE widens float16 and int8 weights when the model is loaded, as in the files of TFLite's converter.
+        DEQUANTIZE widens weights in fewer bits when the model is loaded, as in the files of TFLite's converter.
         """
-        is_narrow = constant.stored.dtype == INT8 and constant.quantisation is not None
+        is_narrow = constant.stored.dtype in (INT8, INT4) and constant.quantisation is not None
         if not is_narrow and constant.stored.dtype != np.float16:
             return self.add_constant(constant.name, constant.real)
         narrow = self.add_constant(constant.name, constant.stored, constant.quantisation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ class Cell(ABC):
     def times_recurrent(self, state: str, rows: slice = slice(None), bias: NDArray[np.float32] | None = None) -> str:
         """A state times the recurrent weights, or those of some gates (``rows`` of the hidden size each)."""
         chosen = slice(*(None if end is None else end * self.hidden for end in (rows.start, rows.stop)))
-        weights = Constant(f"{self._recurrent.name}/{rows.start or 0}", self._recurrent.stored[chosen])
+        weights = replace(self._recurrent.rows(chosen), name=f"{self._recurrent.name}/{rows.start or 0}")
         added = np.zeros(len(weights.stored), np.float32) if bias is None else bias
         operands = [self.site.add_operand(weights), self.site.add_operand(Constant("recurrent_bias", added))]
         return self.site.emit("FULLY_CONNECTED", [state, *operands], (self.states[0], len(weights.stored)))
@@ -141,7 +142,7 @@ class Cell(ABC):
         constant = self.site.constant(index)
         if constant is None:
             self.site.refuse("its weights are computed at run time")
-        return Constant(f"{constant.name}/{self.direction}", constant.as_float.stored[self.direction])
+        return constant.part(self.direction)
 
     def _activations(self) -> Sequence[str]:
         count = len(self.default_activations)

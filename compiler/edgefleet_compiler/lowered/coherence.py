@@ -42,7 +42,7 @@ _LEAST_INPUTS: Final = {
 }  # fmt: skip
 # What weights and biases of quantised activations may be.
 _OPERANDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "int8": (frozenset({"int8"}), frozenset({"int32"})),
+    "int8": (frozenset({"int8", "int4"}), frozenset({"int32"})),
     "uint8": (frozenset({"uint8"}), frozenset({"int32"})),
     "int16": (frozenset({"int8"}), frozenset({"int32", "int64"})),
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
-
+from edgefleet_compiler.four_bits import stored_bytes
 from edgefleet_compiler.lowered.graph import LoweredGraph, Tensor
 
 
@@ -27,6 +26,15 @@ def lifetimes(graph: LoweredGraph) -> dict[str, tuple[int, int]]:
     return spans
 
 
+def widened_constants(graph: LoweredGraph) -> set[str]:
+    """The tensors that are constants stored in fewer bits, widened: computed once, when a runtime loads the model."""
+    return {
+        operator.outputs[0]
+        for operator in graph.operators
+        if operator.kind == "DEQUANTIZE" and graph.tensors[operator.inputs[0] or ""].is_constant
+    }
+
+
 def tensor_bytes(tensor: Tensor) -> int:
     """How many bytes a tensor's elements take."""
-    return prod(tensor.shape) * tensor.dtype.itemsize
+    return stored_bytes(tensor.shape, tensor.dtype)

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
-from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes
+from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes, widened_constants
 from edgefleet_compiler.memory.greedy import Buffer, align, extent, place
 
 _ALIGNMENT: Final = 64  # kDefaultTensorAlignment, and XNN_ALLOCATION_ALIGNMENT on the processors of our targets
@@ -61,11 +61,7 @@ def plan_litert(graph: LoweredGraph, *, pointer_bytes: int) -> LitertMemory:
         pointer_bytes: 8, or 4 on a 32-bit system.
     """
     border = {*graph.inputs, *graph.outputs}
-    unpacked = {
-        operator.outputs[0]
-        for operator in graph.operators
-        if operator.kind == "DEQUANTIZE" and graph.tensors[operator.inputs[0] or ""].is_constant
-    }
+    unpacked = widened_constants(graph)
     spans = {name: span for name, span in _with_pads_fused(graph).items() if name not in border | unpacked}
     buffers = [
         Buffer(align(tensor_bytes(graph.tensors[name]) + _READ_BEYOND, _ALIGNMENT), first, last)

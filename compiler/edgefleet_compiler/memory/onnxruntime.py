@@ -3,7 +3,7 @@
 Constants are copied out of the file. Activations come from an arena (``core/framework/bfc_arena.cc``) that grows by
 whole regions: 1 MiB first, then twice as much as the last (``kNextPowerOfTwo``). An int8 convolution whose window has
 more than one element lays out the image's columns beside them (``core/providers/cpu/quantization/qlinearconv.cc``).
-Constants in 16 bits are widened, as its optimiser folds their casts.
+Constants stored in fewer bits are widened, as its optimiser folds what widens them.
 
 Not modelled: the session's own structures, and weights that kernels repack. Against the allocations of onnxruntime
 1.31 on x86-64 (``mallinfo2``) the prediction is 8 to 35 % low for the four MLPerf Tiny models in float32, fp16 and
@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
-from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes
+from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes, widened_constants
 from edgefleet_compiler.memory.greedy import Buffer, extent, place
 
 _FIRST_REGION: Final = 1024 * 1024  # kDefaultInitialChunkSizeBytes
@@ -50,14 +50,18 @@ def plan_onnxruntime(graph: LoweredGraph) -> OnnxRuntimeMemory:
         graph: The lowered form of the ``.onnx`` artifact: its activations are as large, whatever their layout.
     """
     spans = lifetimes(graph)
-    buffers = [Buffer(tensor_bytes(graph.tensors[name]), first, last) for name, (first, last) in spans.items()]
+    widened = widened_constants(graph)
+    buffers = [
+        Buffer(tensor_bytes(graph.tensors[name]), first, last)
+        for name, (first, last) in spans.items()
+        if name not in widened
+    ]
     buffers += [
         Buffer(_column_bytes(operator, graph), step, step) for step, operator in enumerate(graph.operators, start=1)
     ]
-    constants = sum(
-        prod(tensor.shape) * (4 if tensor.dtype == np.float16 else tensor.dtype.itemsize)
-        for tensor in graph.constants()
-    )
+    narrow = {operator.inputs[0] for operator in graph.operators if operator.outputs[0] in widened}
+    kept = [name for name, tensor in graph.tensors.items() if tensor.is_constant and name not in narrow]
+    constants = sum(prod(graph.tensors[name].shape) * graph.tensors[name].dtype.itemsize for name in (*kept, *widened))
     return OnnxRuntimeMemory(constants, arena_bytes(extent(buffers, place(buffers))))
 
 

@@ -7,10 +7,13 @@ from typing import Final
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgefleet_compiler.four_bits import INT4
+
 _DTYPES: Final[dict[int, np.dtype[np.generic]]] = {
     schema.TensorType.FLOAT32: np.dtype(np.float32),
     schema.TensorType.FLOAT16: np.dtype(np.float16),
     schema.TensorType.FLOAT64: np.dtype(np.float64),
+    schema.TensorType.INT4: INT4,
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.INT16: np.dtype(np.int16),
     schema.TensorType.INT32: np.dtype(np.int32),
@@ -28,7 +31,7 @@ _NAMES: Final[dict[int, str]] = {
 
 
 def dtype_of(number: int) -> np.dtype[np.generic] | None:
-    """The dtype of a ``TensorType``; None for those the lowered graph does not hold (strings, packed int4)."""
+    """The dtype of a ``TensorType``; None for those the lowered graph does not hold (strings, complex numbers)."""
     return _DTYPES.get(number)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_compiler.four_bits import INT4, stored_bytes, unpacked
 from edgefleet_compiler.lowered.graph import Quantisation, Tensor
 from edgefleet_compiler.tflite.element_types import dtype_of, type_name
 from edgefleet_compiler.tflite.flatfile import FlatFile
@@ -128,7 +129,7 @@ class TensorReader:
             return replace(self.activation(index), variable=True)
         tensor = self._tensor(index)
         data = self._data(index)
-        size = prod(tensor.shape) * tensor.dtype.itemsize
+        size = stored_bytes(tensor.shape, tensor.dtype)
         if not data.size and size:
             raise ModelMalformed(
                 f"Tensor {tensor.name!r} of the TFLite file is read before anything writes it",
@@ -139,7 +140,10 @@ class TensorReader:
                 f"Tensor {tensor.name!r} of the TFLite file has {data.size} bytes of data",
                 expected=f"{size} bytes for shape {list(tensor.shape)} of {tensor.dtype}",
             )
-        tensor.data = data.view(tensor.dtype.newbyteorder("<")).reshape(tensor.shape)
+        if tensor.dtype == INT4:
+            tensor.data = unpacked(data, tensor.shape)
+        else:
+            tensor.data = data.view(tensor.dtype.newbyteorder("<")).reshape(tensor.shape)
         return tensor
 
     def _tensor(self, index: int) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from edgefleet_compiler.four_bits import INT4
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.tflite.options import attribute
 from edgefleet_compiler.tflite.versions_by_type import BY_TYPE
@@ -78,6 +79,8 @@ def _conv_2d(use: _Use) -> int:
         return 6  # grouped
     if use.dtype == _INT16:
         return 4
+    if weights.dtype == INT4:
+        return 7
     if weights.dtype == _INT8:
         return 3 if use.dtype == _INT8 else _hybrid(weights, per_tensor=2, per_channel=5)
     return 1
@@ -87,6 +90,8 @@ def _depthwise_conv_2d(use: _Use) -> int:
     weights = use.inputs[1]
     if use.dtype == _INT16:
         return 5
+    if weights.dtype == INT4:
+        return 7
     if weights.dtype == _INT8:
         return 3 if use.dtype == _INT8 else _hybrid(weights, per_tensor=4, per_channel=6)
     dilated = use.option("dilation_w_factor") != 1 or use.option("dilation_h_factor") != 1
@@ -99,10 +104,10 @@ def _fully_connected(use: _Use) -> int:
         return 7
     if use.dtype == _FLOAT32 and weights.dtype == _INT8 and _is_per_channel(weights):
         return 12
-    if len(use.operator.inputs) == 2:
-        return 6
-    if use.option("keep_num_dims"):
-        return 5
+    if weights.dtype == INT4:
+        return 10
+    if len(use.operator.inputs) == 2 or use.option("keep_num_dims"):
+        return 6 if len(use.operator.inputs) == 2 else 5
     if weights.dtype == _INT8:
         hybrid = 9 if use.option("asymmetric_quantize_inputs") else 3
         return 4 if use.dtype == _INT8 else hybrid
@@ -251,6 +256,8 @@ def _cast(use: _Use) -> int:
 
 
 def _dequantize(use: _Use) -> int:
+    if use.dtype == INT4:
+        return 6
     if use.dtype == _INT8:
         return 5 if _is_per_channel(use.inputs[0]) else 2
     return {_INT16: 3, _FLOAT16: 3}.get(use.dtype, 1)

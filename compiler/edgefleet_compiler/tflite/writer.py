@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from edgefleet_compiler.four_bits import INT4, packed
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, Tensor
 from edgefleet_compiler.lowered.memory import plan_memory
 from edgefleet_compiler.tflite.builder import InterningBuilder, vector_of_int32
@@ -151,7 +152,9 @@ class _Writer:
 
 
 def _content(tensor: Tensor) -> bytes:
-    return b"" if tensor.data is None else np.ascontiguousarray(tensor.data).tobytes()
+    if tensor.data is None:
+        return b""
+    return (packed(tensor.data) if tensor.dtype == INT4 else np.ascontiguousarray(tensor.data)).tobytes()
 
 
 def _scales(quantisation: Quantisation) -> NDArray[np.float32]:
