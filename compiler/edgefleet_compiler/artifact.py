@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import msgspec
 import onnx_ir as ir
 
+from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.data import DataSet
-from edgefleet_compiler.data.variety import Variety
 from edgefleet_compiler.exports import Exported, export, export_kept
 from edgefleet_compiler.keeping import SCHEME
-from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.quantise.calibrate import Ranges, calibrate
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import IntegerType
@@ -68,10 +66,7 @@ class Workbench:
 
     def __init__(self, source: Source, calibration: DataSet | None, progress: Progress) -> None:
         self._source = source
-        self._calibration = calibration
-        self._progress = progress
-        self._calibrated: tuple[Ranges, PassRecord] | None = None
-        self._variety = Variety()
+        self._calibrator = Calibrator(calibration, progress)
         self._hubs: dict[object, ir.Model] = {}
         self._hub_passes: dict[object, list[PassRecord]] = {}
         self._artifacts: dict[tuple[str, int | None], Artifact] = {}
@@ -79,7 +74,7 @@ class Workbench:
     @property
     def calibration_warnings(self) -> list[str]:
         """What a person should know of the calibration set; nothing before it was used."""
-        return self._variety.warnings()
+        return self._calibrator.warnings
 
     def build(self, recipe: Recipe, *, max_opset: int | None) -> Artifact:
         """The artifact of a recipe, or the float one where the recipe's scheme changes nothing of the model.
@@ -144,8 +139,9 @@ class Workbench:
     def _make_hub(self, recipe: Recipe, records: list[PassRecord]) -> ir.Model:
         if recipe.scheme in STATIC:
             settings = recipe.settings
-            ranges = self._calibrate(records)
             activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
+            bits = 8 if activations == "int8" else 16
+            ranges = self._calibrator.ranges("source", self._source.hub, settings, records, bits)
             with _recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
                 return quantise(self._source.hub, ranges, settings, activations)
         if recipe.scheme == "weight-only":
@@ -162,19 +158,6 @@ class Workbench:
         hub = self._source.hubs.quantised
         assert hub is not None, "recipes are checked against the source before anything is built"
         return hub
-
-    def _calibrate(self, records: list[PassRecord]) -> Ranges:
-        data = self._calibration
-        assert data is not None, "recipes are checked against the options before anything is built"
-        if self._calibrated is None:
-            self._progress.stage("calibrating", data.n)
-            with naming(data.path), _recorded(records, "calibrate", f"min-max of {data.n} cases"):
-                samples = self._variety.watched(data.samples())
-                ranges = calibrate(self._source.hub, samples, lambda _: self._progress.advance())
-            self._calibrated = ranges, records[-1]
-        else:
-            records.append(self._calibrated[1])
-        return self._calibrated[0]
 
 
 def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:

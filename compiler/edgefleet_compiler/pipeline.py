@@ -215,10 +215,6 @@ def _warn_of_data(data: Data, recipe: Recipe, options: CompileOptions) -> list[s
     if data.calibration is None and options.recipe == "auto" and recipe.scheme == "fp16":
         return ["No calibration set was given: weights are stored in 16 bits and computed in float, not in int8."]
     warnings = []
-    if data.calibration is not None and data.calibration.n < _FEW_CASES:
-        warnings.append(
-            f"The calibration set has only {data.calibration.n} cases; about 200 typical ones serve better."
-        )
     if data.validation is not None and data.validation.n < _FEW_CASES:
         warnings.append(f"The validation set has only {data.validation.n} cases, which show no small loss of accuracy.")
     return warnings

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 _KEPT = 1024  # cases for the median at most; a power of two, halved again and again, stays evenly spread
 
+LEAD = 0.05
+"""By which share of a range a case has to widen it alone to count as leading."""
+
 Floats = NDArray[np.float32]
 
 
@@ -26,7 +29,6 @@ class Extremes:
         self.cases = 0
         self._starts = starts
         # The ends of ranges as largest values: the negated minima, then the maxima.
-        self._halves = np.zeros((2, 2 * count), np.float32)
         self._largest = np.full(2 * count, -np.inf, np.float32)
         self._second = self._largest.copy()
         self._holder = np.zeros(2 * count, np.intp)
@@ -47,8 +49,6 @@ class Extremes:
         """
         starts = self._starts
         ends = np.concatenate([-np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)])
-        half = self._halves[self.cases % 2]
-        np.maximum(half, ends, out=half)
         np.maximum(self._second, np.minimum(self._largest, ends), out=self._second)
         self._holder[ends > self._largest] = self.cases
         np.maximum(self._largest, ends, out=self._largest)
@@ -76,21 +76,10 @@ class Extremes:
         columns = zip(self._reach.tolist(), self._second_reach.tolist(), medians.tolist(), strict=True)
         return list(columns)
 
-    def growth(self) -> list[float]:
-        """By how much the range of all cases is wider than that of half of them, per activation; see ``Observations``.
-
-        Empty for a single case. A range of which one half of the cases shows nothing grows twofold.
-        """
-        if self.cases < 2:
-            return []
-        halves = self._halves.astype(np.float64).reshape(2, 2, -1)
-        widths = halves.sum(axis=1)
-        whole = halves.max(axis=0).sum(axis=0)
-        shown = widths.mean(axis=0)
-        grown: list[float] = np.divide(whole - shown, shown, out=np.zeros_like(whole), where=shown > 0).tolist()
-        return grown
-
     def leading(self) -> int:
-        """How many cases alone hold an end of some range beyond zero, or with zero, for a side that has none."""
-        alone = (self._largest > self._second) & (self._largest > 0)
+        """How many cases alone widen the range of some activation by more than ``LEAD``."""
+        ends, others = np.maximum(self._largest, 0.0), np.maximum(self._second, 0.0)
+        leads = ends - others
+        widths = ends.reshape(2, -1).sum(axis=0)
+        alone = leads > LEAD * (np.tile(widths, 2) - leads)
         return len(set(self._holder[alone].tolist()))

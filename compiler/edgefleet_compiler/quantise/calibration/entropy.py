@@ -94,8 +94,7 @@ class Divergence:
             divergence += self._outside(highest, total - self._mass[last], grids, spread)
             divergence = divergence / total + np.log(within / total)
         too_narrow = _spans(self._histogram, lows, highs) < 2**self._bits
-        divergence[too_narrow | (within == 0)] = np.inf
-        return divergence
+        return np.where(too_narrow | (within == 0), np.inf, divergence)
 
     def _borders(self, grids: Grids) -> NDArray[np.intp]:
         """The first bin of each level, and the bin behind the last level, shape (quantisers, levels + 1).
@@ -104,7 +103,8 @@ class Divergence:
         """
         halfway = (np.arange(grids.steps + 2) - 0.5 - grids.zero_points) * grids.scales
         bins = np.ceil(halfway / self._histogram.width - 0.5) - self._histogram.first
-        return np.clip(bins, 0, len(self._logs)).astype(np.intp)
+        firsts: NDArray[np.intp] = np.clip(bins, 0, len(self._logs)).astype(np.intp)
+        return firsts
 
     def _outside(self, bins: NDArray[np.intp], masses: Floats, grids: Grids, spread: Floats) -> Floats:
         """What the mass beyond an end adds to the sum, shape (quantisers,), when it joins that end's bin."""

@@ -34,7 +34,7 @@ class Histogram:
     @property
     def edges(self) -> NDArray[np.float64]:
         """The borders of the bins, shape (bins + 1,)."""
-        return (self.first + np.arange(len(self.counts) + 1)) * self.width
+        return np.arange(self.first, self.first + len(self.counts) + 1, dtype=np.float64) * self.width
 
     @property
     def total(self) -> float:

@@ -59,15 +59,17 @@ class Observations:
     Attributes:
         cases: How many cases it has.
         activations: What was seen, by the activation's name in the hub, in the order of the graph.
-        growth: By activation, how much wider the range of all cases is than that of half of them, as a fraction of the
-            latter (the mean over both halves; the halves take turns). Empty for a single case.
-        leading: How many cases alone hold the minimum or the maximum of some activation.
+        leading: How many of the cases widen the range of some activation, each alone, by more than ``cases.LEAD``.
     """
 
     cases: int
     activations: Mapping[str, Observation]
-    growth: Mapping[str, float]
     leading: int
+
+    @property
+    def has_histograms(self) -> bool:
+        """Whether histograms were taken."""
+        return all(seen.histogram is not None for seen in self.activations.values())
 
 
 def observe(
@@ -101,7 +103,7 @@ def observe(
         on_sample(done)
     if not done:
         raise DataMalformed("The calibration set has no rows", expected="at least one")
-    return observer.result() if observer is not None else Observations(done, {}, {}, 0)
+    return observer.result() if observer is not None else Observations(done, {}, 0)
 
 
 class _Observer:
@@ -131,9 +133,7 @@ class _Observer:
             for histogram, name, reach in zip(self._histograms, self._watch.elements, reaches.tolist(), strict=True):
                 histogram.add(results[name], reach)
 
-    def _check_finite(
-        self, lows: NDArray[np.float32], highs: NDArray[np.float32], sums: NDArray[np.float32]
-    ) -> None:
+    def _check_finite(self, lows: NDArray[np.float32], highs: NDArray[np.float32], sums: NDArray[np.float32]) -> None:
         bad = ~(np.isfinite(lows) & np.isfinite(highs)) | np.isnan(sums)  # a sum may overflow where no value does
         if bad.any():
             index = int(np.searchsorted(self._watch.starts, int(bad.argmax()), side="right")) - 1
@@ -155,18 +155,18 @@ class _Observer:
         assert self._channel_lows is not None
         assert self._channel_highs is not None
         ends = self._watch.starts[1:]
+        histograms: list[Histogram | None] = [histogram.result() for histogram in self._histograms]
         found = zip(
             self._watch.names,
             np.split(self._channel_lows, ends),
             np.split(self._channel_highs, ends),
             self._extremes.reaches(),
-            [histogram.result() for histogram in self._histograms] or [None] * len(self._watch.names),
+            histograms or [None] * len(self._watch.names),
             strict=True,
         )
         return Observations(
             self._extremes.cases,
             {name: _observation(lows, highs, reaches, histogram) for name, lows, highs, reaches, histogram in found},
-            dict(zip(self._watch.names, self._extremes.growth(), strict=False)),
             self._extremes.leading(),
         )
 
