@@ -1,0 +1,77 @@
+"""Cross-layer equalisation: channels that share a scale are brought to like ranges, without changing what is computed.
+
+Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.1. What
+a layer writes to channel c is divided by s_c, and the weights that read it are multiplied by s_c. The paper chooses
+s_c from the ranges of per-tensor weights, equation 11; here ``balance`` chooses it for weights with a scale per output
+channel. Scales are powers of two, which divide and multiply float32 numbers exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import constant, name_of
+from edgefleet_compiler.quantise.balance import groups_of
+from edgefleet_compiler.quantise.channel_ranges import Reaches
+from edgefleet_compiler.quantise.channels import Tracked, scale_weights, track
+
+Floats = NDArray[np.float64]
+
+_HARMFUL_DB = 6.0
+"""Noise of a group that equalisation takes away, from which on an int8 model should not be made without it: one bit."""
+
+
+def equalised(hub: ir.Model, reaches: Reaches) -> ir.Model:
+    """A copy of a float hub that computes the same, with ranges of channels that suit int8.
+
+    Args:
+        hub: In hub normal form; it is not changed.
+        reaches: From ``observe_channels`` of the same hub.
+    """
+    copy = hub.clone()
+    tracked = track(copy.graph)
+    scales = np.ones(tracked.count)
+    for group in groups_of(tracked, reaches):
+        scales[group.classes] = group.best_scales()
+    rescale(copy, tracked, scales)
+    return copy
+
+
+def needs_equalising(hub: ir.Model, reaches: Reaches) -> bool:
+    """Whether some activation is so lopsided that its rounding costs more than a bit, which equalisation would save."""
+    return any(group.saved_db() >= _HARMFUL_DB for group in groups_of(track(hub.graph), reaches))
+
+
+def rescale(model: ir.Model, tracked: Tracked, scales: Floats) -> None:
+    """Divide channels by scales, in place.
+
+    Args:
+        model: What was tracked.
+        tracked: Its classes.
+        scales: Of each class, shape (classes,); that of ``FIXED`` is 1.
+    """
+    editor = Editor(model.graph)
+    for layer in tracked.layers:
+        factors = scales[layer.reads] / scales[layer.writes][:, np.newaxis]
+        if (factors != 1).any():
+            weights = constant(layer.node.inputs[1])
+            assert weights is not None
+            _store(editor, layer.node, 1, scale_weights(layer.node, weights, factors.astype(np.float32)))
+        bias = constant(layer.node.inputs[2]) if len(layer.node.inputs) > 2 else None
+        if bias is not None and (scales[layer.writes] != 1).any():
+            _store(editor, layer.node, 2, (bias / scales[layer.writes]).astype(np.float32))
+
+
+def _store(editor: Editor, node: ir.Node, index: int, array: NDArray[np.float32]) -> None:
+    """Give a node a new constant, under the old name where nothing else uses that."""
+    old = node.inputs[index]
+    assert old is not None
+    name = name_of(old)
+    new = editor.constant(array, name)
+    node.replace_input_with(index, new)
+    if not old.uses() and not old.is_graph_output():
+        del editor.graph.initializers[name]
+        new.name = name
