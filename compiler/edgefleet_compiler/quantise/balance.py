@@ -40,8 +40,9 @@ _REFINEMENTS = 4
 
 @dataclass(frozen=True)
 class Value:
-    """An activation: the place of each channel's class in the group, and the channels' ranges."""
+    """An activation: its name, the place of each channel's class in the group, and the channels' ranges."""
 
+    name: str
     places: Classes
     low: Floats
     high: Floats
@@ -73,7 +74,8 @@ class Reader:
 
     def steps(self, scales: Floats) -> Floats:
         """Of the weights of each output, shape (outputs, 1)."""
-        return (self.peaks * scales[self.places]).max(axis=1, keepdims=True) / 127
+        steps: Floats = (self.peaks * scales[self.places]).max(axis=1, keepdims=True) / 127
+        return steps
 
     def noises(self, scales: Floats, square_step: float) -> tuple[Floats, Floats]:
         """From the activation's rounding and from the weights', through each weight, in relation to the signal."""
@@ -96,14 +98,17 @@ class Group:
     values: list[Value]
     readers: list[Reader]
 
-    def saved_db(self) -> float:
-        """Noise that the best scales take away."""
-        before, after = self._noise(self._as_they_are()), self._noise(self._search())
-        return float(10 * np.log10(before / after)) if after > 0 else 0.0
-
     def best_scales(self) -> Floats:
         """One scale for each of ``classes``."""
         return self._search()[:-1]
+
+    def weights(self) -> Floats:
+        """How strongly each class is read: the root of the energy of its weights. What is fixed comes last."""
+        energies = np.zeros(self.classes.size + 1)
+        for reader in self.readers:
+            np.add.at(energies, reader.places, reader.energies * reader.shares)
+        strengths: Floats = np.sqrt(energies)
+        return strengths
 
     def _as_they_are(self) -> Floats:
         return np.ones(self.classes.size + 1)
@@ -116,7 +121,7 @@ class Group:
             floors = self._reach() / cap
             scales = np.maximum(floors, 1.0)
             for _ in range(_REFINEMENTS):
-                rounded = _power_of_two(scales)
+                rounded = power_of_two(scales)
                 noise = self._noise(rounded)
                 if noise < least:
                     best, least = rounded, noise
@@ -156,7 +161,8 @@ class Group:
         return balanced
 
 
-def _power_of_two(scales: Floats) -> Floats:
+def power_of_two(scales: Floats) -> Floats:
+    """The powers of two nearest to scales, within what float32 stands."""
     rounded: Floats = 2.0 ** np.rint(np.log2(scales)).clip(-_FURTHEST, _FURTHEST)
     return rounded
 
@@ -173,7 +179,7 @@ def groups_of(tracked: Tracked, reaches: Reaches) -> Iterator[Group]:
         yield Group(
             classes,
             [
-                Value(place[tracked.values[value].classes], reach.low, reach.high)
+                Value(name_of(value), place[tracked.values[value].classes], reach.low, reach.high)
                 for value, reach in observed.items()
                 if (place[tracked.values[value].classes] < classes.size).any()
             ],

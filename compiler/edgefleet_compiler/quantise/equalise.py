@@ -8,6 +8,8 @@ channel. Scales are powers of two, which divide and multiply float32 numbers exa
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -17,32 +19,32 @@ from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.quantise.balance import groups_of
 from edgefleet_compiler.quantise.channel_ranges import Reaches
 from edgefleet_compiler.quantise.channels import Tracked, scale_weights, track
+from edgefleet_compiler.quantise.outliers import find_outliers, outlier_scales
 
 Floats = NDArray[np.float64]
 
-_HARMFUL_DB = 6.0
-"""Noise of a group that equalisation takes away, from which on an int8 model should not be made without it: one bit."""
 
-
-def equalised(hub: ir.Model, reaches: Reaches) -> ir.Model:
+def equalised(hub: ir.Model, reaches: Reaches, channels: Literal["outliers", "all"] = "all") -> ir.Model:
     """A copy of a float hub that computes the same, with ranges of channels that suit int8.
 
     Args:
         hub: In hub normal form; it is not changed.
         reaches: From ``observe_channels`` of the same hub.
+        channels: Whether only outliers are brought to what the other channels are like, or all to where the estimated
+            noise is least.
     """
     copy = hub.clone()
     tracked = track(copy.graph)
     scales = np.ones(tracked.count)
     for group in groups_of(tracked, reaches):
-        scales[group.classes] = group.best_scales()
+        scales[group.classes] = group.best_scales() if channels == "all" else outlier_scales(group)
     rescale(copy, tracked, scales)
     return copy
 
 
 def needs_equalising(hub: ir.Model, reaches: Reaches) -> bool:
-    """Whether some activation is so lopsided that its rounding costs more than a bit, which equalisation would save."""
-    return any(group.saved_db() >= _HARMFUL_DB for group in groups_of(track(hub.graph), reaches))
+    """Whether an outlier channel takes a bit or more from the other channels of its activation."""
+    return bool(find_outliers(hub, reaches))
 
 
 def rescale(model: ir.Model, tracked: Tracked, scales: Floats) -> None:

@@ -15,6 +15,7 @@ Compute = Literal["int8", "int16", "float"]
 Weights = Literal["int8", "int4"]
 Rounding = Literal["nearest", "second-order", "adaptive"]
 Scales = Literal["per-channel", "per-tensor"]
+Equalised = Literal["none", "outliers", "all"]
 Kind = Literal["min-max", "percentile", "mse", "entropy"]
 
 _METHOD = re.compile(
@@ -83,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         fully_connected: How many scales the weights of a fully connected layer have.
         weights: Element type of the weights of layers that ``layers`` does not say otherwise of.
         rounding: How weights become integers.
-        equalise: Whether the channels of layers that follow each other are brought to like ranges first.
+        equalise: Which channels of layers that follow each other are brought to like ranges first.
         bias_correction: Whether biases make up for the shift that rounding gives the mean of each channel.
         narrow_pairs: Whether the sum of any two neighbouring products of weights and unsigned activations must fit 16
             bits, as x86 processors without VNNI have it.
@@ -96,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     fully_connected: Scales = "per-channel"
     weights: Weights = "int8"
     rounding: Rounding = "nearest"
-    equalise: bool = False
+    equalise: Equalised = "none"
     bias_correction: bool = False
     narrow_pairs: bool = False
     ranges: dict[str, str] = {}
