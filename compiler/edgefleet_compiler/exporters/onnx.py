@@ -10,6 +10,7 @@ from edgefleet_compiler.exporters.onnx_steps.bias_scales import multiply_out_bia
 from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes, stored_axes
 from edgefleet_compiler.exporters.onnx_steps.clips import clip_integers
 from edgefleet_compiler.exporters.onnx_steps.file import write_file
+from edgefleet_compiler.exporters.onnx_steps.float_layers import keep_float_weights
 from edgefleet_compiler.exporters.onnx_steps.groups import write_out_groups
 from edgefleet_compiler.exporters.onnx_steps.integers import move_integers, shift_to_unsigned
 from edgefleet_compiler.exporters.onnx_steps.opsets import lower_opset
@@ -50,6 +51,7 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
     move_integers(copy.graph)
     remove_dead_code(copy)  # pairs that nothing reads any more would hide what stands at the border
     nudge_zeros_before_pools(copy.graph)
+    keep_float_weights(copy.graph)
     if io == "int8":
         cut_pairs(copy.graph)
     if io_layout == "native":

@@ -11,12 +11,14 @@ from edgefleet_compiler.hub.graph import dtype_of, integers, is_float, name_of, 
 from edgefleet_compiler.passes.layout.permutation import Permutation, inverse, permuted
 from edgefleet_contract.errors import RecipeUnfit
 
+_BITS = 8
+
 
 def cut_pairs(graph: ir.Graph) -> None:
     """Take and give integers: leave out the QuantizeLinear of inputs and the DequantizeLinear of outputs.
 
     Raises:
-        RecipeUnfit: An input or output is used in float.
+        RecipeUnfit: An input or output is used in float, or in integers of other than 8 bits.
     """
     for value in graph.inputs:
         if not is_float(value):
@@ -25,6 +27,7 @@ def cut_pairs(graph: ir.Graph) -> None:
         if value.is_graph_output() or {node.op_type for node in consumers} != {"QuantizeLinear"}:
             raise _left_in_float("input", value)
         for node in consumers:
+            _require_bytes("input", value, node.outputs[0])
             retype(value, dtype_of(node.outputs[0]))
             node.outputs[0].replace_all_uses_with(value, replace_graph_outputs=True)
             graph.remove(node, safe=True)
@@ -35,12 +38,24 @@ def cut_pairs(graph: ir.Graph) -> None:
         stored = producer.inputs[0] if producer is not None and producer.op_type == "DequantizeLinear" else None
         if producer is None or stored is None or stored.is_graph_input() or stored.is_graph_output():
             raise _left_in_float("output", value)
+        _require_bytes("output", value, stored)
         name = name_of(value)
         graph.outputs[index] = stored
         value.name = f"{name}/real"
         stored.name = name
         if not value.uses():
             graph.remove(producer, safe=True)
+
+
+def _require_bytes(role: str, value: ir.Value, stored: ir.Value) -> None:
+    """Refuse integers that are wider than ``--io int8`` says."""
+    if dtype_of(stored).bitwidth != _BITS:
+        raise RecipeUnfit(
+            f"{role} {value.name!r} is quantised to {dtype_of(stored).numpy()}, although --io int8 was asked for",
+            expected="int8 or uint8 at the model's inputs and outputs",
+            remedy="Compile with --io float.",
+            value=value.name,
+        )
 
 
 def drop_border_transposes(graph: ir.Graph) -> None:

@@ -13,8 +13,9 @@ import onnx_ir as ir
 from onnx import defs
 
 from edgefleet_compiler.hub.editor import Editor
-from edgefleet_compiler.hub.graph import OPSET, input_integers, integer, shape_of, text
+from edgefleet_compiler.hub.graph import OPSET, dtype_of, input_integers, integer, shape_of, text
 from edgefleet_compiler.hub.operators import REDUCTIONS
+from edgefleet_compiler.hub.pairs import PAIR
 from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_contract.errors import RecipeUnfit
 
@@ -64,14 +65,22 @@ def lower_opset(graph: ir.Graph, max_opset: int) -> int:
 
 
 def _has(opset: int, node: ir.Node) -> bool:
-    """Whether an opset has the operator, with all that the node says of it."""
+    """Whether an opset has the operator, with all that the node says of it and on such elements."""
     if not defs.has(node.op_type, max_inclusive_version=opset):
         return False
     if node.op_type == "Resize" and text(node, _COORDINATES, "half_pixel") == "half_pixel_symmetric":
         return opset >= 19
+    if node.op_type in PAIR and any(dtype_of(value).bitwidth == 16 for value in _stored(node)):
+        return opset >= 21
     schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
     unknown = set(node.attributes) - set(schema.attributes) - _REWRITTEN
     return not schema.deprecated and not unknown
+
+
+def _stored(node: ir.Node) -> list[ir.Value]:
+    """What a node of a pair takes or gives in integers."""
+    values = node.outputs if node.op_type == "QuantizeLinear" else node.inputs[:1]
+    return [value for value in values if value is not None]
 
 
 _COORDINATES = "coordinate_transformation_mode"

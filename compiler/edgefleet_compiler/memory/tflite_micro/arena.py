@@ -9,7 +9,7 @@ for a 32-bit processor without compression of weights.
 Modelled: the allocator's own objects, evaluation tensors, nodes, parsed options, the data that kernels keep, scratch
 buffers, quantisation of inputs and outputs, temporary tensors while kernels prepare, the tables of the planner while
 it plans, and the plan itself. Not modelled: variables (state), offline plans, several subgraphs, resource variables,
-int16 activations, and what kernels listed in ``MicroArena.unmodelled`` keep.
+and what kernels listed in ``MicroArena.unmodelled`` keep, as those do whose requests are not known for int16.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edgefleet_compiler.lowered.graph import LoweredGraph, Tensor
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes
 from edgefleet_compiler.memory.greedy import Buffer, align, extent, place
 from edgefleet_compiler.memory.tflite_micro import structures
 from edgefleet_compiler.memory.tflite_micro.kernels import KERNELS, Build
-from edgefleet_compiler.memory.tflite_micro.requests import requests_of
+from edgefleet_compiler.memory.tflite_micro.requests import knows_type, requests_of
 from edgefleet_compiler.memory.tflite_micro.structures import alignof, sizeof
 
 ALIGNMENT: Final = 16  # MicroArenaBufferAlignment()
@@ -38,7 +38,7 @@ class MicroArena:
         used_bytes: What ``arena_used_bytes()`` then reports, which forgets what was needed only while planning.
         planned_bytes: The head: activations and scratch buffers.
         persistent_bytes: The tail: all that stays for the life of the interpreter.
-        unmodelled: Kinds of operators whose kernels' own data is not known here, sorted.
+        unmodelled: Kinds of operators whose kernels' own data is not known here, or not for int16, sorted.
     """
 
     bytes: int
@@ -116,8 +116,12 @@ def plan_arena(graph: LoweredGraph, build: Build, *, backwards: bool = False) ->
         used_bytes=arena.tail + arena.head,
         planned_bytes=planned,
         persistent_bytes=arena.tail,
-        unmodelled=tuple(sorted({operator.kind for operator in graph.operators} - KERNELS.keys())),
+        unmodelled=tuple(sorted({operator.kind for operator in graph.operators if not _is_modelled(operator, graph)})),
     )
+
+
+def _is_modelled(operator: Operator, graph: LoweredGraph) -> bool:
+    return operator.kind in KERNELS and knows_type(operator, graph)
 
 
 def _create_allocator(arena: _Arena) -> None:

@@ -19,6 +19,7 @@ from edgefleet_compiler.memory.tflite_micro.kernels import Build
 from edgefleet_compiler.memory.tflite_micro.structures import EVAL_TENSOR, sizeof
 
 _INT8: Final = np.dtype(np.int8)
+_INT16: Final = np.dtype(np.int16)
 _QUANTISATION_BYTES: Final = 28  # QuantizationOpDataBatchMatmul: seven numbers of 32 bits
 
 
@@ -67,6 +68,12 @@ def requests_of(operator: Operator, graph: LoweredGraph, build: Build) -> Reques
         return Requests()
     inputs = [None if name is None else graph.tensors[name] for name in operator.inputs]
     return rule(_Use(operator, build, inputs, graph.tensors[operator.outputs[0]]))
+
+
+def knows_type(operator: Operator, graph: LoweredGraph) -> bool:
+    """Whether what the kernel asks for is known for the type of the operator's activations: no rule is for int16."""
+    first = next((name for name in operator.inputs if name is not None), None)
+    return operator.kind not in _RULES or first is None or graph.tensors[first].dtype != _INT16
 
 
 def _multipliers(channels: int) -> tuple[int, int]:
