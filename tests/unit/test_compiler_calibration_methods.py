@@ -34,8 +34,12 @@ def seen(values: NDArray[np.floating]) -> Observation:
     low, high = min(float(array.min()), 0.0), max(float(array.max()), 0.0)
     histogram = GrowingHistogram()
     histogram.add(array, max(-low, high))
-    ends = np.array([low], np.float32), np.array([high], np.float32)
-    return Observation(low, high, *ends, max(-low, high), 0.0, 0.0, histogram.result())
+    channel = (
+        np.array([low], np.float32),
+        np.array([high], np.float32),
+        np.square(array, dtype=np.float64).mean(keepdims=True),
+    )
+    return Observation(low, high, *channel, max(-low, high), 0.0, 0.0, histogram.result())
 
 
 def ends(method: str, values: NDArray[np.floating], bits: int = 8) -> tuple[float, float]:

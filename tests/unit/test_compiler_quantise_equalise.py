@@ -9,7 +9,7 @@ import pytest
 from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
-from edgefleet_compiler.quantise.channel_ranges import observe_channels
+from edgefleet_compiler.quantise.calibration.observe import observe
 from edgefleet_compiler.quantise.channels import FIXED, track
 from edgefleet_compiler.quantise.equalise import equalised, needs_equalising
 from edgefleet_compiler.quantise.outliers import find_outliers
@@ -30,6 +30,15 @@ def hub_of(graph, *outputs):
 def samples(count=20, shape=(1, 3, 6, 6)):
     random = np.random.default_rng(7)
     return [{"x": random.normal(size=shape).astype(np.float32)} for _ in range(count)]
+
+
+def seen(model, cases):
+    return observe(model, cases, lambda _: None, histograms=False)
+
+
+def spans(model, cases):
+    hidden = seen(model, cases).activations["hidden"]
+    return hidden.channel_highs - hidden.channel_lows
 
 
 def free(model, name):
@@ -104,7 +113,7 @@ def test_concatenated_channels_keep_their_own_classes():
 def test_an_equalised_model_computes_the_same_bits(digits, channels):
     hub, cases = digits
     model = spoiled(hub, 1).model
-    changed = equalised(model, observe_channels(model, cases[:32]), channels)
+    changed = equalised(model, seen(model, cases[:32]), channels)
     before, after = Session(model, optimise=False), Session(changed, optimise=False)
     for case in cases[:32]:
         for ours, theirs in zip(after.run(case).values(), before.run(case).values(), strict=True):
@@ -123,8 +132,8 @@ def test_equalising_brings_channels_to_like_ranges():
     model = hub_of(graph, graph.conv(hidden, (8, 4), (3, 3)))
     first = next(iter(model.graph))
     scale_rows(first, np.geomspace(1, 64, 8))
-    before = observe_channels(model, samples())["hidden"].spans
-    after = observe_channels(equalised(model, observe_channels(model, samples())), samples())["hidden"].spans
+    before = spans(model, samples())
+    after = spans(equalised(model, seen(model, samples())), samples())
     assert after.max() / np.median(after) < before.max() / np.median(before) / 2
 
 
@@ -146,32 +155,29 @@ def test_weights_that_two_layers_share_are_scaled_for_each_alone():
         {"x": case["x"] * np.array([1, 1, 1, 500], np.float32).reshape(1, 4, 1, 1)}
         for case in samples(shape=(1, 4, 6, 6))
     ]
-    changed = equalised(model, observe_channels(model, cases))
+    changed = equalised(model, seen(model, cases))
     np.testing.assert_array_equal(run_hub(changed, [cases[0]["x"]])[0], run_hub(model, [cases[0]["x"]])[0])
 
 
 def test_a_sound_model_has_no_outliers(digits):
     hub, cases = digits
-    assert not needs_equalising(hub, observe_channels(hub, cases))
+    assert not needs_equalising(hub, seen(hub, cases))
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_channel_that_spoils_a_model_is_found(digits, seed):
     hub, cases = digits
     case = spoiled(hub, seed)
-    found = find_outliers(case.model, observe_channels(case.model, cases[:64]))
+    found = find_outliers(case.model, seen(case.model, cases[:64]))
     assert (case.activation, case.channel) in [(outlier.activation, outlier.channel) for outlier in found]
     assert {outlier.channel for outlier in found} == {case.channel}
     assert all(outlier.excess == pytest.approx(case.factor, rel=0.5) for outlier in found)
 
 
-def test_reach_tells_ranges_powers_and_cases():
+def test_the_power_of_each_channel_is_its_mean_square():
     graph = OnnxGraph()
     model = hub_of(graph, graph.conv(graph.input("x", 1, 3, 6, 6), (3, 2), (1, 1)))
     cases = samples(5)
-    reach = observe_channels(model, cases)["x"]
     stacked = np.stack([case["x"][0] for case in cases])
-    np.testing.assert_allclose(reach.low, stacked.min(axis=(0, 2, 3)))
-    np.testing.assert_allclose(reach.high, stacked.max(axis=(0, 2, 3)))
-    np.testing.assert_allclose(reach.power, np.square(stacked).mean(axis=(0, 2, 3)), rtol=1e-5)
-    assert reach.cases == [pytest.approx(float(np.abs(case["x"]).max())) for case in cases]
+    expected = np.square(stacked, dtype=np.float64).mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(seen(model, cases).activations["x"].channel_powers, expected, rtol=1e-5)

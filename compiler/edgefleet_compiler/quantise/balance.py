@@ -15,15 +15,15 @@ that reads any of them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.graph import constant, name_of
-from edgefleet_compiler.quantise.channel_ranges import Reach, Reaches
+from edgefleet_compiler.quantise.calibration.observe import Observation
+from edgefleet_compiler.quantise.calibration.watch import channel_axis
 from edgefleet_compiler.quantise.channels import FIXED, Classes, Tracked, Weighted, matrix_of
 
 Floats = NDArray[np.float64]
@@ -167,28 +167,44 @@ def power_of_two(scales: Floats) -> Floats:
     return rounded
 
 
-def groups_of(tracked: Tracked, reaches: Reaches) -> Iterator[Group]:
-    """The groups that have scales to choose, in the order of the graph."""
-    observed = {value: reaches[name_of(value)] for value in tracked.values if name_of(value) in reaches}
-    dead = _dead(tracked, observed)
-    readers = [layer for layer in tracked.layers if _source(layer) in observed]
-    sets = [tracked.values[value].classes for value in observed] + [layer.reads for layer in readers]
-    for classes in _linked(sets, tracked.count):
-        place = np.full(tracked.count, classes.size)
-        place[classes] = np.arange(classes.size)
-        yield Group(
-            classes,
-            [
-                Value(name_of(value), place[tracked.values[value].classes], reach.low, reach.high)
-                for value, reach in observed.items()
-                if (place[tracked.values[value].classes] < classes.size).any()
-            ],
-            [
-                _reader(layer, place, observed[_source(layer)].power, dead)
-                for layer in readers
-                if (place[layer.reads] < classes.size).any()
-            ],
-        )
+def groups_of(tracked: Tracked, seen: Mapping[str, Observation]) -> Iterator[Group]:
+    """The groups that have scales to choose, in the order of the graph.
+
+    Args:
+        tracked: The channels of a float hub.
+        seen: Its activations, by name.
+    """
+    observed = {
+        value: (channels.classes, seen[name_of(value)])
+        for value, channels in tracked.values.items()
+        if name_of(value) in seen and channels.axis == channel_axis(value)
+    }
+    powers = _powers(tracked, observed.values())
+    sets = [classes for classes, _ in observed.values()] + [layer.reads for layer in tracked.layers]
+    for members in _linked(sets, tracked.count):
+        place = np.full(tracked.count, members.size)
+        place[members] = np.arange(members.size)
+        values = [
+            Value(
+                name_of(value),
+                place[classes],
+                _ends(found.channel_lows, np.minimum),
+                _ends(found.channel_highs, np.maximum),
+            )
+            for value, (classes, found) in observed.items()
+            if (place[classes] < members.size).any()
+        ]
+        readers = [
+            _reader(layer, place, powers) for layer in tracked.layers if (place[layer.reads] < members.size).any()
+        ]
+        if values and readers:
+            yield Group(members, values, readers)
+
+
+def _ends(ends: NDArray[np.float32], choose: np.ufunc) -> Floats:
+    """Of ranges that hold zero."""
+    included: Floats = choose(ends.astype(np.float64), 0.0)
+    return included
 
 
 def _linked(sets: list[Classes], count: int) -> list[Classes]:
@@ -213,34 +229,26 @@ def _linked(sets: list[Classes], count: int) -> list[Classes]:
     return [np.array(members, np.intp) for members in found.values()]
 
 
-def _reader(layer: Weighted, place: Classes, power: Floats, dead: NDArray[np.bool_]) -> Reader:
+def _powers(tracked: Tracked, observed: Iterable[tuple[Classes, Observation]]) -> Floats:
+    """The mean square of the channels of each class, the largest where several activations have it."""
+    powers = np.zeros(tracked.count)
+    for classes, found in observed:
+        np.maximum.at(powers, classes, found.channel_powers)
+    return powers
+
+
+def _reader(layer: Weighted, place: Classes, powers: Floats) -> Reader:
     weights = constant(layer.node.inputs[1])
     assert weights is not None
     matrix = matrix_of(layer.node, weights).astype(np.float64)
-    outputs, inputs, kernel = matrix.shape
-    by_group = power.reshape(-1, inputs)
-    energies, powers = np.square(matrix).sum(axis=2), kernel * by_group.repeat(outputs // by_group.shape[0], axis=0)
-    signals = (energies * powers).sum(axis=1, keepdims=True)
-    counts = (signals > 0) & ~dead[layer.writes][:, np.newaxis]
+    energies, read = np.square(matrix).sum(axis=2), matrix.shape[2] * powers[layer.reads]
+    signals = (energies * read).sum(axis=1, keepdims=True)
+    written = (layer.writes == FIXED) | (powers[layer.writes] > 0)
+    counts = (signals > 0) & written[:, np.newaxis]
     return Reader(
         place[layer.reads],
         energies=energies,
         peaks=np.abs(matrix).max(axis=2),
-        powers=powers,
+        powers=read,
         shares=np.divide(1.0, signals, out=np.zeros_like(signals), where=counts),
     )
-
-
-def _source(layer: Weighted) -> ir.Value:
-    source = layer.node.inputs[0]
-    assert source is not None
-    return source
-
-
-def _dead(tracked: Tracked, observed: Mapping[ir.Value, Reach]) -> NDArray[np.bool_]:
-    """The classes whose channels were always zero."""
-    dead = np.ones(tracked.count, bool)
-    dead[FIXED] = False
-    for value, reach in observed.items():
-        np.logical_and.at(dead, tracked.values[value].classes, reach.spans == 0)
-    return dead

@@ -17,34 +17,34 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.quantise.balance import groups_of
-from edgefleet_compiler.quantise.channel_ranges import Reaches
+from edgefleet_compiler.quantise.calibration.observe import Observations
 from edgefleet_compiler.quantise.channels import Tracked, scale_weights, track
 from edgefleet_compiler.quantise.outliers import find_outliers, outlier_scales
 
 Floats = NDArray[np.float64]
 
 
-def equalised(hub: ir.Model, reaches: Reaches, channels: Literal["outliers", "all"] = "all") -> ir.Model:
+def equalised(hub: ir.Model, seen: Observations, channels: Literal["outliers", "all"] = "all") -> ir.Model:
     """A copy of a float hub that computes the same, with ranges of channels that suit int8.
 
     Args:
         hub: In hub normal form; it is not changed.
-        reaches: From ``observe_channels`` of the same hub.
+        seen: From ``observe`` of the same hub.
         channels: Whether only outliers are brought to what the other channels are like, or all to where the estimated
             noise is least.
     """
     copy = hub.clone()
     tracked = track(copy.graph)
     scales = np.ones(tracked.count)
-    for group in groups_of(tracked, reaches):
+    for group in groups_of(tracked, seen.activations):
         scales[group.classes] = group.best_scales() if channels == "all" else outlier_scales(group)
     rescale(copy, tracked, scales)
     return copy
 
 
-def needs_equalising(hub: ir.Model, reaches: Reaches) -> bool:
+def needs_equalising(hub: ir.Model, seen: Observations) -> bool:
     """Whether an outlier channel takes a bit or more from the other channels of its activation."""
-    return bool(find_outliers(hub, reaches))
+    return bool(find_outliers(hub, seen))
 
 
 def rescale(model: ir.Model, tracked: Tracked, scales: Floats) -> None:

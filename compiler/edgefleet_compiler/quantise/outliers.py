@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.quantise.balance import Floats, Group, Value, groups_of, power_of_two
-from edgefleet_compiler.quantise.channel_ranges import Reaches
+from edgefleet_compiler.quantise.calibration.observe import Observations
 from edgefleet_compiler.quantise.channels import track
 
 _LEAST_EXCESS = 6.0
@@ -47,11 +47,11 @@ class Outlier:
     shrinks: float
 
 
-def find_outliers(hub: ir.Model, reaches: Reaches) -> list[Outlier]:
+def find_outliers(hub: ir.Model, seen: Observations) -> list[Outlier]:
     """The outlier channels of a float hub, in the order of the graph."""
     return [
         outlier
-        for group in groups_of(track(hub.graph), reaches)
+        for group in groups_of(track(hub.graph), seen.activations)
         for value in group.values
         for outlier in _outliers(group, value)
     ]

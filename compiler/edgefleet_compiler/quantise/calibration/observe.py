@@ -36,6 +36,7 @@ class Observation:
         high: Its largest value, zero included.
         channel_lows: The smallest value of each channel, float32, shape (channels,): axis 1 of images, else the last.
         channel_highs: The largest value of each channel, likewise.
+        channel_powers: The mean square of each channel, float64, likewise.
         reach: The largest magnitude of any case.
         second_reach: That of the case with the next largest, another case; as large where two cases tie.
         median_reach: The median over cases of the largest magnitude.
@@ -46,6 +47,7 @@ class Observation:
     high: float
     channel_lows: NDArray[np.float32]
     channel_highs: NDArray[np.float32]
+    channel_powers: NDArray[np.float64]
     reach: float
     second_reach: float
     median_reach: float
@@ -113,28 +115,32 @@ class _Observer:
         self._watch = watched
         # Fused nodes would move behind the others, and values live longer.
         self._session = Session(watched.model, optimise=False)
-        self._statistics = [watched.lows, watched.highs, watched.sums]
+        self._statistics = [watched.lows, watched.highs, watched.squares]
         self._extremes = Extremes(watched.starts)
         self._channel_lows: NDArray[np.float32] | None = None
         self._channel_highs: NDArray[np.float32] | None = None
+        self._squares = np.zeros(len(watched.sizes))
         self._histograms = [GrowingHistogram() for _ in watched.elements]
 
     def add(self, sample: Sample, *, in_histograms: bool) -> None:
         wanted = self._statistics + (self._watch.elements if in_histograms else [])
         results = self._session.run(sample, wanted)
-        lows, highs, sums = (results[name] for name in self._statistics)
-        self._check_finite(lows, highs, sums)
+        lows, highs, squares = (results[name] for name in self._statistics)
+        self._check_finite(lows, highs, squares)
         if self._channel_lows is None or self._channel_highs is None:
             self._channel_lows, self._channel_highs = lows.copy(), highs.copy()
         np.minimum(self._channel_lows, lows, out=self._channel_lows)
         np.maximum(self._channel_highs, highs, out=self._channel_highs)
+        self._squares += squares
         reaches = self._extremes.add(lows, highs)
         if in_histograms:
             for histogram, name, reach in zip(self._histograms, self._watch.elements, reaches.tolist(), strict=True):
                 histogram.add(results[name], reach)
 
-    def _check_finite(self, lows: NDArray[np.float32], highs: NDArray[np.float32], sums: NDArray[np.float32]) -> None:
-        bad = ~(np.isfinite(lows) & np.isfinite(highs)) | np.isnan(sums)  # a sum may overflow where no value does
+    def _check_finite(
+        self, lows: NDArray[np.float32], highs: NDArray[np.float32], squares: NDArray[np.float32]
+    ) -> None:
+        bad = ~(np.isfinite(lows) & np.isfinite(highs)) | np.isnan(squares)  # a sum may overflow where no value does
         if bad.any():
             index = int(np.searchsorted(self._watch.starts, int(bad.argmax()), side="right")) - 1
             raise self._not_finite(self._watch.names[index], self._extremes.cases)
@@ -160,13 +166,14 @@ class _Observer:
             self._watch.names,
             np.split(self._channel_lows, ends),
             np.split(self._channel_highs, ends),
+            np.split(self._squares / (self._extremes.cases * self._watch.sizes), ends),
             self._extremes.reaches(),
             histograms or [None] * len(self._watch.names),
             strict=True,
         )
         return Observations(
             self._extremes.cases,
-            {name: _observation(lows, highs, reaches, histogram) for name, lows, highs, reaches, histogram in found},
+            {name: _observation(*figures) for name, *figures in found},
             self._extremes.leading(),
         )
 
@@ -174,8 +181,9 @@ class _Observer:
 def _observation(
     lows: NDArray[np.float32],
     highs: NDArray[np.float32],
+    powers: NDArray[np.float64],
     reaches: tuple[float, float, float],
     histogram: Histogram | None,
 ) -> Observation:
     low, high = min(float(lows.min()), 0.0), max(float(highs.max()), 0.0)
-    return Observation(low, high, lows, highs, *reaches, histogram)
+    return Observation(low, high, lows, highs, powers, *reaches, histogram)

@@ -15,7 +15,7 @@ from edgefleet_compiler.hub.graph import activations, name_of, rank_of, shape_of
 ELEMENTS = 2**16
 """Elements of an activation that go into its histogram from one case; of more, as many evenly spread ones."""
 
-_STATISTICS = {"ReduceMin": "lows", "ReduceMax": "highs", "ReduceSum": "sums"}
+_STATISTICS = {"ReduceMin": "lows", "ReduceMax": "highs", "ReduceSumSquare": "squares"}
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,21 @@ class Watch:
         model: The copy.
         names: The activations, in the order of the graph.
         starts: Where the channels of each activation begin among those of all, shape (activations,).
+        sizes: How many elements each channel has, shape (channels of all,).
         lows: The output with the minimum of every channel of every activation, shape (channels of all,).
         highs: The output with the maxima.
-        sums: The output with the sums. They tell NaN, which onnxruntime's minimum and maximum may pass over.
+        squares: The output with the sums of the squares. They tell NaN, which onnxruntime's minimum and maximum may
+            pass over.
         elements: For each activation the output with its elements, flat; empty where they were not asked for.
     """
 
     model: ir.Model
     names: list[str]
     starts: NDArray[np.intp]
+    sizes: NDArray[np.intp]
     lows: str
     highs: str
-    sums: str
+    squares: str
     elements: list[str]
 
 
@@ -52,17 +55,24 @@ def watch(model: ir.Model, names: set[str], *, elements: bool) -> Watch:
     copy = model.clone()
     editor = Editor(copy.graph)
     watched = [value for value in activations(copy.graph) if value.name in names]
-    sizes = [channels_of(value) for value in watched]
+    channels = [channels_of(value) for value in watched]
     statistics = {
-        statistic: _joined(editor, [_reduced(editor, operator, value) for value in watched], sum(sizes), statistic)
+        statistic: _joined(editor, [_reduced(editor, operator, value) for value in watched], sum(channels), statistic)
         for operator, statistic in _STATISTICS.items()
     }
     flat = [_elements(editor, value) for value in watched] if elements else []
     copy.graph.outputs.extend([*statistics.values(), *flat])
-    starts = np.cumsum([0, *sizes[:-1]], dtype=np.intp)
+    starts = np.cumsum([0, *channels[:-1]], dtype=np.intp)
+    elements_each = [math.prod(shape_of(value)) // count for value, count in zip(watched, channels, strict=True)]
+    sizes = np.repeat(elements_each, channels)
     outputs = {statistic: name_of(value) for statistic, value in statistics.items()}
     return Watch(
-        copy, [name_of(value) for value in watched], starts, **outputs, elements=[name_of(value) for value in flat]
+        copy,
+        [name_of(value) for value in watched],
+        starts,
+        sizes,
+        **outputs,
+        elements=[name_of(value) for value in flat],
     )
 
 
