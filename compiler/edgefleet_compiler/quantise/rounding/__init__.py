@@ -1,0 +1,1 @@
+"""Rounding of weights: which of the two integers around a weight serves the layer's output best."""

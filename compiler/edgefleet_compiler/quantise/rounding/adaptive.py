@@ -1,0 +1,84 @@
+"""Adaptive rounding: second-order rounding, then integers moved by one, alone or two at a time, while that helps.
+
+Source of the aim: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568,
+equation 20: the up or down of every weight, such that the layer's output keeps its values. Their relaxation is a
+gradient descent over soft decisions. With the Gram matrix at hand, what a decision does to the error is known exactly,
+so that a local search takes fewer steps and ends where no move helps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices, gradient
+from edgefleet_compiler.quantise.rounding.second_order import second_order
+
+_LEAST_GAIN = 1e-9
+"""Of the error that a channel begins with; less is noise of its computation, and the search might not end."""
+
+
+def adaptive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+    """Weights as integers; arguments and result as of ``second_order``, than which no channel has a larger error."""
+    integers = second_order(weights, gram, scales, largest)
+    for group in range(len(integers)):
+        for channel in range(integers.shape[1]):
+            scale = float(scales[group, channel, 0])
+            search = _Search(weights[group, channel] / scale, gram[group], integers[group, channel], largest)
+            integers[group, channel] = search.run()
+    return integers
+
+
+class _Search:
+    """A local search over the integers of one channel, in units of its scale.
+
+    Attributes:
+        integers: The best so far.
+    """
+
+    def __init__(self, wanted: Matrices, gram: Matrices, integers: Matrices, largest: int) -> None:
+        self.integers = integers.copy()
+        self._wanted = wanted
+        self._gram = gram
+        self._largest = largest
+        difference = wanted - integers
+        self._slope = gradient(difference[np.newaxis, np.newaxis], gram[np.newaxis])[0, 0]
+        self._least_gain = _LEAST_GAIN * max(float((difference * self._slope).sum()), 0.0)
+
+    def run(self) -> Matrices:
+        """Move integers until neither one move nor two together lessen the error."""
+        while self._move_one() or self._move_two():
+            pass
+        return self.integers
+
+    def _move_one(self) -> bool:
+        directions, gains = self._moves()
+        best = int(np.argmax(gains))
+        if gains[best] <= self._least_gain:
+            return False
+        self._move(best, directions[best])
+        return True
+
+    def _move_two(self) -> bool:
+        directions, gains = self._moves()
+        both = -2 * directions[:, np.newaxis] * directions * self._gram
+        both += gains[:, np.newaxis]
+        both += gains
+        np.fill_diagonal(both, -np.inf)
+        first, second = divmod(int(np.argmax(both)), len(gains))
+        if not both[first, second] > self._least_gain:
+            return False
+        self._move(first, directions[first])
+        self._move(second, directions[second])
+        return True
+
+    def _moves(self) -> tuple[Matrices, Matrices]:
+        """For every integer the better direction, +1 or -1, and how much less the error is then."""
+        directions = np.where(self._slope >= 0, 1.0, -1.0)
+        gains = 2 * np.abs(self._slope) - np.diagonal(self._gram)
+        beyond: NDArray[np.bool_] = np.abs(self.integers + directions) > self._largest
+        return directions, np.where(beyond, -np.inf, gains)
+
+    def _move(self, index: int, direction: float) -> None:
+        self.integers[index] += direction
+        self._slope -= direction * self._gram[index]

@@ -1,0 +1,70 @@
+"""Second-order rounding: each weight makes up for the rounding errors of those before it.
+
+Source: Frantar, Ashkboos, Hoefler, Alistarh 2022, "GPTQ", arXiv:2210.17323, algorithm 1, with the columns of the
+largest diagonal first; after Frantar and Alistarh 2022, "Optimal Brain Compression", arXiv:2208.11580. It is computed
+as Babai's nearest plane algorithm, which gives the same integers (Chen et al. 2025, arXiv:2507.18553): with H = L Lᵀ,
+and no inverse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices, errors, lower_factor
+
+DAMPING = 0.01
+"""Added to the diagonal, as a share of its mean: the calibration set does not know all directions."""
+
+
+def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+    """Weights as integers.
+
+    Args:
+        weights: Shape (groups, channels, inputs).
+        gram: Shape (groups, inputs, inputs).
+        scales: Shape (groups, channels, 1).
+        largest: Magnitude of an integer: 127 for 8 bits, 7 for 4.
+
+    Returns:
+        Integers, of the shape of the weights. No channel has a larger error by the Gram matrix than with rounding to
+        nearest.
+    """
+    plain = nearest(weights, scales, largest)
+    if not gram.any():
+        return plain
+    return better(successive(weights, damped(gram), scales, largest), plain, weights, gram, scales)
+
+
+def nearest(weights: Matrices, scales: Matrices, largest: int) -> Matrices:
+    """The integers nearest to the weights, ties to even."""
+    return np.clip(np.rint(weights / scales), -largest, largest)
+
+
+def better(one: Matrices, other: Matrices, weights: Matrices, gram: Matrices, scales: Matrices) -> Matrices:
+    """Of two roundings the one with the smaller error, channel by channel; the second where they are even."""
+    first = errors(weights - one * scales, gram) < errors(weights - other * scales, gram)
+    return np.where(first[..., np.newaxis], one, other)
+
+
+def damped(gram: Matrices) -> Matrices:
+    """The Gram matrices with what makes them positive definite."""
+    size = gram.shape[-1]
+    mean = np.trace(gram, axis1=1, axis2=2) / size
+    share = np.where(mean > 0, DAMPING * mean, 1.0)
+    return gram + np.eye(size) * share[:, np.newaxis, np.newaxis]
+
+
+def successive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+    """Round one input after the other, the last of the order first: what L has below its diagonal makes up for it."""
+    order = np.argsort(np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")
+    across = order[:, np.newaxis, :]
+    factor = lower_factor(np.take_along_axis(np.take_along_axis(gram, order[:, :, np.newaxis], 1), across, 2))
+    wanted = np.take_along_axis(weights / scales, across, 2)
+    rounded, left = np.empty_like(wanted), np.zeros_like(wanted)
+    for k in reversed(range(wanted.shape[-1])):
+        owed = np.einsum("gci,gi->gc", left[..., k + 1 :], factor[:, k + 1 :, k]) / factor[:, k, k, np.newaxis]
+        rounded[..., k] = np.clip(np.rint(wanted[..., k] + owed), -largest, largest)
+        left[..., k] = wanted[..., k] - rounded[..., k]
+    integers = np.empty_like(rounded)
+    np.put_along_axis(integers, across, rounded, 2)
+    return integers
