@@ -99,6 +99,8 @@ def _runtime_lines() -> Iterator[str]:
     for name in sorted({runtime.name for target in target_names() for runtime in load_profile(target).runtimes}):
         limits = limits_of(name)
         yield from ("", f"### {name} {limits.release}", "", f"Source: {limits.source}.", "")
+        if limits.four_bits_since is not None:
+            yield f"Weights of 4 bits need release {limits.four_bits_since}."
         if limits.complete:
             yield "Every operator of the opsets that it takes, in the types that ONNX asks for."
         else:
@@ -110,7 +112,9 @@ def _runtime_lines() -> Iterator[str]:
 
 
 def _limit(limit: OperatorLimit) -> str:
-    return f"({limit.version})" if limit.dtypes is None else f"({' '.join(limit.dtypes)})"
+    said = str(limit.version) if limit.dtypes is None else " ".join(limit.dtypes)
+    scales = {None: "", "per-channel": "; 4-bit weights", "per-tensor": "; 4-bit weights with one scale"}
+    return f"({said}{scales[limit.four_bits]})"
 
 
 def command_line_page() -> str:

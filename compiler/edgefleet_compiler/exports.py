@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored_axes_of
 from edgefleet_compiler.exporters.tflite import export_tflite
-from edgefleet_compiler.four_bits import stored_bytes
+from edgefleet_compiler.four_bits import INT4, stored_bytes
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.lower import lower
 from edgefleet_compiler.lowered.border import set_border
-from edgefleet_compiler.lowered.costs import macs, weights_bytes
+from edgefleet_compiler.lowered.costs import macs
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.memory import MemoryPlan, plan_memory
 from edgefleet_compiler.lowered.optimise import optimise
@@ -39,6 +40,7 @@ class Exported:
         macs: Multiply-accumulates of one inference; None where the model cannot be lowered.
         memory: The plan for its activations; None as above.
         lowered: The graph that was counted; None as above.
+        four_bits: Whether the file holds constants of 4-bit integers.
     """
 
     data: bytes
@@ -48,6 +50,7 @@ class Exported:
     macs: int | None
     memory: MemoryPlan | None
     lowered: LoweredGraph | None
+    four_bits: bool
 
 
 def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
@@ -66,12 +69,11 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     if recipe.format == "tflite":
         data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
         operators = {operator.kind for operator in lowered.operators}
-        return _with_costs(data, operators, lowered.stored_axes, weights_bytes(lowered), lowered)
+        return _with_costs(data, operators, lowered.stored_axes, _constants(lowered), lowered)
     data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout)
     graph = onnx.load_model_from_string(data).graph
     operators = {node.op_type for node in graph.node}
-    arrays = map(onnx.numpy_helper.to_array, graph.initializer)
-    constants = sum(stored_bytes(array.shape, array.dtype) for array in arrays)
+    constants = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
     stored_axes = stored_axes_of(hub) if recipe.io_layout == "native" else {}
     return _with_costs(
         data, operators, stored_axes, constants, lowered_for_costs(hub, io=recipe.io, io_layout=recipe.io_layout)
@@ -94,7 +96,11 @@ def export_kept(source: LoweredGraph, io: Io) -> Exported:
     set_border(graph, io)
     optimise(graph)
     kinds = {operator.kind for operator in graph.operators}
-    return _with_costs(write_tflite(graph), kinds, {}, weights_bytes(graph), graph)
+    return _with_costs(write_tflite(graph), kinds, {}, _constants(graph), graph)
+
+
+def _constants(graph: LoweredGraph) -> list[NDArray[Any]]:
+    return [tensor.data for tensor in graph.constants() if tensor.data is not None]
 
 
 def _refuse_asymmetric(graph: LoweredGraph) -> None:
@@ -115,17 +121,18 @@ def _with_costs(
     data: bytes,
     operators: set[str],
     stored_axes: Mapping[str, tuple[int, ...]],
-    constants: int,
+    constants: list[NDArray[Any]],
     lowered: LoweredGraph | None,
 ) -> Exported:
     return Exported(
         data=data,
         operators=tuple(sorted(operators)),
         stored_axes=stored_axes,
-        weights_bytes=constants,
+        weights_bytes=sum(stored_bytes(array.shape, array.dtype) for array in constants),
         macs=None if lowered is None else macs(lowered),
         memory=None if lowered is None else plan_memory(lowered),
         lowered=lowered,
+        four_bits=any(array.dtype == INT4 for array in constants),
     )
 
 

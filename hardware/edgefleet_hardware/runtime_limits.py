@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -20,10 +21,14 @@ class OperatorLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         version: The newest version; None where the runtime does not look at versions.
         dtypes: Element types of what it computes with; None where types come with versions.
+        four_bits_in_groups: Whether a convolution in groups may have such constants.
+        four_bits: Which scales constants of 4-bit integers may have; None where it takes no such constants.
     """
 
     version: int | None = None
     dtypes: list[str] | None = None
+    four_bits: Literal["per-channel", "per-tensor"] | None = None
+    four_bits_in_groups: bool = False
 
 
 class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,6 +39,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         release: The release that was looked at.
         source: How these limits are known.
         complete: Whether it has every operator of the opsets that it takes; then ``operators`` is empty.
+        four_bits_since: The first release that takes constants of 4-bit integers; None where operators tell.
         operators: By name, as the artifact's format spells it.
         code_bytes: For each set of kernels, between what and what the runtime's own code takes of the flash.
         rewrites: For operators that it lacks: how the same can be computed by those that it has.
@@ -43,6 +49,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     release: str
     source: str
     complete: bool = False
+    four_bits_since: str | None = None
     operators: dict[str, OperatorLimit] = {}
     code_bytes: dict[Kernels, tuple[int, int]] = {}
     rewrites: dict[str, str] = {}

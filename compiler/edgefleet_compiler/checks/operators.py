@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+from edgefleet_compiler.exports import Exported
+from edgefleet_compiler.four_bits import INT4
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_compiler.tflite.versions import operator_version
 from edgefleet_contract.errors import OperatorUnsupported
@@ -79,4 +81,40 @@ def _too_new_or_other_type(operator: Operator, graph: LoweredGraph, limit: Opera
     dtype = None if operand is None else str(graph.tensors[operand].dtype)
     if limit.dtypes is not None and dtype is not None and dtype not in limit.dtypes:
         return f"{runtime.name} computes it in {', '.join(limit.dtypes)}, not in {dtype}"
+    return _four_bits_not_taken(operator, graph, limit, runtime)
+
+
+def _four_bits_not_taken(operator: Operator, graph: LoweredGraph, limit: OperatorLimit, runtime: Runtime) -> str:
+    """Why an operator does not take its constants of 4-bit integers; empty where it does, or has none."""
+    operands = [graph.tensors[name] for name in operator.inputs if name is not None]
+    narrow = [tensor for tensor in operands if tensor.dtype == INT4]
+    if not narrow:
+        return ""
+    if limit.four_bits is None:
+        return f"{runtime.name} takes no 4-bit weights there"
+    if limit.four_bits == "per-tensor" and any(_is_per_channel(tensor) for tensor in narrow):
+        return f"{runtime.name} takes 4-bit weights there with one scale, not one per channel"
+    if operator.kind == "CONV_2D" and operands[0].shape[3] != operands[1].shape[3] and not limit.four_bits_in_groups:
+        return f"{runtime.name} takes no 4-bit weights of convolutions in groups"
     return ""
+
+
+def _is_per_channel(tensor: Tensor) -> bool:
+    return tensor.quantisation is not None and tensor.quantisation.per_channel
+
+
+def oldest_release(exported: Exported, runtime: Runtime) -> str:
+    """The oldest release of a target's runtime that runs an artifact.
+
+    Args:
+        exported: The artifact.
+        runtime: As the target's profile has it.
+    """
+    since = limits_of(runtime.name).four_bits_since
+    if since is None or not exported.four_bits:
+        return runtime.minimum_version
+    return max(since, runtime.minimum_version, key=_numbers)
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in release.split(".")]

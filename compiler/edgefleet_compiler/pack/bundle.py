@@ -9,6 +9,7 @@ from pathlib import Path
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.checks.accuracy import Accuracy
 from edgefleet_compiler.checks.measure import Examiner
+from edgefleet_compiler.checks.operators import oldest_release
 from edgefleet_compiler.checks.runtimes import execution_of
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.options import CompileOptions
@@ -91,7 +92,9 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
         target=profile.name,
         hardware=profile.hardware,
         format=artifact.recipe.format,
-        runtime=RuntimeNeed(runtime.name, runtime.minimum_version, list(artifact.exported.operators)),
+        runtime=RuntimeNeed(
+            runtime.name, oldest_release(artifact.exported, runtime), list(artifact.exported.operators)
+        ),
         artifact=artifact.file_name,
         inputs=[*inputs, *states],
         outputs=[*outputs, *(_state(tensor) for tensor in given[len(outputs) :])],

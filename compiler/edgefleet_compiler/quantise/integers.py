@@ -26,14 +26,14 @@ from edgefleet_compiler.quantise.parameters import (
     bias_scales,
     parameters_of_range,
     quantise_bias,
-    quantise_weights,
-    weight_scales,
     widened_for_bias,
 )
 from edgefleet_compiler.quantise.placement import Placement, place
 from edgefleet_compiler.quantise.saturation import multiplies_pairs, narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.scales import Scales
-from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.quantise.settings import Settings, Weights
+from edgefleet_compiler.quantise.weights import integers_of, scales_of
+from edgefleet_contract.errors import RecipeUnfit
 
 
 def quantise(model: ir.Model, ranges: Ranges, settings: Settings, activations: IntegerType = "int8") -> ir.Model:
@@ -185,19 +185,31 @@ class _Quantiser:
         assert node.inputs[0] is not None
         axis = self._channel_axis(node, weights)
         input_scale = self._scales.read_by(node, node.inputs[0]).scale
-        scales = weight_scales(weights, axis)
+        kind = self._weights_of(node, weights)
+        scales = scales_of(weights, axis, kind)
         if bias is not None:
             scales = widened_for_bias(scales, bias, input_scale)
         in_bytes = self._placement.layers.integers_of(node) == "int8"
-        if self._settings.narrow_pairs and in_bytes and multiplies_pairs(node):
+        if self._settings.narrow_pairs and in_bytes and kind == "int8" and multiplies_pairs(node):
             scales = narrowed_scales(weights, scales, node.op_type)
             integers = quantise_narrow(weights, scales, node.op_type)
         else:
-            integers = quantise_weights(weights, scales, axis)
+            integers = integers_of(weights, scales, axis, kind)
         self._dequantised(node, 1, integers, scales, axis)
         if bias is not None:
             scales = bias_scales(scales, input_scale)
             self._dequantised(node, 2, quantise_bias(bias, scales), scales, None if axis is None else 0)
+
+    def _weights_of(self, node: ir.Node, weights: NDArray[np.float32]) -> Weights:
+        """The type of a layer's weights; int8 of stacked matrices, which no kernel takes narrower."""
+        kind = self._settings.weights_of(node.name or "")
+        if kind == "int4" and self._placement.layers.integers_of(node) != "int8":
+            raise RecipeUnfit(
+                f"The layer {node.name!r} ({node.op_type}) computes with int16, and the recipe gives it 4-bit weights",
+                expected='weights = "int8", or compute = "int8", for this layer',
+                layer=node.name or "",
+            )
+        return "int8" if node.op_type == "MatMul" and weights.ndim != 2 else kind
 
     def _channel_axis(self, node: ir.Node, weights: NDArray[np.float32]) -> int | None:
         """The axis of the channels that get scales of their own; None for one scale."""

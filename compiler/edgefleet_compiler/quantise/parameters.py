@@ -103,13 +103,13 @@ def widened_for_bias(scales: Floats, bias: Floats, input_scale: float) -> Floats
     return np.maximum(scales, needed * (1 + 2.0**-20)).astype(np.float32)
 
 
-def quantise_weights(weights: Floats, scales: Floats, axis: int | None) -> NDArray[np.int8]:
-    """Weights as integers in -127..127."""
+def quantise_weights(weights: Floats, scales: Floats, axis: int | None, largest: int = HIGHEST) -> NDArray[np.int8]:
+    """Weights as integers, from ``-largest`` to ``largest``."""
     shape = [1] * weights.ndim
     if axis is not None:
         shape[axis] = -1
     stored = np.rint(weights.astype(np.float64) / scales.astype(np.float64).reshape(shape))
-    return np.clip(stored, -HIGHEST, HIGHEST).astype(np.int8)
+    return np.clip(stored, -largest, largest).astype(np.int8)
 
 
 def bias_scales(scales: Floats, input_scale: float) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.four_bits import INT4
-from edgefleet_compiler.quantise.parameters import Floats, weight_scales
+from edgefleet_compiler.quantise.parameters import Floats, quantise_weights, weight_scales
 from edgefleet_compiler.quantise.settings import Weights
 
 LARGEST: dict[Weights, int] = {"int8": 127, "int4": 7}
@@ -50,9 +50,7 @@ def integers_of(weights: Floats, scales: Floats, axis: int | None, kind: Weights
     Returns:
         int8 or ``INT4``, of the shape of the weights.
     """
-    limit = LARGEST[kind]
-    stored = np.rint(weights.astype(np.float64) / _along(scales, axis, weights.ndim))
-    integers: NDArray[Any] = np.clip(stored, -limit, limit).astype(np.int8).astype(_TYPES[kind])
+    integers: NDArray[Any] = quantise_weights(weights, scales, axis, LARGEST[kind]).astype(_TYPES[kind])
     return integers
 
 
@@ -68,11 +66,3 @@ def _least_error(weights: Floats, fitting: Floats, axis: int | None, limit: int)
         best = np.where((errors < least)[:, None], scales, best)
         least = np.minimum(errors, least)
     return np.asarray(best.reshape(fitting.shape), np.float32)
-
-
-def _along(scales: Floats, axis: int | None, rank: int) -> NDArray[np.float64]:
-    """Scales shaped so that they broadcast over weights of some rank."""
-    shape = [1] * rank
-    if axis is not None:
-        shape[axis] = -1
-    return scales.astype(np.float64).reshape(shape)

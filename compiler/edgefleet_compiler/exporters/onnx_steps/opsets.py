@@ -3,7 +3,7 @@
 Source: ONNX operator changelog. Most of what a hub in normal form uses has been there since opset 13. Before 18 the
 reductions but ``ReduceSum`` took their axes as an attribute, and ``Split`` was not told into how many parts; before 19
 ``AveragePool`` had no dilations; and some operators came later, such as ``Gelu`` with 20. ``GroupNormalization`` had a
-scale per group until 21.
+scale per group until 21, with which 4-bit integers came.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def _has(opset: int, node: ir.Node) -> bool:
     if node.op_type == "Resize" and text(node, _COORDINATES, "half_pixel") == "half_pixel_symmetric":
         return opset >= 19
     if node.op_type in PAIR and any(dtype_of(value).bitwidth == 16 for value in _stored(node)):
+        return opset >= 21
+    if any(value is not None and value.dtype == ir.DataType.INT4 for value in node.inputs):
         return opset >= 21
     schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
     unknown = set(node.attributes) - set(schema.attributes) - _REWRITTEN

@@ -1,7 +1,8 @@
 """The scratch buffers of CMSIS-NN's int8 kernels, in bytes.
 
-The rules are those of ARM-software/CMSIS-NN at 99f736a, ``Source/ConvolutionFunctions/arm_*_get_buffer_sizes_s8.c``,
-compiled by GCC (armclang gives the fast 1 x 1 convolution a buffer, GCC none).
+The rules are those of ARM-software/CMSIS-NN at 99f736a, ``Source/ConvolutionFunctions/arm_*_get_buffer_sizes_s8.c``
+and ``arm_depthwise_conv_get_buffer_sizes_s4.c``, compiled by GCC (armclang gives the fast 1 x 1 convolution a buffer,
+GCC none).
 """
 
 from __future__ import annotations
@@ -125,6 +126,14 @@ def depthwise_convolution(window: Window, vectors: Vectors) -> int:
         return _MVE_ROWS * _MVE_CHANNEL_BLOCK * elements
     is_3x3 = window.filter_height == window.filter_width == 3 and window.pad_top <= 1 and window.pad_left <= 1
     return 0 if is_3x3 or vectors == "none" else 2 * window.channels * elements
+
+
+def depthwise_convolution_of_four_bits(window: Window, vectors: Vectors) -> int:
+    """``arm_depthwise_conv_wrapper_s4_get_buffer_size``; other kernels of 4 bits ask for what those of 8 bits do."""
+    if window.channels != window.output_channels or window.batch != 1 or window.dilated:
+        return 0
+    elements = window.filter_height * window.filter_width
+    return _MVE_ROWS * _MVE_CHANNEL_BLOCK * elements if vectors == "mve" else 2 * window.channels * elements
 
 
 def transposed_convolution(

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from edgefleet_compiler.four_bits import INT4
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.memory.tflite_micro import cmsis_nn
 from edgefleet_compiler.memory.tflite_micro.kernels import Build
@@ -48,6 +49,12 @@ class _Use:
     @property
     def is_int8(self) -> bool:
         return self.operand(0).dtype == _INT8
+
+    @property
+    def unpacked(self) -> list[int]:
+        """Where the reference kernels unpack weights of 4 bits, at each inference."""
+        weights = self.operand(1)
+        return [prod(weights.shape)] if weights.dtype == INT4 else []
 
     @property
     def is_cmsis_nn(self) -> bool:
@@ -87,7 +94,7 @@ def _conv_2d(use: _Use) -> Requests:
         return Requests()
     persistent = _multipliers(weights.shape[0])
     if not use.is_cmsis_nn:
-        return Requests(persistent)
+        return Requests(persistent, use.unpacked)
     window = cmsis_nn.Window.of(use.operator, use.operand(0).shape, weights.shape, use.output.shape)
     return Requests(persistent, _wanted(cmsis_nn.convolution(window, use.build.vectors)))
 
@@ -98,9 +105,10 @@ def _depthwise_conv_2d(use: _Use) -> Requests:
         return Requests()
     persistent = _multipliers(weights.shape[3])
     if not use.is_cmsis_nn:
-        return Requests(persistent)
+        return Requests(persistent, use.unpacked)
     window = cmsis_nn.Window.of(use.operator, use.operand(0).shape, weights.shape, use.output.shape)
-    return Requests(persistent, _wanted(cmsis_nn.depthwise_convolution(window, use.build.vectors)))
+    scratch = cmsis_nn.depthwise_convolution_of_four_bits if weights.dtype == INT4 else cmsis_nn.depthwise_convolution
+    return Requests(persistent, _wanted(scratch(window, use.build.vectors)))
 
 
 def _transpose_conv(use: _Use) -> Requests:
@@ -124,6 +132,8 @@ def _fully_connected(use: _Use) -> Requests:
     per_channel = weights.quantisation is not None and weights.quantisation.per_channel
     persistent = [*_multipliers(units)] if per_channel else []
     if not use.is_cmsis_nn:
+        return Requests(persistent, use.unpacked)
+    if weights.dtype == INT4:
         return Requests(persistent)
     if len(use.output.shape) > 2 and weights.shape[-1] % 4 == 0:  # runs as a convolution of 1 x 1
         return Requests(persistent, [] if per_channel else [sum(_multipliers(units))])
