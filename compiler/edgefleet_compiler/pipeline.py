@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from edgefleet_compiler.artifact import Workbench
@@ -16,6 +17,7 @@ from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
 from edgefleet_compiler.data.images import check_normalisation
+from edgefleet_compiler.data.likeness import cases_compared, unlike
 from edgefleet_compiler.ladder.climb import Climb, climb
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.naming import naming
@@ -25,6 +27,7 @@ from edgefleet_compiler.pack.bundle import RECIPE, Contents, pack_bundle
 from edgefleet_compiler.pack.file import Packed
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe, Rung, check_recipe, rungs_for
+from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.report.make import make_refusal, make_report
 from edgefleet_compiler.report.pictures import draw_pictures
 from edgefleet_compiler.report.record import Report
@@ -93,7 +96,8 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     with naming(options.model):
         examiner.check_import()
     bench = Workbench(source, data.calibration, progress)
-    compilation = _Compilation(options, name, data, examiner, Trier(options, bench, examiner, progress), Tuner())
+    trier = Trier(options, bench, examiner, progress)
+    compilation = _Compilation(options, name, data, examiner, trier, Tuner(), progress)
     return [compilation.compile_for(plan) for plan in plans]
 
 
@@ -107,6 +111,7 @@ class _Compilation:
     examiner: Examiner
     trier: Trier
     tuner: Tuner
+    progress: Progress
 
     def compile_for(self, plan: Plan) -> Outcome:
         """Write the folder of one target: all of it, or of a refused one what is known."""
@@ -123,8 +128,7 @@ class _Compilation:
             (fresh / attempt.artifact.file_name).write_bytes(attempt.artifact.data)
             (fresh / RECIPE).write_text(attempt.artifact.recipe.to_toml(), encoding="utf-8")
             bundle = None if attempt.refusals else self._pack(attempt, plan.profile, fresh)
-            data = _warn_of_data(self.data, attempt.artifact.recipe, self.options)
-            warnings = [*climbed.warnings, *data, *attempt.warnings]
+            warnings = [*climbed.warnings, *self._warn_of_data(attempt.artifact.recipe), *attempt.warnings]
             source = self.examiner.source
             report = make_report(source, plan.profile, climbed, bundle, folder=folder, warnings=warnings)
             write_report(report, draw_pictures(source.file.runnable, attempt.artifact.exported), fresh)
@@ -150,6 +154,24 @@ class _Compilation:
             validation=self.data.validation,
         )
         return pack_bundle(contents, self.options, self.examiner, name=self.name, folder=folder)
+
+    def _warn_of_data(self, recipe: Recipe) -> list[str]:
+        calibration, validation = self.data.calibration, self.data.validation
+        if calibration is None and self.options.recipe == "auto" and recipe.scheme == "fp16":
+            return ["No calibration set was given: weights are stored in 16 bits and computed in float, not in int8."]
+        warnings = list(self._unlike) if recipe.scheme in STATIC else []
+        if validation is not None and validation.n < _FEW_CASES:
+            warnings.append(f"The validation set has only {validation.n} cases, which show no small loss of accuracy.")
+        return warnings
+
+    @cached_property
+    def _unlike(self) -> list[str]:
+        """What the calibration set has otherwise than the validation set."""
+        calibration, validation = self.data.calibration, self.data.validation
+        if calibration is None or validation is None:
+            return []
+        self.progress.stage("comparing the data sets", cases_compared(calibration, validation))
+        return unlike(calibration, validation, self.progress.advance)
 
 
 def _check_request(options: CompileOptions) -> str:
@@ -209,12 +231,3 @@ def _open_data(options: CompileOptions, source: Source) -> Data:
         return open_data_set(path, source.inputs, normalisation=normalisation, labels=options.labels)
 
     return Data(opened(options.calibration), opened(options.validation))
-
-
-def _warn_of_data(data: Data, recipe: Recipe, options: CompileOptions) -> list[str]:
-    if data.calibration is None and options.recipe == "auto" and recipe.scheme == "fp16":
-        return ["No calibration set was given: weights are stored in 16 bits and computed in float, not in int8."]
-    warnings = []
-    if data.validation is not None and data.validation.n < _FEW_CASES:
-        warnings.append(f"The validation set has only {data.validation.n} cases, which show no small loss of accuracy.")
-    return warnings
