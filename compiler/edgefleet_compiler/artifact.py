@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
 import onnx_ir as ir
 
-from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.exports import Exported, export, export_kept
+from edgefleet_compiler.hubs import HubMaker, recorded
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.quantise.fp16 import fp16_weights
-from edgefleet_compiler.quantise.integers import quantise
-from edgefleet_compiler.quantise.parameters import IntegerType
-from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC
 from edgefleet_compiler.source import Source
@@ -35,12 +27,14 @@ class Artifact:
     Attributes:
         recipe: What was done.
         hub: What was exported; None for a quantised TFLite source that left as TFLite.
+        float_hub: What that was made of, node by node; None as above.
         exported: The file, its costs and its needs.
         passes: What was done to the float hub, in order.
     """
 
     recipe: Recipe
     hub: ir.Model | None
+    float_hub: ir.Model | None
     exported: Exported
     passes: tuple[PassRecord, ...]
 
@@ -62,19 +56,20 @@ class Workbench:
         source: The model.
         calibration: Typical inputs; only the int8 scheme needs them.
         progress: Told of what takes long.
+
+    Attributes:
+        hubs: Makes what is exported.
     """
 
     def __init__(self, source: Source, calibration: DataSet | None, progress: Progress) -> None:
         self._source = source
-        self._calibrator = Calibrator(calibration, progress)
-        self._hubs: dict[object, ir.Model] = {}
-        self._hub_passes: dict[object, list[PassRecord]] = {}
+        self.hubs = HubMaker(source, calibration, progress)
         self._artifacts: dict[tuple[str, int | None], Artifact] = {}
 
     @property
     def calibration_warnings(self) -> list[str]:
         """What a person should know of the calibration set; nothing before it was used."""
-        return self._calibrator.warnings
+        return self.hubs.calibrator.warnings
 
     def build(self, recipe: Recipe, *, max_opset: int | None) -> Artifact:
         """The artifact of a recipe, or the float one where the recipe's scheme changes nothing of the model.
@@ -92,13 +87,13 @@ class Workbench:
         if key not in self._artifacts and self._stays_lowered(recipe):
             self._artifacts[key] = self._build_kept(recipe)
         if key not in self._artifacts:
-            hub, passes = self._hub(recipe)
-            if not _is_changed(hub, recipe):
+            made = self.hubs.make(recipe)
+            if not _is_changed(made.hub, recipe):
                 return self._build_unchanged(recipe, max_opset=max_opset)
-            records = list(passes)
-            with _recorded(records, f"export {recipe.format}", "the artifact"):
-                exported = export(hub, recipe, max_opset=max_opset)
-            self._artifacts[key] = Artifact(recipe, hub, exported, tuple(records))
+            records = list(made.passes)
+            with recorded(records, f"export {recipe.format}", "the artifact"):
+                exported = export(made.hub, recipe, max_opset=max_opset)
+            self._artifacts[key] = Artifact(recipe, made.hub, made.float_hub, exported, tuple(records))
         return self._artifacts[key]
 
     def _stays_lowered(self, recipe: Recipe) -> bool:
@@ -108,9 +103,9 @@ class Workbench:
         """The artifact of a quantised TFLite source that leaves as TFLite, with nothing lost."""
         assert self._source.lowered is not None
         records: list[PassRecord] = []
-        with _recorded(records, f"export {recipe.format}", "the artifact, with the source's integers"):
+        with recorded(records, f"export {recipe.format}", "the artifact, with the source's integers"):
             exported = export_kept(self._source.lowered, recipe.io)
-        return Artifact(recipe, None, exported, tuple(records))
+        return Artifact(recipe, None, None, exported, tuple(records))
 
     def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:
         """The float model in the format of another recipe, for instance to time that one's artifact against."""
@@ -127,38 +122,6 @@ class Workbench:
             )
         return self.build_float(recipe, max_opset=max_opset)
 
-    def _hub(self, recipe: Recipe) -> tuple[ir.Model, list[PassRecord]]:
-        """The hub of a scheme, made once, and what was done to the float hub to get it."""
-        key = (recipe.scheme, msgspec.json.encode(recipe.quantise))
-        if key not in self._hubs:
-            records: list[PassRecord] = []
-            self._hubs[key] = self._make_hub(recipe, records)
-            self._hub_passes[key] = records
-        return self._hubs[key], self._hub_passes[key]
-
-    def _make_hub(self, recipe: Recipe, records: list[PassRecord]) -> ir.Model:
-        if recipe.scheme in STATIC:
-            settings = recipe.settings
-            activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
-            bits = 8 if activations == "int8" else 16
-            ranges = self._calibrator.ranges("source", self._source.hub, settings, records, bits)
-            with _recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
-                return quantise(self._source.hub, ranges, settings, activations)
-        if recipe.scheme == "weight-only":
-            with _recorded(records, "narrow weights", f"weights in {recipe.settings.weights}"):
-                return weight_only(self._source.hub, recipe.settings)
-        if recipe.scheme == "fp16":
-            with _recorded(records, "narrow weights", "weights in 16 bits"):
-                return fp16_weights(self._source.hub)
-        if recipe.scheme == SCHEME:
-            return self._quantised_hub()
-        return self._source.hub
-
-    def _quantised_hub(self) -> ir.Model:
-        hub = self._source.hubs.quantised
-        assert hub is not None, "recipes are checked against the source before anything is built"
-        return hub
-
 
 def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:
     """Whether anything in the hub is of the scheme that it was made by."""
@@ -169,10 +132,3 @@ def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:
     if recipe.scheme == "fp16":
         return any(value.dtype == ir.DataType.FLOAT16 for value in hub.graph.initializers.values())
     return True
-
-
-@contextmanager
-def _recorded(records: list[PassRecord], name: str, effect: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    records.append(PassRecord(name, time.perf_counter() - start, effect))

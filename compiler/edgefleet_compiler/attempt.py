@@ -157,10 +157,9 @@ class Trier:
         return Attempt(artifact, measurement, memory, latency, instructions, layers, budget, refusals, warnings)
 
     def _inspect(self, artifact: Artifact) -> list[Layer]:
-        if artifact.hub is not None:
-            source = self._examiner.source
-            cases = [{**case, **source.rest} for case in self._examiner.cases]
-            return inspect_layers(source.hub, artifact.hub, cases)
+        if artifact.hub is not None and artifact.float_hub is not None:
+            cases = [{**case, **self._examiner.source.rest} for case in self._examiner.cases]
+            return inspect_layers(artifact.float_hub, artifact.hub, cases)
         assert artifact.exported.lowered is not None
         return kept_layers(artifact.exported.lowered)
 

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgefleet_compiler.artifact import Workbench
 from edgefleet_compiler.checks.runtimes import open_runner
+from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.output import replaced_folder
 from edgefleet_compiler.pipeline import Outcome, compile_model
@@ -126,13 +126,13 @@ def test_float_artifacts_compute_what_the_source_computes(case: Case) -> None:
 
 def test_a_scheme_is_quantised_once_for_all_targets_that_share_it(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    original = Workbench._make_hub
+    original = HubMaker._make
 
-    def counting(self: Workbench, recipe: Any, records: Any) -> Any:
+    def counting(self: HubMaker, recipe: Any) -> Any:
         made.append((recipe.scheme, recipe.quantise))
-        return original(self, recipe, records)
+        return original(self, recipe)
 
-    monkeypatch.setattr(Workbench, "_make_hub", counting)
+    monkeypatch.setattr(HubMaker, "_make", counting)
     outcomes = case.compile("rpi3", "rpi4", "rpi5", "nrf52840", recipe="int8", max_drop=1.0)
     assert len(made) == 2  # per channel for the Pis, per tensor for the microcontroller
     assert len({outcomes[target].report.artifact.sha256 for target in ("rpi3", "rpi4", "rpi5")}) == 1  # type: ignore[union-attr]

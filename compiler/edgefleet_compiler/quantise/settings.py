@@ -14,6 +14,7 @@ import msgspec
 Compute = Literal["int8", "int16", "float"]
 Weights = Literal["int8", "int4"]
 Rounding = Literal["nearest", "second-order", "adaptive"]
+Equalise = Literal["none", "outliers", "all"]
 Scales = Literal["per-channel", "per-tensor"]
 Equalised = Literal["none", "outliers", "all"]
 Kind = Literal["min-max", "percentile", "mse", "entropy"]

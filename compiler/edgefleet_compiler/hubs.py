@@ -1,0 +1,136 @@
+"""The hubs of recipes: each made once, of the source's float hub, with what was done to get it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+import onnx_ir as ir
+
+from edgefleet_compiler.calibrator import Calibrator
+from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.keeping import SCHEME
+from edgefleet_compiler.naming import naming
+from edgefleet_compiler.passes.record import PassRecord
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.quantise.equalise import equalised
+from edgefleet_compiler.quantise.fp16 import fp16_weights
+from edgefleet_compiler.quantise.integers import quantise
+from edgefleet_compiler.quantise.parameters import IntegerType
+from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.quantise.weight_only import weight_only
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.recipe.form import STATIC
+from edgefleet_compiler.source import Source
+from edgefleet_compiler.tensors import Sample
+
+TYPICAL_CASES = 64
+"""Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A hub as its recipe wants it.
+
+    Attributes:
+        hub: What will be exported.
+        float_hub: What it was made of: the source's float hub, or that with its channels equalised.
+        passes: What was done, in order.
+    """
+
+    hub: ir.Model
+    float_hub: ir.Model
+    passes: tuple[PassRecord, ...]
+
+
+class HubMaker:
+    """Makes the hubs of one source.
+
+    Args:
+        source: The model.
+        data: The calibration set; only schemes with integer activations need one.
+        progress: Told of what takes long.
+
+    Attributes:
+        calibrator: What was seen of the calibration set.
+    """
+
+    def __init__(self, source: Source, data: DataSet | None, progress: Progress) -> None:
+        self._source = source
+        self._data = data
+        self._made: dict[object, Made] = {}
+        self._equalised: dict[str, ir.Model] = {}
+        self.calibrator = Calibrator(data, progress)
+
+    def make(self, recipe: Recipe) -> Made:
+        """The hub of a recipe's scheme and settings.
+
+        Raises:
+            RecipeMalformed: The settings name what is not there.
+            DataMalformed: A case of the calibration set cannot be used.
+        """
+        key = (recipe.scheme, msgspec.json.encode(recipe.quantise))
+        if key not in self._made:
+            self._made[key] = self._make(recipe)
+        return self._made[key]
+
+    def float_hub(self, settings: Settings) -> ir.Model:
+        """What is quantised: the source's float hub, equalised where the settings ask for it.
+
+        Raises:
+            DataMalformed: A case of the calibration set cannot be used.
+        """
+        if settings.equalise == "none":
+            return self._source.hub
+        if settings.equalise not in self._equalised:
+            seen = self.calibrator.observed("none", self._source.hub, histograms=False)
+            self._equalised[settings.equalise] = equalised(self._source.hub, seen, settings.equalise)
+        return self._equalised[settings.equalise]
+
+    @cached_property
+    def typical(self) -> list[Sample]:
+        """Typical cases, as the hub takes them."""
+        data = self._data
+        assert data is not None, "recipes are checked against the options before anything is built"
+        with naming(data.path):
+            return [{**case, **self._source.rest} for case in data.pick(data.spread(TYPICAL_CASES))]
+
+    def _make(self, recipe: Recipe) -> Made:
+        hub, records = self._source.hub, list[PassRecord]()
+        if recipe.scheme in STATIC:
+            return self._make_static(recipe)
+        if recipe.scheme == "weight-only":
+            with recorded(records, "narrow weights", f"weights in {recipe.settings.weights}"):
+                hub = weight_only(hub, recipe.settings)
+        elif recipe.scheme == "fp16":
+            with recorded(records, "narrow weights", "weights in 16 bits"):
+                hub = fp16_weights(hub)
+        elif recipe.scheme == SCHEME:
+            assert self._source.hubs.quantised is not None, "recipes are checked against the source"
+            hub = self._source.hubs.quantised
+        return Made(hub, self._source.hub, tuple(records))
+
+    def _make_static(self, recipe: Recipe) -> Made:
+        """Integer weights and activations."""
+        settings, records = recipe.settings, list[PassRecord]()
+        activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
+        float_hub = self.float_hub(settings)
+        if settings.equalise != "none":
+            records.append(PassRecord("equalise", 0.0, f"channels: {settings.equalise}"))
+        bits = 8 if activations == "int8" else 16
+        ranges = self.calibrator.ranges(settings.equalise, float_hub, settings, records, bits)
+        with recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
+            hub = quantise(float_hub, ranges, settings, activations)
+        return Made(hub, float_hub, tuple(records))
+
+
+@contextmanager
+def recorded(records: list[PassRecord], name: str, effect: str) -> Iterator[None]:
+    """Note what is done meanwhile, with the seconds that it takes."""
+    start = time.perf_counter()
+    yield
+    records.append(PassRecord(name, time.perf_counter() - start, effect))
