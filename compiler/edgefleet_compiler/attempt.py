@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from edgefleet_compiler.artifact import Artifact, Workbench
 from edgefleet_compiler.benchmark.evidence import InstructionEvidence, count_evidence, is_wanted
+from edgefleet_compiler.benchmark.layer_times import Times, layer_times, told_losses
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, check_accuracy, drop_limit, guesses
 from edgefleet_compiler.checks.budget import BudgetLine, check_budget, over_budget
+from edgefleet_compiler.checks.deployment import Deployment, inspect_deployment
 from edgefleet_compiler.checks.latency import Latency, compare_latency, host_is_target
 from edgefleet_compiler.checks.layers import DROWNED, Layer, inspect_layers, kept_layers
 from edgefleet_compiler.checks.measure import Examiner, Measurement
@@ -39,6 +43,7 @@ class Attempt:
         memory: What an inference takes of the target's memory; None where no planner takes the model.
         latency: None without evidence from the target itself.
         instructions: Of a Raspberry Pi, where they are wanted; None otherwise.
+        deployment: What the runtime makes of the artifact; None for TFLite Micro, which runs what stands in it.
         layers: Cost and truth of each layer.
         budget: Each limit, and whether it is kept.
         refusals: The gates that said no.
@@ -50,6 +55,7 @@ class Attempt:
     memory: PeakMemory | None
     latency: Latency | None
     instructions: InstructionEvidence | None
+    deployment: Deployment | None
     layers: list[Layer]
     budget: list[BudgetLine]
     refusals: list[GateError]
@@ -145,16 +151,22 @@ class Trier:
         )
         exceeded = over_budget(budget, profile, artifact.recipe.scheme)
         refusals += [exceeded] if exceeded is not None else []
-        layers = self._inspect(artifact)
+        deployment = inspect_deployment(artifact, runtime.name)
+        slower = artifact.recipe.scheme != "float" and _slower_by_time(latency) is not None
+        times = layer_times(artifact, self._baseline(artifact, profile)) if slower else {}
+        layers = [_timed(layer, times) for layer in self._inspect(artifact)]
         warnings = [
             *_warn_of_recipe(recipe, artifact),
             *self._bench.calibration_warnings,
             *self._warn_of_measurement(measurement),
             *_warn_of_layers(layers),
+            *([] if deployment is None else deployment.warnings()),
             *_warn_of_size(self._examiner.source, artifact),
-            *_warn_of_speed(artifact.recipe, _slower_by_instructions(instructions) or _slower_by_time(latency)),
+            *_warn_of_speed(artifact.recipe, _slower_by_instructions(instructions) or _slower_by_time(latency), times),
         ]
-        return Attempt(artifact, measurement, memory, latency, instructions, layers, budget, refusals, warnings)
+        return Attempt(
+            artifact, measurement, memory, latency, instructions, deployment, layers, budget, refusals, warnings
+        )
 
     def _inspect(self, artifact: Artifact) -> list[Layer]:
         if artifact.hub is not None and artifact.float_hub is not None:
@@ -164,19 +176,22 @@ class Trier:
         return kept_layers(artifact.exported.lowered)
 
     def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:
-        runtime = profile.runtime_for(artifact.recipe.format)
-        execution = execution_of(runtime.name)
-        baseline = self._bench.build_float(artifact.recipe, max_opset=runtime.max_opset)
+        execution = execution_of(profile.runtime_for(artifact.recipe.format).name)
+        baseline = self._baseline(artifact, profile)
         self._progress.stage("timing")
         compiled_runner = self._examiner.open(artifact, execution)
         inputs = compiled_runner.arrange(self._examiner.cases[0])
         return compare_latency(compiled_runner.runner, self._examiner.open(baseline, execution).runner, inputs)
 
     def _count(self, artifact: Artifact, profile: TargetProfile) -> InstructionEvidence:
-        runtime = profile.runtime_for(artifact.recipe.format)
-        baseline = self._bench.build_float(artifact.recipe, max_opset=runtime.max_opset)
+        baseline = self._baseline(artifact, profile)
         self._progress.stage(f"counting instructions in the emulated {profile.name}")
         return count_evidence(artifact, baseline, profile)
+
+    def _baseline(self, artifact: Artifact, profile: TargetProfile) -> Artifact:
+        """The float model in the artifact's format."""
+        max_opset = profile.runtime_for(artifact.recipe.format).max_opset
+        return self._bench.build_float(artifact.recipe, max_opset=max_opset)
 
     def _warn_of_measurement(self, measurement: Measurement) -> list[str]:
         warnings = []
@@ -234,8 +249,15 @@ def _warn_of_size(source: Source, artifact: Artifact) -> list[str]:
     return [f"The artifact is larger than the source{reason}: {sizes}."]
 
 
-def _warn_of_speed(recipe: Recipe, slowness: str | None) -> list[str]:
-    return [] if slowness is None or recipe.scheme == "float" else [f"{_subject(recipe)} {slowness}."]
+def _warn_of_speed(recipe: Recipe, slowness: str | None, times: Times) -> list[str]:
+    if slowness is None or recipe.scheme == "float":
+        return []
+    return [f"{_subject(recipe)} {slowness}. {told_losses(times)}".rstrip()]
+
+
+def _timed(layer: Layer, times: Times) -> Layer:
+    time = times.get(layer.name)
+    return layer if time is None else replace(layer, time_us=time.artifact, float_time_us=time.baseline)
 
 
 def _slower_by_time(latency: Latency | None) -> str | None:

@@ -29,6 +29,7 @@ DOCUMENTED = {
     "parity": [{"oracle", "max_abs", "sqnr_db", "argmax_agreement", "n"}],
     "accuracy": {"metric", "baseline", "compiled", "drop", "ci95", "n"},
     "latency": {"where", "median_ms", "baseline_median_ms"},
+    "deployment": {"runtime", "operators", "float_layers", "delegated", "partitions", "left"},
     "layers": [{"name", "sqnr_db", "bytes", "cause"}],
     "budget": [{"limit", "value", "ok"}],
     "verdict": str,

@@ -41,12 +41,12 @@ def _of_onnx(subject: Subject) -> list[NodeTime]:
 
 def _of_tflite(subject: Subject, operators: Sequence[OperatorAlone]) -> list[NodeTime]:
     models = [small_model("tflite"), *(operator.model for operator in operators)]
-    calling, *times = time_in_turns([_invocation(model) for model in models], rounds=_ROUNDS, seconds=_SECONDS)
+    calling, *times = time_in_turns([invocation(model) for model in models], rounds=_ROUNDS, seconds=_SECONDS)
     seconds = [np.maximum(each - np.median(calling), 0.0) for each in times]
     return _with_shares([operator.kind for operator in operators], align_sources(subject, operators), seconds)
 
 
-def _invocation(model: Model) -> Work:
+def invocation(model: Model) -> Work:
     """An invocation without copying inputs and outputs, which an operator inside a model has not either."""
     from edgefleet_compiler.checks.runtimes.litert import LiteRtRunner  # noqa: PLC0415 - a runtime is heavy
 
@@ -58,14 +58,14 @@ def _invocation(model: Model) -> Work:
 def _with_shares(
     kinds: Sequence[str], sources: Sequence[str | None], seconds: Sequence[NDArray[np.float64]]
 ) -> list[NodeTime]:
-    means = [_trimmed_mean(times) * 1e6 for times in seconds]
+    means = [trimmed_mean(times) * 1e6 for times in seconds]
     total = sum(means) or 1.0
     return [
         NodeTime(kind, source, mean, mean / total) for kind, source, mean in zip(kinds, sources, means, strict=True)
     ]
 
 
-def _trimmed_mean(times: NDArray[np.float64]) -> float:
+def trimmed_mean(times: NDArray[np.float64]) -> float:
     """A mean and no median: onnxruntime tells whole microseconds."""
     fastest = np.sort(times)[: max(1, int(len(times) * _KEPT))]
     return float(fastest.mean())

@@ -9,7 +9,6 @@ Source: onnxruntime documentation, "Profiling Tools" (events of category "Node",
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edgefleet_compiler.checks.onnx_nodes import numbered, numbers_in
 from edgefleet_compiler.hub.session import onnxruntime
 
-_NUMBER = re.compile(r"<(\d+)>")
 _KERNEL = "_kernel_time"
 _WARM_UP = 5
 
@@ -54,7 +53,7 @@ def profile_onnx(data: bytes, inputs: Sequence[NDArray[np.generic]], *, runs: in
         Nodes in order of execution.
     """
     with tempfile.TemporaryDirectory(prefix="edgefleet-profile-") as folder:
-        session = _session(_numbered(data), Path(folder) / "profile")
+        session = _session(numbered(onnx.load_model_from_string(data)).SerializeToString(), Path(folder) / "profile")
         feeds = dict(zip((entry.name for entry in session.get_inputs()), inputs, strict=True))
         for _ in range(_WARM_UP + runs):
             session.run(None, feeds)
@@ -78,26 +77,5 @@ def _session(data: bytes, prefix: Path) -> Any:
     return module.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _numbered(data: bytes) -> bytes:
-    """The model with each node, and what it gives to others, named by the node's number.
-
-    Values are left as they are where a subgraph may read them.
-    """
-    model = onnx.load_model_from_string(data)
-    graph = model.graph
-    nested = any(attribute.HasField("g") for node in graph.node for attribute in node.attribute)
-    kept = {value.name for value in (*graph.input, *graph.output)}
-    renamed: dict[str, str] = {}
-    for index, node in enumerate(graph.node):
-        node.name = f"<{index}>"
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        for place, name in enumerate(node.output):
-            if name and name not in kept and not nested:
-                renamed[name] = node.output[place] = f"<{index}>:{place}"
-    del graph.value_info[:]
-    return bytes(model.SerializeToString())
-
-
 def _index(name: str) -> int | None:
-    numbers = [int(number) for number in _NUMBER.findall(name)]
-    return max(numbers, default=None)
+    return max(numbers_in(name), default=None)

@@ -50,6 +50,11 @@ def operators_alone(artifact: Model) -> tuple[list[OperatorAlone], list[str]]:
         graph = read_tflite(artifact.data)
     except EdgefleetError as error:  # LiteRT runs more than we read: whole inferences are measured then
         return [], [f"The operators cannot be measured one by one: {error.seen}."]
+    return operators_of(graph)
+
+
+def operators_of(graph: LoweredGraph) -> tuple[list[OperatorAlone], list[str]]:
+    """The operators of a graph, and what a person should know; as ``operators_alone``."""
     running: list[OperatorAlone] = []
     left_out: list[OperatorAlone] = []
     for operator in graph.operators:

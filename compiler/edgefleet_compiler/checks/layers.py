@@ -39,6 +39,8 @@ class Layer(msgspec.Struct, frozen=True):
         bytes: Its constants in the artifact.
         cause: Why it is as bad as it is, where that is known.
         macs: Multiply-accumulates of one inference; None where they cannot be counted.
+        time_us: Microseconds on this host; None but where the artifact is slower than its float model here.
+        float_time_us: The same of the float model.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Layer(msgspec.Struct, frozen=True):
     bytes: int
     cause: str | None
     macs: int | None = None
+    time_us: float | None = None
+    float_time_us: float | None = None
 
 
 def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]) -> list[Layer]:

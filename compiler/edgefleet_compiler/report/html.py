@@ -36,6 +36,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
     environment.filters |= {
         "bytes": format_bytes,
         "decibels": _decibels,
+        "microseconds": _microseconds,
         "thousands": "{:,}".format,
     }
     environment.globals |= {"quantity": quantity, "label": label, "drowned": DROWNED}
@@ -45,6 +46,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         pictures=pictures,
         interval=None if accuracy is None else draw_interval(accuracy.drop, *accuracy.ci95),
         ratios=draw_ratios(report.layers),
+        timed=any(layer.time_us is not None for layer in report.layers),
         budget=[(line, _used(line)) for line in report.budget],
         layers=list(
             zip(
@@ -59,6 +61,10 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
 
 def _decibels(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} dB"
+
+
+def _microseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} µs"
 
 
 def _bars(values: Sequence[int], unit: str) -> list[Markup]:

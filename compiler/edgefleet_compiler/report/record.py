@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from edgefleet_compiler.benchmark.evidence import InstructionEvidence
 from edgefleet_compiler.checks.accuracy import Accuracy
 from edgefleet_compiler.checks.budget import BudgetLine
+from edgefleet_compiler.checks.deployment import Deployment
 from edgefleet_compiler.checks.latency import Latency
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.checks.parity import Parity
@@ -74,6 +75,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: None without data.
         latency: None without evidence from the target itself.
         instructions: In an emulated Raspberry Pi; None where EDGEFLEET_PI_EVIDENCE does not ask for them.
+        deployment: What the host's runtime, of the target's kind, makes of the artifact; None for TFLite Micro, and
+            where no artifact could be made.
         layers: By the names of the source.
         budget: Each limit, and whether it is kept.
         verdict: "refused" if any gate said no.
@@ -97,6 +100,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: Accuracy | None
     latency: Latency | None
     instructions: InstructionEvidence | None
+    deployment: Deployment | None
     layers: list[Layer]
     budget: list[BudgetLine]
     verdict: Literal["accepted", "refused"]

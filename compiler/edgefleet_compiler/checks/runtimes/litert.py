@@ -69,6 +69,11 @@ class LiteRtRunner(Runner):
         except RuntimeError as cause:
             raise ModelMalformed(f"LiteRT does not run the model: {cause}") from cause
 
+    def execution(self) -> list[dict[str, Any]]:
+        """The operators of the file, and a DELEGATE for each piece that one took: their names, inputs and outputs."""
+        details: list[dict[str, Any]] = self._interpreter._get_ops_details()  # noqa: SLF001 - it has no public name
+        return details
+
 
 def _describe(entry: Mapping[str, Any]) -> TensorInfo:
     scale, zero_point = entry["quantization"]
