@@ -44,9 +44,7 @@ def test_onnxruntime_computes_all_layers_of_our_artifact_in_integers(residual: i
     deployment = inspect_onnx(data, residual, "onnxruntime")
     assert deployment.float_layers == []
     assert deployment.warnings() == []
-    assert (
-        deployment.operators <= 10
-    )  # five that compute; borders of types and axes, and a reshape
+    assert deployment.operators <= 10  # five that compute; borders of types and axes, and a reshape
 
 
 def test_layers_that_onnxruntime_computes_in_float_are_named(residual: ir.Model) -> None:
