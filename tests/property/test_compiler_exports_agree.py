@@ -9,10 +9,12 @@ import onnx
 import onnx_ir as ir
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from edgefleet_compiler.checks.runtimes import open_runner
+from edgefleet_compiler.checks.runtimes import Execution, open_runner
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
+from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.importers.onnx import import_onnx
 from edgefleet_compiler.lower import lower
@@ -22,12 +24,16 @@ from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.quantise.calibrate import calibrate
 from edgefleet_compiler.quantise.integers import quantise
-from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.quantise.operators import is_quantisable
+from edgefleet_compiler.quantise.parameters import IntegerType
+from edgefleet_compiler.quantise.settings import Compute, LayerSettings, Settings
 from edgefleet_compiler.tflite.reader import read_tflite
 from support.cnn_models import cnns
 from support.exports import kinds, random_inputs, run_hub, run_tflite
 
 pytestmark = pytest.mark.property
+
+EXECUTIONS: tuple[Execution, ...] = ("plain", "deployed")
 
 steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -43,9 +49,11 @@ def run_source(source: onnx.ModelProto, inputs):
     return list(session.run(dict(zip(session.inputs, inputs, strict=True))).values())
 
 
-def quantised(model: ir.Model, cases, *, per_channel: bool = True) -> ir.Model:
+def quantised(model: ir.Model, cases, activations: IntegerType = "int8", **asked: Compute) -> ir.Model:
+    """The hub with pairs; ``asked`` tells what single layers compute with."""
     ranges = calibrate(model, [{model.graph.inputs[0].name: case[0]} for case in cases], lambda _: None)
-    return quantise(model, ranges, Settings(fully_connected="per-channel" if per_channel else "per-tensor"))
+    layers = {name: LayerSettings(compute=compute) for name, compute in asked.items()}
+    return quantise(model, ranges, Settings(layers=layers), activations)
 
 
 @settings(steady, max_examples=300)
@@ -84,6 +92,57 @@ def test_int8_exports_compute_the_same_but_for_rounding(source):
         error = expected - np.stack([run_tflite(data, case, delegates=delegates)[0] for case in cases])
         assert rms(error) <= step + rms(noise)
         assert np.abs(error).max() <= 12 * step
+
+
+@settings(steady, max_examples=100)
+@given(cnns())
+def test_exports_of_sixteen_bits_compute_the_same_but_for_a_few_steps(source):
+    model = hub_of(source)
+    cases = [random_inputs(model, seed) for seed in range(4)]
+    hub = quantised(model, cases, "int16")
+    data, lowered = export_tflite(hub, io="float", io_layout="source")
+    expected = np.stack([run_hub(hub, case)[0] for case in cases])
+    noise = expected - np.stack([run_hub(model, case)[0] for case in cases])
+    step = step_of_output(lowered)
+    file = export_onnx(hub, max_opset=21, io="float", io_layout="source")
+    runs = [open_runner(file, "onnx", execution=execution).run for execution in EXECUTIONS]
+    runs += [open_runner(data, "tflite", execution=execution).run for execution in EXECUTIONS]
+    for run in runs:
+        error = expected - np.stack([run(case)[0] for case in cases])
+        assert rms(error) <= 2 * step + 0.1 * rms(noise)
+        assert np.abs(error).max() <= 40 * step  # steps of layers before may be larger than that of the output
+
+
+@settings(steady, max_examples=150)
+@given(cnns(), st.data())
+def test_networks_whose_layers_compute_in_different_types_agree(source, data):
+    """As above, with types drawn layer by layer; a value may be rounded to 8 bits on its way from one to the next."""
+    model = hub_of(source)
+    scheme = data.draw(st.sampled_from(("int8", "int16")))
+    asked = {
+        node.name: compute
+        for node in model.graph
+        if (compute := data.draw(st.sampled_from((None, *computes_of(node))))) is not None
+    }
+    cases = [random_inputs(model, seed) for seed in range(4)]
+    hub = quantised(model, cases, scheme, **asked)
+    file, _ = export_tflite(hub, io="float", io_layout="source")
+    exact, expected = (np.stack([run_hub(each, case)[0] for case in cases]) for each in (model, hub))
+    step = float(np.ptp(exact)) / 255
+    other = export_onnx(hub, max_opset=21, io="float", io_layout="source")
+    runs = [open_runner(other, "onnx", execution="plain").run]
+    runs += [open_runner(file, "tflite", execution=execution).run for execution in EXECUTIONS]
+    for run in runs:
+        error = expected - np.stack([run(case)[0] for case in cases])
+        assert rms(error) <= step + rms(expected - exact)
+        assert np.abs(error).max() <= 12 * step
+
+
+def computes_of(node: ir.Node) -> tuple[Compute, ...]:
+    """What a node may be asked to compute with."""
+    if not is_quantisable(node):
+        return ("float",)
+    return ("float", "int8", "int16") if node.op_type in SIXTEEN_BITS else ("float", "int8")
 
 
 @settings(steady, max_examples=100)
