@@ -1,0 +1,1 @@
+"""Choices by what they do to the model's outputs: ranges, sensitivity of layers, mixed precision."""
