@@ -53,6 +53,13 @@ def pairs_fit(integers: NDArray[np.int8], operator: str) -> NDArray[np.bool_]:
     return fit
 
 
+def layer_fits(node: ir.Node, integers: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which output channels of a layer may have these weights; shape (channels,)."""
+    if not multiplies_pairs(node):
+        return np.ones(len(integers), np.bool_)
+    return pairs_fit(integers, node.op_type)
+
+
 def narrowed_scales(weights: Floats, scales: Floats, operator: str) -> Floats:
     """Scales at which the weights, rounded by ``quantise_narrow``, have the least mean square error.
 
