@@ -13,15 +13,18 @@ import onnx_ir as ir
 
 from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
 from edgefleet_compiler.hub.graph import byte_size, constant, name_of, result_of, sole_consumer
+from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.lowered.costs import layer_costs
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.quantise.masks import masked_nodes
+from edgefleet_compiler.quantise.operators import is_quantisable
 from edgefleet_compiler.tensors import Sample
 
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 _ACTIVATIONS = frozenset({"Relu", "Clip"})
-_LEFT_IN_FLOAT = "left in float: it has no int8 form"
+_LEFT_IN_FLOAT = "left in float: it has no form in these integers"
+_FLOAT_BY_CHOICE = "in float, as the recipe asks of it or of all its neighbours"
 DROWNED = "drowned: the noise begins here"
 _LEAST_DB = 0.0
 _LARGEST_STEP_DB = 15.0
@@ -113,7 +116,9 @@ def _cause(node: ir.Node, quantised: bool, drowned: set[str], masked: set[str]) 
         return DROWNED
     if name_of_node(node) in masked:
         return _MASKED
-    return _LEFT_IN_FLOAT if quantised and _stored(node) is result_of(_last(node)) else None
+    if not quantised or _stored(node) is not result_of(_last(node)):
+        return None
+    return _FLOAT_BY_CHOICE if is_quantisable(node) and node.op_type in SIXTEEN_BITS else _LEFT_IN_FLOAT
 
 
 def _drowned(float_hub: ir.Model, ratios: Mapping[str, float]) -> set[str]:

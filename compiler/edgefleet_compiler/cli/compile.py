@@ -32,7 +32,12 @@ def compile_command(
         typer.Option("--format", help="tflite or onnx; by default the target's.", rich_help_panel=_WHAT),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="auto, int8, fp16, float, source, or a recipe file (.toml).", rich_help_panel=_WHAT)
+        str,
+        typer.Option(
+            help="auto, int8, int16x8, weight-only, fp16, float, source, or a recipe file (.toml), where single layers "
+            "may compute otherwise.",
+            rich_help_panel=_WHAT,
+        ),
     ] = "auto",
     io: Annotated[
         Literal["float", "int8"] | None,

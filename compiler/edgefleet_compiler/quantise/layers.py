@@ -84,8 +84,8 @@ def check_layer_names(graph: ir.Graph, settings: Settings) -> None:
     Raises:
         RecipeMalformed: There are such; near names and what layers there are stand in it.
     """
-    names = [node.name for node in graph if node.name]
-    unknown = sorted(set(settings.layers) - set(names))
+    names = [node.name for node in graph if node.name and node.op_type != "Transpose"]
+    unknown = sorted(set(settings.layers) - {node.name for node in graph})
     if not unknown:
         return
     near = {name: difflib.get_close_matches(name, names, n=3) for name in unknown}
@@ -94,7 +94,7 @@ def check_layer_names(graph: ir.Graph, settings: Settings) -> None:
     raise RecipeMalformed(
         f"The recipe names layers that the model does not have: {', '.join(map(repr, unknown))}",
         expected=f"names of layers: {first}",
-        remedy="; ".join(hints) or "`edgefleet model inspect` lists the layers by name.",
+        remedy="; ".join(hints) or "The report.html of a compiled model lists its layers by name.",
         layers=unknown,
     )
 
