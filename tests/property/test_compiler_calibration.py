@@ -9,24 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from edgefleet_compiler.quantise.calibration.histogram import GrowingHistogram
 from edgefleet_compiler.quantise.calibration.methods import range_by
-from edgefleet_compiler.quantise.calibration.observe import Observation
 from edgefleet_compiler.quantise.settings import Method
+from support.observations import seen
 
 pytestmark = pytest.mark.property
 
 METHODS = st.sampled_from(["min-max", "percentile 90", "percentile 99.9", "mse", "entropy"]).map(Method.parse)
 NUMBERS = arrays.arrays(np.float32, st.integers(1, 200), elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False))
-
-
-def seen(*cases: NDArray[np.float32]) -> Observation:
-    histogram = GrowingHistogram()
-    for case in cases:
-        histogram.add(case, float(np.abs(case).max()))
-    values = np.concatenate(cases)
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    return Observation(low, high, values[:1], values[:1], max(-low, high), 0.0, 0.0, histogram.result())
 
 
 @given(METHODS, NUMBERS, st.sampled_from([8, 16]))

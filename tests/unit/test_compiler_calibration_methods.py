@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgefleet_compiler.quantise.calibration.entropy import Divergence, entropy_range
-from edgefleet_compiler.quantise.calibration.histogram import GrowingHistogram, Histogram
+from edgefleet_compiler.quantise.calibration.entropy import LEFT_OUT, Divergence, entropy_range
+from edgefleet_compiler.quantise.calibration.histogram import Histogram
 from edgefleet_compiler.quantise.calibration.least_squares import least_squares_range
 from edgefleet_compiler.quantise.calibration.methods import range_by
-from edgefleet_compiler.quantise.calibration.observe import Observation
 from edgefleet_compiler.quantise.parameters import parameters_of_range
 from edgefleet_compiler.quantise.settings import Method
+from support.observations import seen
 
 RANDOM = np.random.default_rng(0)
 DRAWN = {
@@ -26,20 +26,6 @@ DRAWN = {
     "lopsided": np.concatenate([RANDOM.normal(size=15_000), RANDOM.exponential(5, size=5_000)]),
 }
 WHOLE_NUMBERS = RANDOM.integers(0, 256, size=20_000).astype(np.float64)
-
-
-def seen(values: NDArray[np.floating]) -> Observation:
-    """An observation of values, as one channel of one case."""
-    array = values.astype(np.float32)
-    low, high = min(float(array.min()), 0.0), max(float(array.max()), 0.0)
-    histogram = GrowingHistogram()
-    histogram.add(array, max(-low, high))
-    channel = (
-        np.array([low], np.float32),
-        np.array([high], np.float32),
-        np.square(array, dtype=np.float64).mean(keepdims=True),
-    )
-    return Observation(low, high, *channel, max(-low, high), 0.0, 0.0, histogram.result())
 
 
 def ends(method: str, values: NDArray[np.floating], bits: int = 8) -> tuple[float, float]:
@@ -75,7 +61,8 @@ def test_mse_keeps_whole_numbers_that_integers_store_exactly() -> None:
 
 
 def test_mse_looks_for_both_ends_apart() -> None:
-    values = np.concatenate([RANDOM.uniform(-1, 0, 10_000), np.abs(RANDOM.normal(size=10_000))])
+    random = np.random.default_rng(1)
+    values = np.concatenate([random.uniform(-1, 0, 10_000), np.abs(random.normal(size=10_000))])
     low, high = ends("mse", values, bits=4)
     assert low == pytest.approx(-1, abs=0.1)
     assert high < 3 < values.max()
@@ -111,6 +98,8 @@ def divergence(histogram: Histogram, low: float, high: float, bits: int) -> floa
     for level in np.unique(levels[within]):
         cells = within[levels[within] == level]
         candidate[cells] = counts[cells].mean()
+    if counts[within].sum() < (1 - LEFT_OUT) * counts.sum():
+        return np.inf
     p, q = reference[within] / reference.sum(), candidate[within] / candidate.sum()
     return float((p * np.log(p / q)).sum())
 
@@ -119,7 +108,8 @@ def divergence(histogram: Histogram, low: float, high: float, bits: int) -> floa
 def test_divergences_are_those_of_the_definition(name: str) -> None:
     histogram = coarse(DRAWN[name], 200)
     low, high = min(float(histogram.edges[0]), 0.0), max(float(histogram.edges[-1]), 0.0)
-    lows, highs = low * np.linspace(0.3, 1, 40), high * np.linspace(1, 0.3, 40)
+    shares = np.random.default_rng(1).uniform(0.5, 1, size=(2, 40))  # of which no middle of a bin ends halfway
+    lows, highs = low * shares[0], high * shares[1]
     found = Divergence(histogram, 4).of_ranges(lows, highs)
     wanted = [divergence(histogram, *ends, 4) for ends in zip(lows, highs, strict=True)]
     assert found == pytest.approx(wanted, abs=1e-9)
@@ -195,3 +185,13 @@ def test_least_squares_of_the_histogram_of_other_cases_stays_within_what_was_see
     low, high = least_squares_range(histogram, -100.0, 100.0, 8)
     assert -5 < low < -2
     assert 2 < high < 5
+
+
+def test_entropy_keeps_the_whole_range_of_values_too_few_to_tell_distributions() -> None:
+    values = DRAWN["normal"][:400]
+    assert ends("entropy", values) == ends("min-max", values)
+
+
+def test_entropy_leaves_out_little_even_where_most_values_are_alike() -> None:
+    values = np.concatenate([np.full(10_000, 0.01), np.random.default_rng(1).uniform(0, 1, 3_000)])
+    assert (values > ends("entropy", values)[1]).mean() <= 0.011

@@ -124,7 +124,7 @@ def _features(data: DataSet, on_case: Callable[[], None]) -> dict[str, dict[str,
     parts: dict[str, tuple[list[str], Floats]] = {}
     for _, sample in data.chosen(data.spread(CASES)):
         for name, value in sample.items():
-            thinned = value[tuple(slice(None, None, max(1, extent // _EXTENT)) for extent in value.shape)]
+            thinned = value[tuple(slice(None, None, -(-extent // _EXTENT)) for extent in value.shape)]
             if name not in parts:
                 parts[name] = _parts(thinned.shape)
             rows.setdefault(name, []).append(_features_of(thinned.ravel().astype(np.float64), parts[name][1]))

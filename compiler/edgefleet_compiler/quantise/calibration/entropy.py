@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from edgefleet_compiler.quantise.calibration.grid import Floats, Grids, pairs
 from edgefleet_compiler.quantise.calibration.histogram import Histogram
 
+LEFT_OUT = 0.01
+"""Share of the values, zeros aside, that a range may leave out at most."""
+
+_VALUES_PER_LEVEL = 8
 _ENDS = 24  # ends tried on either side where both have values
 _ENDS_ALONE = 256  # where one has
 _ROUNDS = 3
@@ -24,7 +28,9 @@ def entropy_range(histogram: Histogram, low: float, high: float, bits: int) -> t
     """Find the range.
 
     Like the source, no range is tried that spans fewer bins than the quantiser has levels: it would lose nothing
-    inside, whatever it is. Where no range spans as many, say with 16 bits, the whole range stays.
+    inside, whatever it is. Unlike it, none is tried beyond which more than ``LEFT_OUT`` of the values lie: what a range
+    leaves out is added to P, so that P and Q are alike where hardly anything is left inside. The whole range stays
+    where no other spans as many bins, say with 16 bits, or where there are too few values to tell distributions.
 
     Args:
         histogram: Of the values; not empty.
@@ -35,7 +41,7 @@ def entropy_range(histogram: Histogram, low: float, high: float, bits: int) -> t
     Returns:
         Both ends, within the whole range.
     """
-    if _spans(histogram, low, high) < 2**bits:
+    if _spans(histogram, low, high) < 2**bits or histogram.counts.sum() < _VALUES_PER_LEVEL * 2**bits:
         return low, high
     divergence = Divergence(histogram, bits)
     ends = _ENDS if low < 0 < high else _ENDS_ALONE
@@ -93,8 +99,8 @@ class Divergence:
             divergence += self._outside(lowest, self._mass[first], grids, spread)
             divergence += self._outside(highest, total - self._mass[last], grids, spread)
             divergence = divergence / total + np.log(within / total)
-        too_narrow = _spans(self._histogram, lows, highs) < 2**self._bits
-        return np.where(too_narrow | (within == 0), np.inf, divergence)
+        untried = (_spans(self._histogram, lows, highs) < 2**self._bits) | (within < (1 - LEFT_OUT) * total)
+        return np.where(untried, np.inf, divergence)
 
     def _borders(self, grids: Grids) -> NDArray[np.intp]:
         """The first bin of each level, and the bin behind the last level, shape (quantisers, levels + 1).
