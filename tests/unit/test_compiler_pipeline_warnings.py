@@ -16,7 +16,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Outcome, compile_model
 from edgefleet_compiler.progress import Silent
 from edgefleet_compiler.source import load_source
-from edgefleet_contract.errors import DataMalformed, UsageMalformed
+from edgefleet_contract.errors import DataMalformed, RecipeMalformed, UsageMalformed
 from support.model_files import images, write_calibration, write_classifier, write_validation
 from support.onnx_graphs import OnnxGraph
 
@@ -219,3 +219,35 @@ def test_shuffled_labels_are_told_although_they_are_a_little_better_than_chance(
 def test_a_validation_set_of_few_cases_is_told(model: Path, count: int, told: bool) -> None:
     path = write_validation(model.parent / "v.npz", model, count)
     assert says(compiled(model, recipe="float", validation=path), "The validation set has only") is told
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1, False), (16, True)])
+def test_a_calibration_set_that_is_prepared_otherwise_is_told(model: Path, factor: int, told: bool) -> None:
+    calibration = saved(model.parent / "c.npz", x=images(60) * np.float32(factor))
+    validation = write_validation(model.parent / "v.npz", model)
+    outcome = compiled(model, recipe="int8", calibration=calibration, validation=validation, max_drop=1)
+    assert says(outcome, "unlike the validation set: in the input 'image', its spread differs") is told
+    assert not says(compiled(model, recipe="float", calibration=calibration, validation=validation), "unlike")
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, True), (400, False)])
+def test_a_calibration_set_that_leaves_much_to_chance_is_told(model: Path, count: int, told: bool) -> None:
+    calibration = write_calibration(model.parent / "c.npz", count)
+    assert says(compiled(model, recipe="int8", calibration=calibration), "The calibration set is small") is told
+
+
+def test_a_recipe_that_names_an_activation_that_is_not_there_is_refused(model: Path) -> None:
+    calibration = write_calibration(model.parent / "c.npz")
+    written = compiled(model, recipe="int8", calibration=calibration).folder / "recipe.toml"
+    recipe = model.parent / "recipe.toml"
+    recipe.write_text(written.read_text() + '\n[quantise.ranges]\n"imag" = "mse"\n')
+    with pytest.raises(RecipeMalformed, match="'imag', which is no activation") as caught:
+        compiled(model, recipe=str(recipe), calibration=calibration)
+    assert caught.value.expected == "a name such as 'image'"
+    recipe.write_text(recipe.read_text().replace('"imag"', '"image"'))
+    (record,) = [
+        each
+        for each in compiled(model, recipe=str(recipe), calibration=calibration).report.passes
+        if each.name == "calibrate"
+    ]
+    assert record.effect == "min-max of 60 cases; mse of 1 activation"
