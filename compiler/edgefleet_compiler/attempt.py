@@ -138,7 +138,9 @@ class Trier:
         except ParityLost as lost:
             refusals.append(lost)
         measurement = self._examiner.measure(artifact, execution)
-        lost_accuracy = check_accuracy(self._options, measurement.accuracy, measurement.parity[0], profile.name)
+        lost_accuracy = check_accuracy(
+            self._options, measurement.accuracy, measurement.parity[0], profile.name, artifact.recipe.scheme
+        )
         refusals += [lost_accuracy] if lost_accuracy is not None else []
         latency = self._time(artifact, profile) if host_is_target(profile) and artifact.hub is not None else None
         instructions = self._count(artifact, profile) if is_wanted(profile) and artifact.hub is not None else None

@@ -116,6 +116,35 @@ def test_what_cannot_be_used_is_one_clear_error(
     assert words in caught.value.text()
 
 
+@pytest.mark.parametrize("ir_version", [10, onnx.IR_VERSION])
+def test_a_model_in_memory_may_leave_its_batch_at_nothing_and_be_as_new_as_onnx_writes_it(ir_version: int) -> None:
+    relu = onnx.helper.make_node("Relu", ["x"], ["y"])
+    (source, result) = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [0, 4]) for name in "xy")
+    graph = onnx.helper.make_graph([relu], "net", [source], [result])
+    opset = onnx.helper.make_opsetid("", 17)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=ir_version)
+    compiled = edgefleet_compiler.compile(model, "x86-64", recipe="float")
+    assert compiled.run({"x": np.array([[-1, 2, -3, 4]], np.float32)})["y"].tolist() == [[0, 2, 0, 4]]
+
+
+@pytest.mark.parametrize("argument", ["calibration", "validation"])
+def test_errors_about_arrays_name_the_argument_and_no_file(argument: str, tmp_path: Path) -> None:
+    broken = {argument: np.full((3, 8, 8, 1), np.nan, np.float32)}
+    recipe = "int8" if argument == "calibration" else "float"
+    with pytest.raises(DataMalformed, match=rf"^{argument}: The array 'x' holds NaN") as caught:
+        edgefleet_compiler.compile(DIGITS / "digits.onnx", "rpi4", recipe=recipe, **broken)  # type: ignore[arg-type]
+    assert "npz" not in json.dumps(caught.value.as_json())
+
+
+def test_errors_about_a_model_in_memory_name_no_file() -> None:
+    relu = onnx.helper.make_node("Relu", ["x"], ["y"])
+    (source, result) = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy")
+    model = onnx.helper.make_model(onnx.helper.make_graph([relu], "net", [source], [result]))
+    with pytest.raises(EdgefleetError) as caught:
+        edgefleet_compiler.compile(model, "rpi4", recipe="float")
+    assert ".onnx" not in json.dumps(caught.value.as_json())
+
+
 def test_a_model_of_another_kind_is_named() -> None:
     with pytest.raises(UsageMalformed, match=r"builtins\.dict"):
         edgefleet_compiler.compile({}, "rpi4")  # type: ignore[arg-type]

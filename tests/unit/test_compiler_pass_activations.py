@@ -48,9 +48,9 @@ def hard_swish(graph, x):
     return graph.node("Div", graph.node("Mul", x, clipped), graph.constant(6.0))
 
 
-def hard_sigmoid_swish(graph, x):
+def hard_sigmoid_swish(graph, x, factor=None):
     clipped = graph.clip(graph.node("Add", graph.node("Mul", x, graph.constant(1 / 6)), graph.constant(0.5)), 0, 1)
-    return graph.node("Mul", x, clipped)
+    return graph.node("Mul", factor or x, clipped)
 
 
 def softplus(graph, x):
@@ -92,6 +92,8 @@ def test_between_layers_a_written_out_gelu_is_one_operator_in_both_formats(writt
         lambda graph, x: tanh_gelu(graph, x, cubic=0.0447),
         lambda graph, x: graph.node("Mul", x, graph.node("Sigmoid", graph.node("Mul", x, graph.constant(1.702)))),
         lambda graph, x: graph.node("Mul", x, graph.clip(graph.node("Add", x, graph.constant(3.0)), 0, 6)),
+        lambda graph, x: hard_sigmoid_swish(graph, x, graph.clip(x, -70, 70)),
+        lambda graph, x: hard_sigmoid_swish(graph, x, graph.clip(x, -9000, 9000)),
     ],
 )
 def test_another_formula_is_left_as_it_is(written):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Unpack
 
 from edgefleet_compiler.api.compiled_model import CompiledModel
+from edgefleet_compiler.api.faults import told_without_files
 from edgefleet_compiler.api.options import Data, Model, Options, check_options, make_request
 from edgefleet_compiler.api.place import Place
 from edgefleet_compiler.pipeline import compile_model
@@ -66,7 +67,8 @@ def compile_targets(model: Model, targets: Sequence[str], **options: Unpack[Opti
     out = Path(options["out"]) if keeper is None else keeper.folder
     with tempfile.TemporaryDirectory(prefix="edgefleet-") as place:
         request = make_request(model, names, options, out=out, place=Path(place))
-        outcomes = compile_model(request, options.get("progress", Silent()))
+        with told_without_files(Path(place)):
+            outcomes = compile_model(request, options.get("progress", Silent()))
     return {
         name: CompiledModel(outcome.report, outcome.folder, tuple(outcome.refusals), keeper)
         for name, outcome in zip(names, outcomes, strict=True)

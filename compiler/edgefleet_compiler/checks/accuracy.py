@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +11,7 @@ from edgefleet_compiler.checks.intervals import wilson
 from edgefleet_compiler.checks.metrics import Quality
 from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
+from edgefleet_compiler.recipe.form import Scheme
 from edgefleet_contract.errors import AccuracyLost
 
 MeasuredOn = Literal["validation", "calibration"]
@@ -17,6 +19,20 @@ MeasuredOn = Literal["validation", "calibration"]
 LOW_SQNR_DB = 10.0
 _LEAST_SQNR_DB = 0.0  # what a constant output reaches that says the mean of the reference
 _LEAST_AGREEMENT = 0.5
+
+_CALIBRATE = "Calibrate on more typical inputs, use --recipe fp16"
+_LESS_ROUNDED = "Use --recipe fp16"
+_NOT_ROUNDED = "Check that the data is what the model takes"
+_REMEDIES: Final[Mapping[Scheme, str]] = {
+    "int8": _CALIBRATE,
+    "int16x8": _CALIBRATE,
+    "dynamic": _LESS_ROUNDED,
+    "weight-only": _LESS_ROUNDED,
+    "fp16": "Use --recipe float",
+    "float": _NOT_ROUNDED,
+    "source": _NOT_ROUNDED,
+}
+"""What may keep more accuracy than a scheme did."""
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -88,7 +104,7 @@ def drop_limit(options: CompileOptions, accuracy: Accuracy) -> float | None:
 
 
 def check_accuracy(
-    options: CompileOptions, accuracy: Accuracy | None, parity: Parity, target: str
+    options: CompileOptions, accuracy: Accuracy | None, parity: Parity, target: str, scheme: Scheme
 ) -> AccuracyLost | None:
     """The refusal that a loss asks for: of accuracy where that has a limit, else only a gross one of parity.
 
@@ -97,29 +113,30 @@ def check_accuracy(
         accuracy: What the artifact keeps; None where it was not measured.
         parity: Against the source.
         target: Name of the target.
+        scheme: That was applied.
 
     Returns:
         None for a loss that is allowed.
     """
     limit = None if accuracy is None else drop_limit(options, accuracy)
     if accuracy is None or limit is None:
-        return _check_gross_loss(parity, target)
+        return _check_gross_loss(parity, target, scheme)
     if accuracy.drop <= limit:
         # Where the source only guesses there is nothing to lose: labels of another model would let anything pass.
-        return _check_gross_loss(parity, target) if guesses(accuracy) and options.max_drop is None else None
+        return _check_gross_loss(parity, target, scheme) if guesses(accuracy) and options.max_drop is None else None
     low, high = accuracy.ci95
     return AccuracyLost(
         f"The artifact for {target!r} loses {accuracy.drop:.4f} of {accuracy.metric} "
         f"({accuracy.baseline:.4f} to {accuracy.compiled:.4f}, 95 % interval {low:.4f} to {high:.4f}, n={accuracy.n})",
         expected=f"at most --max-drop {limit:g}",
-        remedy="Calibrate on more typical inputs, use --recipe fp16, or allow more.",
+        remedy=f"{_REMEDIES[scheme]}, or allow more.",
         target=target,
         drop=accuracy.drop,
         max_drop=limit,
     )
 
 
-def _check_gross_loss(parity: Parity, target: str) -> AccuracyLost | None:
+def _check_gross_loss(parity: Parity, target: str, scheme: Scheme) -> AccuracyLost | None:
     """The refusal of an artifact that no labels are needed to call broken.
 
     That is one with more noise than signal in an output, or one that decides otherwise than the source in most cases
@@ -135,8 +152,8 @@ def _check_gross_loss(parity: Parity, target: str) -> AccuracyLost | None:
     return AccuracyLost(
         f"The artifact for {target!r} has little in common with the source: {noise}equal decisions in "
         f"{agreement:.3f} of {parity.n} cases",
-        expected=f"at least {_LEAST_SQNR_DB:g} dB, and equal decisions in {_LEAST_AGREEMENT:g} of the cases",
-        remedy="Calibrate on more typical inputs, use --recipe fp16, or set your own limit with --max-drop.",
+        expected=f"at least {_LEAST_SQNR_DB:g} dB, and equal decisions in half of the cases",
+        remedy=f"{_REMEDIES[scheme]}, or set your own limit with --max-drop.",
         target=target,
         sqnr_db=ratio,
         argmax_agreement=agreement,

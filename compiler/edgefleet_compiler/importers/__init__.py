@@ -92,9 +92,9 @@ def read_model(path: Path, *, input_shapes: Mapping[str, tuple[int, ...]] | None
             from edgefleet_compiler.importers.tensorflow.sources import keras_file  # noqa: PLC0415 - as above
 
             return _converted(path, keras_file(source_format, data), input_shapes or {})
-    from edgefleet_compiler.importers.onnx_external import self_contained  # noqa: PLC0415 - loads the onnx package
+    from edgefleet_compiler.importers.onnx_runnable import runnable  # noqa: PLC0415 - loads the onnx package
 
-    return ModelFile(path, "onnx", data, len(data), self_contained(data, path.parent), "onnx")
+    return ModelFile(path, "onnx", data, len(data), runnable(data, path.parent), "onnx")
 
 
 def import_model(file: ModelFile, *, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:

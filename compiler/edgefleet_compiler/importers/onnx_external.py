@@ -11,7 +11,6 @@ import stat
 from pathlib import Path, PurePosixPath
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 
 from edgefleet_compiler.importers.onnx_tensors import tensors_of
 from edgefleet_contract.errors import ModelMalformed
@@ -37,31 +36,6 @@ def load_external_data(proto: onnx.ModelProto, folder: Path) -> None:
         tensor.raw_data = _read(tensor, size, folder)
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
-
-
-def self_contained(data: bytes, folder: Path) -> bytes:
-    """An ONNX file with its external tensors inside, so that a runtime can load it from memory.
-
-    Args:
-        data: The whole file; returned as it is where nothing is external.
-        folder: Where it lies.
-
-    Raises:
-        ModelMalformed: No ONNX model, or as ``load_external_data``.
-    """
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(data)
-    except DecodeError as cause:
-        raise ModelMalformed(
-            "The file is no ONNX model, or is truncated",
-            expected="an .onnx or .tflite model",
-            remedy="Fetch or export the model again.",
-        ) from cause
-    if all(tensor.data_location != onnx.TensorProto.EXTERNAL for tensor in tensors_of(proto.graph)):
-        return data
-    load_external_data(proto, folder)
-    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _byte_size(tensor: onnx.TensorProto) -> int:

@@ -145,16 +145,26 @@ def _recognised(source: ir.Value, piece: list[ir.Node]) -> _Form | None:
     candidates = [form for form in _FORMS if form.sign in operators]
     if not candidates:
         return None
+    points = _points(piece)
     with np.errstate(all="ignore"):
-        computed = _evaluate(source, piece)
-    for form in candidates:
-        if np.allclose(computed, form.compute(_POINTS), rtol=TOLERANCE, atol=TOLERANCE):
-            return form
+        computed = _evaluate(source, points, piece)
+        for form in candidates:
+            if np.allclose(computed, form.compute(points), rtol=TOLERANCE, atol=TOLERANCE):
+                return form
     return None
 
 
-def _evaluate(source: ir.Value, piece: list[ir.Node]) -> Points:
-    values: dict[ir.Value | None, Points] = {source: _POINTS}
+def _points(piece: list[ir.Node]) -> Points:
+    """Where a piece is compared with a form: also around its own numbers, beyond which a clip would show."""
+    numbers = [number for node in piece for value in node.inputs if (number := constant(value)) is not None]
+    own = np.abs([number.astype(np.float64).reshape(()) for number in numbers])
+    return np.concatenate(
+        [_POINTS, *(sign * factor * own[np.isfinite(own)] for sign in (-1, 1) for factor in (1.01, 10))]
+    )
+
+
+def _evaluate(source: ir.Value, points: Points, piece: list[ir.Node]) -> Points:
+    values: dict[ir.Value | None, Points] = {source: points}
     for node in piece:
         operands = [_operand(value, values) for value in node.inputs]
         interval = interval_of(node)
