@@ -41,11 +41,16 @@ lint: $(VENV)/.for-tests  ## Check style, types and layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.for-tests  ## Measure against the peers and limits
+bench: $(VENV)/.for-benchmarks  ## Measure against the peers and limits
 	@$(BIN)/python -m benchmarks
 
-bench-compiler: $(VENV)/.for-tests  ## Measure what one compilation costs beside the peers
-	@$(BIN)/python -m benchmarks.compile_cost
+$(VENV)/.for-benchmarks: $(VENV)/.for-tests
+	@echo "installing the peers into $(VENV) ..." >&2
+	@$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-compiler: $(VENV)/.for-benchmarks  ## Measure the quantiser beside its peers, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks --write quantisers compile-cost
 
 FUZZ_SECONDS ?= 3600
 fuzz: $(VENV)/.for-tests  ## Fuzz the readers, an hour each; FUZZ_SECONDS=n for longer

@@ -1,4 +1,4 @@
-"""What one int8 compilation costs, beside onnxruntime's quantiser and TensorFlow's converter: ``make bench-compiler``.
+"""What one int8 compilation costs, beside onnxruntime's quantiser and TensorFlow's converter.
 
 Each is a cold process, in turns. edgefleet also measures parity and layers, writes reports and packs a bundle, which
 the peers do not. The model is MLPerf Tiny's ic where ``../shared`` holds it, else the digits, which have no Keras file.
@@ -47,7 +47,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
             "-m", "edgefleet", "model", "compile", str(model), "--target", "rpi4", "--recipe", "int8",
             "--calibration", str(calibration), "--out", str(folder / "ours"), "--json",
         ],
-        "onnxruntime.quantization": [*peer, str(folder / "peer.onnx")],
+        "onnxruntime.quantization": [*peer, str(folder / "peer.onnx"), "U8S8", "min-max"],
     }  # fmt: skip
     keras = model.with_suffix(".h5")
     if keras.exists():

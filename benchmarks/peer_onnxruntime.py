@@ -1,8 +1,10 @@
-"""The peer: onnxruntime.quantization's static QDQ, U8S8 per channel, min-max, which is its fastest setting.
+"""The peer: onnxruntime.quantization's static QDQ, per channel.
 
-Run as a process of its own: ``python -m benchmarks.peer_onnxruntime FLOAT.onnx CALIBRATION.npz OUT.onnx``.
+Run as a process of its own: ``python -m benchmarks.peer_onnxruntime FLOAT.onnx CALIBRATION.npz OUT.onnx TYPES RANGES``;
+TYPES is ``U8S8``, its fastest, or ``S8S8``, its default; RANGES is ``min-max`` or ``percentile``.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,11 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+_ACTIVATIONS = {"U8S8": QuantType.QUInt8, "S8S8": QuantType.QInt8}
+_METHODS = {"min-max": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
 
-class Reader(CalibrationDataReader):
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
     """The calibration set, one case at a time."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -25,14 +30,15 @@ class Reader(CalibrationDataReader):
         return next(self._cases, None)
 
 
-def main(model: Path, calibration: Path, destination: Path) -> None:
+def main(model: Path, calibration: Path, destination: Path, *, types: str, ranges: str) -> None:
     """Quantise ``model``."""
+    logging.disable(logging.WARNING)
     name = onnx.load(model).graph.input[0].name
     quantize_static(
         model, destination, Reader(calibration, name), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
+        activation_type=_ACTIVATIONS[types], weight_type=QuantType.QInt8, calibrate_method=_METHODS[ranges],
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), types=sys.argv[4], ranges=sys.argv[5])

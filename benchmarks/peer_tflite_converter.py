@@ -15,6 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras ships no types
+    """As files of older versions write it: with ``groups``, which Keras 3 refuses."""
+
+    def __init__(self, *, groups: int = 1, **options: object) -> None:
+        del groups
+        super().__init__(**options)
+
+
 def main(model: Path, calibration: Path, destination: Path) -> None:
     """Quantise ``model``."""
     cases = np.load(calibration)["x"]
@@ -23,7 +31,8 @@ def main(model: Path, calibration: Path, destination: Path) -> None:
         for case in cases:
             yield [case[None].astype(np.float32)]
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(model, compile=False))
+    loaded = keras.models.load_model(model, custom_objects={"DepthwiseConv2D": DepthwiseConv2D}, compile=False)
+    converter = tf.lite.TFLiteConverter.from_keras_model(loaded)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

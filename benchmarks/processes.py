@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.subjects import ROOT
+
 # A child that was forked counts its parent's memory in ru_maxrss; VmHWM is of its own address space alone.
 _SELF_MEASURED = """
 import atexit, runpy, sys
@@ -30,15 +32,26 @@ class Cost:
     megabytes: float
 
 
+class ProcessFailed(Exception):
+    """A process ended with another status than 0; the message has the last line that it wrote."""
+
+
 def run(arguments: Sequence[str]) -> Cost:
-    """Run a module, ``["-m", NAME, ...]``, in a cold process and measure it."""
+    """Run a module, ``["-m", NAME, ...]``, in a cold process and measure it.
+
+    Raises:
+        ProcessFailed: It did not succeed.
+    """
     with tempfile.NamedTemporaryFile() as report:
         command = [sys.executable, "-c", _SELF_MEASURED, report.name, *arguments[1:]]
         started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603 - our own command
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, capture_output=True, check=False, text=True, errors="replace", cwd=ROOT
+        )
         seconds = time.perf_counter() - started
         if done.returncode:
-            raise SystemExit(f"{arguments} ended with status {done.returncode}: {done.stderr[-500:]}")
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ProcessFailed(f"{arguments[1]} ended with status {done.returncode}: {last[:300]}")
         return Cost(seconds, int(report.read()) * 1024 / 1e6)
 
 

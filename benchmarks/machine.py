@@ -1,0 +1,21 @@
+"""What a benchmark ran on and with, in a sentence: ratios travel between machines, but not between kinds of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+_PEERS = ("onnxruntime", "ai-edge-quantizer", "ai-edge-litert", "tensorflow-cpu")
+_MATTERS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vnni": "VNNI", "asimddp": "dot product"}
+"""Flags in /proc/cpuinfo of instructions that decide how fast int8 is."""
+
+
+def machine() -> str:
+    """Processor features, cores, and versions of the peers."""
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    features = dict.fromkeys(name for flag, name in _MATTERS.items() if flag in words)
+    peers = ", ".join(f"{name} {version(name)}" for name in _PEERS)
+    told = " with " + ", ".join(features) if features else ""
+    return f"{platform.system()}, {platform.machine()}{told}, {os.cpu_count()} cores; {peers}."
