@@ -24,6 +24,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(_BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
+    if options.write and options.subject:
+        parser.error("--write replaces the tables of all models: leave out --subject")
     for name in options.names or _BENCHMARKS:
         text = _quantisers(options.subject, write=options.write) if name == "quantisers" else compile_cost.table()
         print(text, end="\n\n")  # noqa: T201 - the result

@@ -1,4 +1,4 @@
-"""The models that are measured: digits always, the MLPerf Tiny models where ``../shared`` holds them.
+"""The models that are measured: the MLPerf Tiny models where ``../shared`` holds them, else the digits.
 
 Inputs for the models without a public data set at hand are drawn as in MLPerf Tiny's statistics: keyword spotting
 N(0, 1) scaled to the int8 model's input range, anomaly detection uniform over its range. They show numeric fidelity,
@@ -56,17 +56,22 @@ class Subject:
 
 
 def subjects(folder: Path) -> list[Subject]:
-    """All models at hand; drawn inputs are written to ``folder``."""
+    """The models at hand; inputs that are drawn or cut are written to ``folder``."""
+    return _mlperf_tiny(folder) if SHARED.is_dir() else [_digits(folder)]
+
+
+def _digits(folder: Path) -> Subject:
     digits = ROOT / "examples" / "digits"
     own = Data(digits / "calibration.npz", *_halves(folder, "digits", digits / "validation.npz"))
-    found = [Subject("digits", digits / "digits.onnx", own, "choice")]
-    if not SHARED.is_dir():
-        return found
+    return Subject("digits", digits / "digits.onnx", own, "choice")
+
+
+def _mlperf_tiny(folder: Path) -> list[Subject]:
     data, models = SHARED / "data", SHARED / "models"
     sets = [data / f"cifar10_{name}.npz" for name in ("calibration", "train", "validation")]
     images = Data(sets[0], _first(folder, "ic-tuning", sets[1], 1000), sets[2])
     keras = models / "pretrainedResnet.h5"
-    found.append(Subject("ic", models / "pretrainedResnet.tflite", images, "choice", keras))
+    found = [Subject("ic", models / "pretrainedResnet.tflite", images, "choice", keras)]
     drawn = _drawn(folder, "kws", _speech)
     found.append(Subject("kws", models / "kws_ref_model_float32.tflite", drawn, "choice"))
     upscaled = _upscaled(folder, *sets)

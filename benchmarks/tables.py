@@ -9,15 +9,15 @@ from benchmarks.quantisers import Failure, Outcome, Result
 from benchmarks.scores import Score
 
 _HEAD = (
-    "| format | compiler | bytes | SQNR c, dB | {says} | x float [95 %] | ms | s | peak MB |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| format | compiler | io | bytes | SQNR c, dB | {says} | x float [95 %] | ms | s | peak MB |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
 )
 _SAYS = {"choice": "agreement", "score": "score shift", "ratio": "agreement"}
 _BESIDE = (
     "| model | format | edgefleet | bytes | SQNR c, dB | agreement, points | speed | seconds | memory |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
-_COMPARED = ("int8", "int8-refined", "auto")
+_COMPARED = ("int8", "int8, --io int8", "int8-refined", "auto")
 _NOISE = 0.97
 """Speeds nearer than this are taken for equal."""
 
@@ -54,6 +54,7 @@ def _row(result: Result, *, labelled: bool) -> str:
     cells = [
         f".{result.contender.format}",
         f"{name} ({result.shipped})" if result.shipped else name,
+        result.io,
         f"{result.bytes:,}",
         _decibels(score.sqnr_db),
         _said(score),
@@ -93,8 +94,8 @@ def _beside(outcome: Outcome, ours: Result, peers: Sequence[Result]) -> str:
         f".{ours.contender.format}",
         f"{ours.contender.setting} ({ours.shipped})" if ours.shipped else ours.contender.setting,
         _ratio(ours, alike, lambda result: result.bytes),
-        _gain(ours.score.sqnr_db, [peer.score.sqnr_db for peer in peers], 1),
-        _gain(*_agreements(ours, peers), 100),
+        _gain(ours.score.sqnr_db, [peer.score.sqnr_db for peer in peers], 1, digits=1),
+        _gain(*_agreements(ours, peers), 100, digits=2),
         _speed(ours, alike),
         _ratio(ours, alike, lambda result: result.cost.seconds),
         _ratio(ours, alike, lambda result: result.cost.megabytes),
@@ -109,13 +110,13 @@ def _agreements(ours: Result, peers: Sequence[Result]) -> tuple[float | None, li
     return ours.score.agreement, [peer.score.agreement for peer in peers]
 
 
-def _gain(ours: float | None, peers: Sequence[float | None], scale: float) -> str:
+def _gain(ours: float | None, peers: Sequence[float | None], scale: float, *, digits: int) -> str:
     """How much more than the best peer."""
     theirs = [value for value in peers if value is not None]
     if ours is None or not theirs:
         return "-"
-    gain = (ours - max(theirs)) * scale
-    return _marked(f"{gain:+.2f}", lost=round(gain, 2) < 0)
+    gain = round((ours - max(theirs)) * scale, digits) + 0.0  # which makes -0.0 positive
+    return _marked(f"{gain:+.{digits}f}", lost=gain < 0)
 
 
 def _ratio(ours: Result, peers: Sequence[Result], figure: Callable[[Result], float]) -> str:
@@ -125,8 +126,11 @@ def _ratio(ours: Result, peers: Sequence[Result], figure: Callable[[Result], flo
 
 
 def _speed(ours: Result, peers: Sequence[Result]) -> str:
-    """How many times faster than the fastest peer."""
-    ratio = min(peer.speed.milliseconds for peer in peers) / ours.speed.milliseconds
+    """How many times faster than the fastest peer whose inputs have the same type."""
+    theirs = [peer.speed.milliseconds for peer in peers if peer.io == ours.io]
+    if not theirs:
+        return "-"
+    ratio = min(theirs) / ours.speed.milliseconds
     return _marked(f"{ratio:.2f}", lost=ratio < _NOISE)
 
 

@@ -29,11 +29,12 @@ def subject(says="choice"):
     return Subject("net", NOWHERE, Data(NOWHERE, NOWHERE, NOWHERE), says)
 
 
-def result(maker, setting, *, form="onnx", size=1000, score=None, milliseconds=1.0, cost=None, shipped=""):
+def result(maker, setting, *, form="onnx", io="float", size=1000, score=None, milliseconds=1.0, cost=None, shipped=""):
     return Result(
         contender=Contender(maker, setting, form, (), NOWHERE),
         shipped=shipped,
         bytes=size,
+        io=io,
         cost=cost or Cost(1.0, 100.0),
         score=score or Score(20.0, 0.9),
         speed=Speed(milliseconds, 2.0, (1.9, 2.1)),
@@ -132,7 +133,7 @@ def test_each_figure_stands_beside_that_of_the_peer_which_is_best_at_it():
     true = result("peer", "true", size=2000, score=Score(25.0, 0.8), milliseconds=0.5, cost=Cost(0.5, 400.0))
     ours = result("edgefleet", "int8", size=400, score=Score(26.5, 0.98), milliseconds=0.25, cost=Cost(1.0, 100.0))
     *_, line = tables.beside_the_best([outcome(ours, small, true)]).splitlines()
-    assert cells(line) == ["net", ".onnx", "int8", "0.50", "+1.50", "**-1.00**", "2.00", "**2.00**", "**2.00**"]
+    assert cells(line) == ["net", ".onnx", "int8", "0.50", "+1.5", "**-1.00**", "2.00", "**2.00**", "**2.00**"]
 
 
 def test_bytes_and_speed_are_compared_in_one_format_and_fidelity_in_all():
@@ -140,7 +141,7 @@ def test_bytes_and_speed_are_compared_in_one_format_and_fidelity_in_all():
     alike = result("peer", "alike", form="tflite", size=1000, score=Score(19.0))
     other = result("peer", "other", form="onnx", size=100, score=Score(22.0), milliseconds=0.1)
     *_, line = tables.beside_the_best([outcome(ours, alike, other)]).splitlines()
-    assert cells(line)[3:7] == ["0.90", "**-2.00**", "-", "1.00"]
+    assert cells(line)[3:7] == ["0.90", "**-2.0**", "-", "1.00"]
 
 
 def test_a_smaller_shift_of_scores_is_a_gain():
@@ -159,6 +160,17 @@ def test_only_speeds_beyond_noise_count_as_lost():
     assert [cells(line)[6] for line in lines] == ["0.98", "**0.94**"]
 
 
+def test_speeds_are_compared_where_the_same_is_timed():
+    plain = result("peer", "plain", milliseconds=3.0)
+    integer = result("peer", "integer", io="int8", milliseconds=1.0)
+    ours = [result("edgefleet", "int8"), result("edgefleet", "int8, --io int8", io="int8")]
+    assert [cells(line)[6] for line in tables.beside_the_best([outcome(*ours, plain, integer)]).splitlines()[2:]] == [
+        "3.00", "1.00",
+    ]  # fmt: skip
+    *_, line = tables.beside_the_best([outcome(ours[0], integer)]).splitlines()
+    assert cells(line)[6] == "-"
+
+
 def test_every_contender_has_a_row_and_who_failed_is_told():
     failed = Failure(Contender("peer", "broken", "onnx", (), NOWHERE), "it ended with status 1")
     labelled = Score(20.0, 0.9, drop=0.01, interval=(-0.005, 0.025))
@@ -169,7 +181,7 @@ def test_every_contender_has_a_row_and_who_failed_is_told():
         [".tflite", "edgefleet float"], [".onnx", "edgefleet float"], [".onnx", "**edgefleet auto** (fp16)"],
         [".onnx", "peer x"],
     ]  # fmt: skip
-    assert rows[2][5] == "+1.00 [-0.50, +2.50]"
+    assert rows[2][6] == "+1.00 [-0.50, +2.50]"
     assert len({len(row) for row in rows}) == 1
     assert "peer broken gave no .onnx: it ended with status 1" in text
 
