@@ -17,6 +17,7 @@ from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.quantise.dynamic import dynamic
 from edgefleet_compiler.quantise.equalise import equalised
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
@@ -73,7 +74,9 @@ class HubMaker:
             RecipeMalformed: The settings name what is not there.
             DataMalformed: A case of the calibration set cannot be used.
         """
-        key = (recipe.scheme, msgspec.json.encode(recipe.quantise))
+        # What is worth rounding at run time is another thing in each format; other schemes make one hub for all.
+        artifact = recipe.format if recipe.scheme == "dynamic" else None
+        key = (recipe.scheme, artifact, msgspec.json.encode(recipe.quantise))
         if key not in self._made:
             self._made[key] = self._make(recipe)
         return self._made[key]
@@ -106,6 +109,9 @@ class HubMaker:
         if recipe.scheme == "weight-only":
             with recorded(records, "narrow weights", f"weights in {recipe.settings.weights}"):
                 hub = weight_only(hub, recipe.settings)
+        elif recipe.scheme == "dynamic":
+            with recorded(records, "round at run time", "weights in 8 bits, and what they are multiplied by"):
+                hub = dynamic(hub, recipe.settings, recipe.format)
         elif recipe.scheme == "fp16":
             with recorded(records, "narrow weights", "weights in 16 bits"):
                 hub = fp16_weights(hub)

@@ -40,6 +40,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         source: How these limits are known.
         complete: Whether it has every operator of the opsets that it takes; then ``operators`` is empty.
         four_bits_since: The first release that takes constants of 4-bit integers; None where operators tell.
+        hybrid: Whether it multiplies float activations, which it rounds, by integer weights.
         operators: By name, as the artifact's format spells it.
         code_bytes: For each set of kernels, between what and what the runtime's own code takes of the flash.
         rewrites: For operators that it lacks: how the same can be computed by those that it has.
@@ -50,6 +51,7 @@ class RuntimeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     source: str
     complete: bool = False
     four_bits_since: str | None = None
+    hybrid: bool = True
     operators: dict[str, OperatorLimit] = {}
     code_bytes: dict[Kernels, tuple[int, int]] = {}
     rewrites: dict[str, str] = {}

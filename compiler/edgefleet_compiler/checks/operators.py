@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from edgefleet_compiler.exports import Exported
 from edgefleet_compiler.four_bits import INT4
+from edgefleet_compiler.lowered.coherence import WEIGHTED
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 from edgefleet_compiler.refusal import Refusal, unsupported
 from edgefleet_compiler.tflite.versions import operator_version
@@ -65,6 +68,8 @@ def _missing(graph: LoweredGraph, runtime: Runtime) -> Iterator[Refusal]:
             reason = "the target's firmware does not register it"
         elif operator.kind not in limits.operators:
             reason = f"{runtime.name} does not have it"
+        elif not limits.hybrid and _is_hybrid(operator, graph):
+            reason = f"{runtime.name} computes it on float activations with float weights only"
         else:
             reason = _too_new_or_other_type(operator, graph, limits.operators[operator.kind], runtime)
         if reason:
@@ -86,7 +91,7 @@ def _too_new_or_other_type(operator: Operator, graph: LoweredGraph, limit: Opera
 
 def _four_bits_not_taken(operator: Operator, graph: LoweredGraph, limit: OperatorLimit, runtime: Runtime) -> str:
     """Why an operator does not take its constants of 4-bit integers; empty where it does, or has none."""
-    operands = [graph.tensors[name] for name in operator.inputs if name is not None]
+    operands = _operands(operator, graph)
     narrow = [tensor for tensor in operands if tensor.dtype == INT4]
     if not narrow:
         return ""
@@ -97,6 +102,16 @@ def _four_bits_not_taken(operator: Operator, graph: LoweredGraph, limit: Operato
     if operator.kind == "CONV_2D" and operands[0].shape[3] != operands[1].shape[3] and not limit.four_bits_in_groups:
         return f"{runtime.name} takes no 4-bit weights of convolutions in groups"
     return ""
+
+
+def _is_hybrid(operator: Operator, graph: LoweredGraph) -> bool:
+    """Whether it rounds its activations at run time, to multiply them by integer weights."""
+    types = [tensor.dtype for tensor in _operands(operator, graph)[:2]]
+    return operator.kind in WEIGHTED and types[0] == np.float32 and types[1] in (np.int8, INT4)
+
+
+def _operands(operator: Operator, graph: LoweredGraph) -> list[Tensor]:
+    return [graph.tensors[name] for name in operator.inputs if name is not None]
 
 
 def _is_per_channel(tensor: Tensor) -> bool:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from edgefleet_compiler.exporters.onnx_steps.bias_scales import multiply_out_bias_scales
 from edgefleet_compiler.exporters.onnx_steps.border import cut_pairs, drop_border_transposes, stored_axes
 from edgefleet_compiler.exporters.onnx_steps.clips import clip_integers
+from edgefleet_compiler.exporters.onnx_steps.dynamic import multiply_integers
 from edgefleet_compiler.exporters.onnx_steps.file import write_file
 from edgefleet_compiler.exporters.onnx_steps.float_layers import keep_float_weights
 from edgefleet_compiler.exporters.onnx_steps.groups import write_out_groups
@@ -45,6 +46,8 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
         RecipeUnfit: ``io`` is ``int8``, and an input or output was left in float; or ``max_opset`` is too old.
     """
     copy = model.clone()
+    multiply_integers(copy.graph)
+    remove_dead_code(copy)
     shift_to_unsigned(copy.graph)
     widen_weights(copy.graph)
     clip_integers(copy.graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from edgefleet_compiler.hub.dynamic import without_rounding_at_run_time
 from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.hub.operators import SUPPORTED
 from edgefleet_compiler.lower.border import Io, IoLayout, give_outputs, take_inputs
@@ -38,10 +39,11 @@ def lower(model: ir.Model, *, io: Io, io_layout: IoLayout) -> LoweredGraph:
         OperatorUnsupported: Nodes that have no lowering; all of them are named.
         RecipeUnfit: ``io`` is ``int8``, and an input or output was left in float.
     """
+    model, rounding = without_rounding_at_run_time(model)
     hub = model.graph
     layouts = analyse_layouts(hub, _demand, native=io_layout == "native")
     names = [name_of(value) for value in (*hub.inputs, *hub.outputs)]
-    lowering = Lowering(layouts, wanted_forms(hub), names)
+    lowering = Lowering(layouts, wanted_forms(hub), names, rounding)
     take_inputs(hub.inputs, lowering, io)
     for node in hub:
         if any(constant_of(output) is None for output in node.outputs):

@@ -10,6 +10,7 @@ from edgefleet_compiler.lower.constants import Constant
 from edgefleet_compiler.lower.layout import Demand, Layout, Need
 from edgefleet_compiler.lower.site import Site
 from edgefleet_compiler.lower.weights import constant_operands
+from edgefleet_compiler.lowered.graph import AttributeValue
 
 
 def gemm_demand(_: ir.Node) -> Demand:
@@ -27,7 +28,12 @@ def lower_gemm(site: Site) -> None:
         operands.append(
             site.add_operand(_permuted_bias(_as_vector(site, bias, len(weight.stored)), site.output_layout))
         )
-    site.finish("FULLY_CONNECTED", operands)
+    site.finish("FULLY_CONNECTED", operands, rounding_attributes(site))
+
+
+def rounding_attributes(site: Site) -> dict[str, AttributeValue]:
+    """What makes FULLY_CONNECTED round its input as DynamicQuantizeLinear does: in its range, not around zero."""
+    return {"asymmetric_quantize_inputs": True} if site.rounds else {}
 
 
 def _as_vector(site: Site, bias: Constant, outputs: int) -> Constant:

@@ -44,13 +44,21 @@ class Lowering:
         graph: What was built so far.
         layouts: In which order each value is stored.
         wanted: The values that exist only to be quantised, with the form wanted.
+        rounding: Names of the nodes that round what they read at run time.
         refusals: The operators that could not be lowered.
     """
 
-    def __init__(self, layouts: Layouts, wanted: Mapping[ir.Value, Form], reserved: Sequence[str]) -> None:
+    def __init__(
+        self,
+        layouts: Layouts,
+        wanted: Mapping[ir.Value, Form],
+        reserved: Sequence[str],
+        rounding: frozenset[str] = frozenset(),
+    ) -> None:
         self.graph = LoweredGraph()
         self.layouts = layouts
         self.wanted = wanted
+        self.rounding = rounding
         self.refusals: list[Refusal] = []
         self._reserved = frozenset(reserved)
         self._stored: dict[ir.Value, Stored] = {}

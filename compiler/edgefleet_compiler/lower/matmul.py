@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgefleet_compiler.lower.elementwise import operand
+from edgefleet_compiler.lower.gemm import rounding_attributes
 from edgefleet_compiler.lower.site import Site
 
 MOST_AXES = 5
@@ -14,7 +15,7 @@ def lower_matmul(site: Site) -> None:
     weight = site.constant(1)
     if weight is not None and weight.stored.ndim == 2:
         operands: list[str | None] = [site.input(), site.add_operand(weight.transposed((1, 0)))]
-        site.finish("FULLY_CONNECTED", operands, {"keep_num_dims": True})
+        site.finish("FULLY_CONNECTED", operands, {"keep_num_dims": True, **rounding_attributes(site)})
         return
     left, right = site.shape(0), site.shape(1)
     if max(len(left), len(right)) > MOST_AXES:

@@ -29,6 +29,7 @@ class Site:
     Attributes:
         node: The node.
         integer: Whether it computes on tensors of int8, or of int16.
+        rounds: Whether it rounds what it reads at run time, and takes its weights as they are stored.
     """
 
     def __init__(self, node: ir.Node, rule: Rule, lowering: Lowering) -> None:
@@ -36,6 +37,7 @@ class Site:
         self._rule = rule
         self._lowering = lowering
         self.integer = rule.integer and self._is_quantised()
+        self.rounds = node.name in lowering.rounding
 
     # --- the node --------------------------------------------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class Site:
         """The tensor of a constant operand, in the type in which the node computes."""
         if self.integer and self._rule.shares_parameters:  # the kernel reads its integers by the output's parameters
             return self.add_like_output(constant.name, constant.real.astype(np.float64))
-        if self.integer:
+        if self.integer or (self.rounds and constant.quantisation is not None):
             return self._lowering.add_constant(constant.name, constant.stored, constant.quantisation)
         return self._lowering.add_real_constant(constant, self.name)
 

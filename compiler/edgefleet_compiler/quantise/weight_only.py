@@ -6,10 +6,16 @@ the model. Biases, and whatever else is small, stay float32.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, integer, is_float, name_of, shape_of
+from edgefleet_compiler.quantise.parameters import Floats
+from edgefleet_compiler.quantise.saturation import narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.settings import Settings, Weights
 from edgefleet_compiler.quantise.weights import integers_of, scales_of
 
@@ -27,6 +33,8 @@ WEIGHTS = {
 FEWEST_ELEMENTS = 128
 """Below this the scales, and what the file says of them, take more bytes than the narrow weights save."""
 
+Stored = tuple[NDArray[Any], Floats]
+
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
@@ -42,19 +50,28 @@ def weight_only(model: ir.Model, settings: Settings) -> ir.Model:
     return copy
 
 
-def store_weights(graph: ir.Graph, settings: Settings) -> None:
-    """Let the weights of every layer that has enough of them be integers behind a DequantizeLinear, in place."""
+def store_weights(graph: ir.Graph, settings: Settings, *, narrow: Collection[str] = ()) -> None:
+    """Let the weights of every layer that has enough of them be integers behind a DequantizeLinear, in place.
+
+    Args:
+        graph: In hub normal form.
+        settings: As above.
+        narrow: Operators whose pairs of neighbouring 8-bit weights are to fit 16 bits (see ``saturation``).
+    """
     editor = Editor(graph)
-    widened: dict[tuple[ir.Value, Weights, int | None], ir.Value] = {}
+    widened: dict[tuple[ir.Value, Weights, int | None, str | None], ir.Value] = {}
     for node in list(graph):
         for index in WEIGHTS.get(node.op_type, {}):
             source = node.inputs[index]
             if source is None or not _is_worth_storing(source):
                 continue
             kind, axis = settings.weights_of(node.name or ""), channel_axis(node, index, settings)
-            if (source, kind, axis) not in widened:
-                widened[source, kind, axis] = _widened(editor, source, kind, axis, before=node)
-            node.replace_input_with(index, widened[source, kind, axis])
+            pairs_of = node.op_type if node.op_type in narrow and kind == "int8" else None
+            key = source, kind, axis, pairs_of
+            if key not in widened:
+                stored = _stored(source, kind, axis, pairs_of)
+                widened[key] = _widened(editor, source, stored, axis, before=node)
+            node.replace_input_with(index, widened[key])
             if not source.uses() and not source.is_graph_output():
                 del graph.initializers[name_of(source)]
 
@@ -77,14 +94,20 @@ def _is_worth_storing(value: ir.Value) -> bool:
     return array is not None and is_float(value) and array.size >= FEWEST_ELEMENTS
 
 
-def _widened(editor: Editor, source: ir.Value, kind: Weights, axis: int | None, before: ir.Node) -> ir.Value:
-    array, name = constant(source), name_of(source)
+def _stored(source: ir.Value, kind: Weights, axis: int | None, pairs_of: str | None) -> Stored:
+    """Integers and scales of weights; ``pairs_of`` names the operator whose pairs are to fit 16 bits."""
+    array = constant(source)
     assert array is not None
     scales = scales_of(array, axis, kind)
-    inputs = [
-        editor.constant(integers_of(array, scales, axis, kind), f"{name}/quantised"),
-        editor.constant(scales, f"{name}/scale"),
-    ]
+    if pairs_of is None:
+        return integers_of(array, scales, axis, kind), scales
+    scales = narrowed_scales(array, scales, pairs_of)
+    return quantise_narrow(array, scales, pairs_of), scales
+
+
+def _widened(editor: Editor, source: ir.Value, stored: Stored, axis: int | None, before: ir.Node) -> ir.Value:
+    name, (integers, scales) = name_of(source), stored
+    inputs = [editor.constant(integers, f"{name}/quantised"), editor.constant(scales, f"{name}/scale")]
     return editor.node(
         "DequantizeLinear",
         inputs,

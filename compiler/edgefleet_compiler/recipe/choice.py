@@ -175,7 +175,7 @@ def _settings(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -
     traits = profile.quantiser
     return Settings(
         fully_connected="per-channel" if traits.per_channel_fully_connected else "per-tensor",
-        narrow_pairs=traits.saturating_pairs and artifact_format == "onnx" and scheme == "int8",
+        narrow_pairs=traits.saturating_pairs and artifact_format == "onnx" and scheme in ("int8", "dynamic"),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.hub.dequantised import channel_axis
+from edgefleet_compiler.hub.dynamic import source_of
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of, shape_of
 
@@ -37,7 +38,9 @@ def _feeds_integers(node: ir.Node) -> bool:
 
 def _is_quantised(value: ir.Value) -> bool:
     producer = value.producer()
-    return producer is not None and producer.op_type == "DequantizeLinear" and constant(producer.inputs[0]) is None
+    if producer is None or producer.op_type != "DequantizeLinear" or source_of(value) is not None:
+        return False
+    return constant(producer.inputs[0]) is None
 
 
 def _is_symmetric(node: ir.Node) -> bool:
