@@ -11,6 +11,7 @@ from edgefleet_compiler.checks.operators import missing_operators
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
+from edgefleet_compiler.hub.dynamic import source_of
 from edgefleet_compiler.hub.graph import OPSET, constant
 from edgefleet_compiler.lower import lower
 from edgefleet_compiler.passes import simplify
@@ -23,7 +24,6 @@ from support.exports import random_inputs, run_hub, run_tflite
 from support.onnx_graphs import OnnxGraph
 
 PER_TENSOR = Settings(convolutions="per-tensor", fully_connected="per-tensor")
-NARROW = (np.dtype(np.int8),)
 
 
 def network():
@@ -61,9 +61,9 @@ def normal(build):
 
 
 def close(ours, theirs):
-    """Whether two results differ by no more than the rounding of single ties."""
+    """Whether two results differ by no more than rounding does: XNNPACK takes other zero points, and one for a row."""
     span = np.abs(theirs).max()
-    return ours.shape == theirs.shape and np.sqrt(np.square(ours - theirs).mean()) <= 0.01 * span
+    return ours.shape == theirs.shape and np.sqrt(np.square(ours - theirs).mean()) <= 0.02 * span
 
 
 @pytest.mark.parametrize("settings", [Settings(), PER_TENSOR])
@@ -128,10 +128,7 @@ def test_single_layers_compute_with_what_is_asked_for():
 
     def rounded(settings, artifact):
         hub = dynamic(model, settings, artifact)
-        widened = {
-            node.outputs[0] for node in hub.graph if node.op_type == "DequantizeLinear" and len(node.inputs) == 3
-        }
-        return [node.name for node in hub.graph if node.op_type == "Conv" and node.inputs[0] in widened]
+        return [node.name for node in hub.graph if node.op_type == "Conv" and source_of(node.inputs[0]) is not None]
 
     assert rounded(Settings(), "onnx") == []
     assert rounded(Settings(layers=asked), "onnx") == [first]
