@@ -28,8 +28,8 @@ FLOAT_BITS = 20
 """Bits of a float input's largest magnitude that are kept: 256 products of two such are below 2**53."""
 
 
-class Gram:
-    """Gathers the Gram matrices of one layer, one sample at a time.
+class _Rows:
+    """Rows of inputs that wait until they are enough for a product.
 
     Args:
         layer: The layer.
@@ -38,43 +38,99 @@ class Gram:
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
         self._random = np.random.default_rng(0)
-        self._sum = np.zeros((layer.groups, layer.inputs, layer.inputs))
         self._waiting: list[NDArray[Any]] = []
-        self._step = 1.0
+
+    def add(self, activation: NDArray[Any]) -> None:
+        """Add those of one sample."""
+        rows = self._layer.rows(activation, POSITIONS, self._random)
+        self._waiting += [rows[:, start : start + ROWS] for start in range(0, rows.shape[1], ROWS)]
+
+    @property
+    def count(self) -> int:
+        """Rows that wait."""
+        return sum(rows.shape[1] for rows in self._waiting)
+
+    def taken(self) -> NDArray[Any]:
+        """Up to ``ROWS`` of those that wait; they do no longer."""
+        rows = np.concatenate(self._waiting, axis=1)
+        self._waiting = [rows[:, ROWS:]]
+        return rows[:, :ROWS]
+
+
+class Gram:
+    """Gathers the Gram matrices of one layer, one sample at a time.
+
+    Args:
+        layer: The layer.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self._rows = _Rows(layer)
+        self._scale: float | None = None
+        self._sum = np.zeros((layer.groups, layer.inputs, layer.inputs))
         self._total = 0
 
     def add_integers(self, stored: NDArray[np.integer[Any]], scale: float, zero_point: int) -> None:
-        """Add an input that is stored in integers of up to 16 bits."""
+        """Add an input that is stored in integers of up to 16 bits, with the same scale every time."""
         exact = np.dtype(np.float32 if stored.itemsize == 1 else np.float64)
-        self._add(np.subtract(stored, zero_point, dtype=exact), scale)
+        self._scale = scale
+        self._add(np.subtract(stored, zero_point, dtype=exact))
 
     def add_reals(self, activation: NDArray[np.float32]) -> None:
         """Add an input that is float."""
-        largest = float(np.abs(activation).max(initial=0.0))
-        step = 2.0 ** (math.frexp(largest)[1] - FLOAT_BITS)
-        self._add(np.rint(activation.astype(np.float64) / step), step)
+        self._add(activation)
 
     def matrices(self) -> NDArray[np.float64]:
         """Shape (groups, inputs of a channel, inputs of a channel); zeros before any sample."""
-        self._flush()
+        while self._rows.count:
+            self._multiply()
         return self._sum / max(self._total, 1)
 
-    def _add(self, activation: NDArray[Any], step: float) -> None:
-        if step != self._step:
-            self._flush()
-            self._step = step
-        rows = self._layer.rows(activation, POSITIONS, self._random)
-        for start in range(0, rows.shape[1], ROWS):
-            part = rows[:, start : start + ROWS]
-            if sum(waiting.shape[1] for waiting in self._waiting) + part.shape[1] > ROWS:
-                self._flush()
-            self._waiting.append(part)
+    def _add(self, activation: NDArray[Any]) -> None:
+        self._rows.add(activation)
+        while self._rows.count >= ROWS:
+            self._multiply()
 
-    def _flush(self) -> None:
-        """Add the products of the rows that wait."""
-        if not self._waiting:
-            return
-        rows = np.concatenate(self._waiting, axis=1)
-        self._waiting = []
-        self._sum += (rows.swapaxes(1, 2) @ rows) * self._step**2
+    def _multiply(self) -> None:
+        rows = self._rows.taken()
         self._total += rows.shape[1]
+        steps, step = _in_steps(rows) if self._scale is None else (rows, self._scale)
+        self._sum += (steps.swapaxes(1, 2) @ steps) * step**2
+
+
+class CrossGram:
+    """Gathers the means of x yᵀ, of the inputs y that a layer has now and those x that it should have.
+
+    Args:
+        layer: The layer.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self._wanted, self._present = _Rows(layer), _Rows(layer)  # both draw the same positions
+        self._sum = np.zeros((layer.groups, layer.inputs, layer.inputs))
+        self._total = 0
+
+    def add(self, wanted: NDArray[np.float32], present: NDArray[np.float32]) -> None:
+        """Add two inputs of one sample."""
+        self._wanted.add(wanted)
+        self._present.add(present)
+        while self._wanted.count >= ROWS:
+            self._multiply()
+
+    def matrices(self) -> NDArray[np.float64]:
+        """Shape (groups, inputs of a channel, inputs of a channel); zeros before any sample."""
+        while self._wanted.count:
+            self._multiply()
+        return self._sum / max(self._total, 1)
+
+    def _multiply(self) -> None:
+        (wanted, step), (present, other_step) = _in_steps(self._wanted.taken()), _in_steps(self._present.taken())
+        self._total += wanted.shape[1]
+        self._sum += (wanted.swapaxes(1, 2) @ present) * (step * other_step)
+
+
+def _in_steps(reals: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    """Reals as multiples of a power of two, and that."""
+    largest = float(np.abs(reals).max(initial=0.0))
+    step = 2.0 ** (math.frexp(largest)[1] - FLOAT_BITS)
+    return np.rint(reals.astype(np.float64) / step), step

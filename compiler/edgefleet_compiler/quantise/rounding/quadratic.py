@@ -44,3 +44,21 @@ def lower_factor(gram: Matrices) -> Matrices:
         column = gram[:, k:, k] - known
         factor[:, k:, k] = column / np.sqrt(column[:, :1])
     return factor
+
+
+def solved(right: Matrices, factor: Matrices) -> Matrices:
+    """The X of X L Lᵀ = B, by two substitutions.
+
+    Args:
+        right: B, shape (groups, channels, inputs).
+        factor: L, shape (groups, inputs, inputs).
+    """
+    size = factor.shape[-1]
+    half, found = np.zeros_like(right), np.zeros_like(right)
+    for k in range(size):
+        known = np.einsum("gci,gi->gc", half[..., :k], factor[:, k, :k])
+        half[..., k] = (right[..., k] - known) / factor[:, k, k, np.newaxis]
+    for k in reversed(range(size)):
+        known = np.einsum("gci,gi->gc", found[..., k + 1 :], factor[:, k + 1 :, k])
+        found[..., k] = (half[..., k] - known) / factor[:, k, k, np.newaxis]
+    return found

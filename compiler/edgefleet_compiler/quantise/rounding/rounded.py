@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,16 +10,18 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.quantise.rounding.adaptive import adaptive
-from edgefleet_compiler.quantise.rounding.gram import Gram
+from edgefleet_compiler.quantise.rounding.gram import CrossGram, Gram
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.quantise.rounding.second_order import second_order
 from edgefleet_compiler.quantise.rounding.sites import Site, sites
+from edgefleet_compiler.quantise.rounding.targets import target
 from edgefleet_compiler.quantise.rounding.watch import Sample, input_of, watching
 
 Allowed = Callable[[ir.Node, NDArray[Any]], NDArray[np.bool_]]
 """Tells of a layer and integers for its weights which output channels may have them; shape (channels,)."""
 
-_METHODS = {"second-order": second_order, "adaptive": adaptive}
+Progress = Callable[[int, int], None]
+"""Told how many steps are done, and of how many."""
 
 
 def rounded(
@@ -28,20 +30,21 @@ def rounded(
     samples: Sequence[Sample],
     rounding: Literal["second-order", "adaptive"],
     *,
-    on_progress: Callable[[int], None] = lambda _: None,
+    on_progress: Progress = lambda _done, _total: None,
     allowed: Allowed | None = None,
 ) -> ir.Model:
     """A copy of a quantised hub whose weights are rounded anew; scales, zero points and biases stay.
 
-    A layer's errors count by the inputs that it has in the quantised hub, rounded to nearest: these are what it gets.
-    Taking the layers in turn, each behind those rounded already, was measured to make no difference.
+    Second-order rounding looks once at the inputs that all layers have in the quantised hub. Taking the layers in turn
+    changes nothing by itself. Adaptive rounding does so in order that each makes up for the errors of those before it,
+    which does: of weights of 4 bits, it takes a quarter off the noise at the output.
 
     Args:
         float_hub: In hub normal form, with the weights as they were; it is not changed.
         quantised_hub: The same with pairs or with weights behind DequantizeLinear; it is not changed.
         samples: Typical inputs, a batch of one each; 256 are plenty.
         rounding: How.
-        on_progress: Called after each sample with how many are done.
+        on_progress: Called after each sample.
         allowed: Channels of which it says no keep the integers that they have.
 
     Returns:
@@ -49,26 +52,50 @@ def rounded(
     """
     copy = quantised_hub.clone()
     found = list(sites(float_hub, copy))
-    for site, gram in zip(found, _grams(copy, found, samples, on_progress), strict=True):
-        _round(site, _METHODS[rounding](site.weights, gram, site.scales, site.largest), allowed)
+    if rounding == "second-order":
+        counted = _counted(samples, on_progress, 0, len(samples))
+        for site, gram in zip(found, _grams(copy, found, counted), strict=True):
+            _store(site, second_order(site.weights, gram, site.scales, site.largest), allowed)
+        return copy
+    for number, site in enumerate(found):
+        counted = _counted(samples, on_progress, number * len(samples), len(found) * len(samples))
+        gram, wanted = _seen(float_hub, copy, site, counted)
+        _store(site, adaptive(wanted, gram, site.scales, site.largest), allowed)
     return copy
 
 
-def _grams(
-    model: ir.Model, found: Sequence[Site], samples: Sequence[Sample], on_progress: Callable[[int], None]
-) -> list[Matrices]:
+def _counted(samples: Sequence[Sample], on_progress: Progress, before: int, total: int) -> Iterator[Sample]:
+    """Samples, each told of when the next is asked for."""
+    for done, sample in enumerate(samples, start=before + 1):
+        yield sample
+        on_progress(done, total)
+
+
+def _grams(model: ir.Model, found: Sequence[Site], samples: Iterable[Sample]) -> list[Matrices]:
+    """The Gram matrices of the inputs that layers have."""
     inputs = [input_of(site.node) for site in found]
     grams = [Gram(site.layer) for site in found]
     compute = watching(model, [entry.name for entry in inputs])
-    for done, sample in enumerate(samples, start=1):
+    for sample in samples:
         values = compute(sample)
         for entry, gram in zip(inputs, grams, strict=True):
             entry.give(values[entry.name], gram)
-        on_progress(done)
     return [gram.matrices() for gram in grams]
 
 
-def _round(site: Site, integers: Matrices, allowed: Allowed | None) -> None:
+def _seen(float_hub: ir.Model, model: ir.Model, site: Site, samples: Iterable[Sample]) -> tuple[Matrices, Matrices]:
+    """The Gram matrices of the inputs that a layer has, and the weights that make up for what is wrong with them."""
+    gram, cross = Gram(site.layer), CrossGram(site.layer)
+    present, wanted = input_of(site.node), input_of(site.original)
+    compute, compute_wanted = watching(model, [present.name]), watching(float_hub, [wanted.name])
+    for sample in samples:
+        array = compute(sample)[present.name]
+        present.give(array, gram)
+        cross.add(compute_wanted(sample)[wanted.name], present.reals(array))
+    return gram.matrices(), target(site.weights, gram.matrices(), cross.matrices())
+
+
+def _store(site: Site, integers: Matrices, allowed: Allowed | None) -> None:
     before = site.integers
     after = site.layer.weights(integers.astype(np.int8)).astype(before.dtype)
     if allowed is not None:

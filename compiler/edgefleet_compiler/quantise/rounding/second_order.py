@@ -46,11 +46,11 @@ def better(one: Matrices, other: Matrices, weights: Matrices, gram: Matrices, sc
     return np.where(first[..., np.newaxis], one, other)
 
 
-def damped(gram: Matrices) -> Matrices:
-    """The Gram matrices with what makes them positive definite."""
+def damped(gram: Matrices, damping: float = DAMPING) -> Matrices:
+    """The Gram matrices with what makes them positive definite: this share of their mean diagonal."""
     size = gram.shape[-1]
     mean = np.trace(gram, axis1=1, axis2=2) / size
-    share = np.where(mean > 0, DAMPING * mean, 1.0)
+    share = np.where(mean > 0, damping * mean, 1.0)
     return gram + np.eye(size) * share[:, np.newaxis, np.newaxis]
 
 

@@ -25,6 +25,7 @@ class Site:
 
     Attributes:
         node: The layer.
+        original: The same in the float hub.
         layer: The same, as matrices.
         stored: The initializer with the integers.
         weights: As they are in the float hub; shape (groups, channels, inputs).
@@ -32,6 +33,7 @@ class Site:
     """
 
     node: ir.Node
+    original: ir.Node
     layer: Layer
     stored: ir.Value
     weights: Matrices
@@ -63,12 +65,13 @@ def sites(float_hub: ir.Model, quantised_hub: ir.Model) -> Iterator[Site]:
     for node in quantised_hub.graph:
         original = originals.get(node.name)
         if node.op_type in WEIGHTED and original is not None and original.op_type == node.op_type:
-            site = _site(node, constant(original.inputs[1]))
+            site = _site(node, original)
             if site is not None:
                 yield site
 
 
-def _site(node: ir.Node, weights: NDArray[np.float32] | None) -> Site | None:
+def _site(node: ir.Node, original: ir.Node) -> Site | None:
+    weights = constant(original.inputs[1])
     dequantised = node.inputs[1]
     dequantise = None if dequantised is None else dequantised.producer()
     if weights is None or dequantise is None or dequantise.op_type != "DequantizeLinear":
@@ -86,6 +89,7 @@ def _site(node: ir.Node, weights: NDArray[np.float32] | None) -> Site | None:
     scales = np.broadcast_to(scale.astype(np.float64).reshape(-1), (layer.groups * layer.channels,))
     return Site(
         node=node,
+        original=original,
         layer=layer,
         stored=stored,
         weights=layer.matrices(weights.astype(np.float64)),

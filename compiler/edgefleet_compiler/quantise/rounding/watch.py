@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -39,6 +40,12 @@ class Input:
         else:
             gram.add_integers(array, self.scale, self.zero_point)
 
+    def reals(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        """What was read, as real values."""
+        if self.scale is None:
+            return array
+        return (array.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
 
 def input_of(node: ir.Node) -> Input:
     """The first input of a layer."""
@@ -61,9 +68,11 @@ def watching(model: ir.Model, names: Sequence[str]) -> Callable[[Sample], dict[s
         model: It is not changed.
         names: Of the values; inputs of the graph are taken from the sample.
     """
-    copy = model.clone()
-    given = {name_of(value) for value in copy.graph.inputs}
+    given = {name_of(value) for value in model.graph.inputs}
     wanted = set(names) - given
+    if not wanted:
+        return lambda sample: {name: sample[name] for name in names}
+    copy = model.clone()
     copy.graph.outputs[:] = [value for value in activations(copy.graph) if value.name in wanted]
     remove_dead_code(copy)
     session = Session(copy, optimise=False)  # fused integer kernels may saturate otherwise on another processor
