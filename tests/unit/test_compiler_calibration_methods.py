@@ -195,3 +195,12 @@ def test_entropy_keeps_the_whole_range_of_values_too_few_to_tell_distributions()
 def test_entropy_leaves_out_little_even_where_most_values_are_alike() -> None:
     values = np.concatenate([np.full(10_000, 0.01), np.random.default_rng(1).uniform(0, 1, 3_000)])
     assert (values > ends("entropy", values)[1]).mean() <= 0.011
+
+
+def test_entropy_knows_nothing_of_values_that_no_histogram_counted() -> None:
+    histogram = seen(DRAWN["normal"]).histogram
+    assert histogram is not None
+    assert entropy_range(histogram, -1e6, 1e6, 16) == (-1e6, 1e6)
+    low, high = entropy_range(histogram, -1e6, 1e6, 8)
+    assert -5 < low < -2
+    assert 2 < high < 5

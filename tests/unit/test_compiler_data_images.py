@@ -117,3 +117,16 @@ def test_normalisation_that_does_not_fit_is_refused() -> None:
 def test_a_path_without_anything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match="no data set"):
         opened(tmp_path / "none", NHWC)
+
+
+def test_chosen_pictures_are_read_without_those_before_them(tmp_path: Path) -> None:
+    for index, name in enumerate("abcd"):
+        picture(tmp_path / f"{name}.png", (index, 0, 0))
+    every = list(opened(tmp_path, NHWC).samples())
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    chosen = list(opened(tmp_path, NHWC).chosen([3, 0]))
+    assert [index for index, _ in chosen] == [0, 3]
+    for index, sample in chosen:
+        np.testing.assert_array_equal(sample["image"], every[index]["image"])
+    with pytest.raises(DataMalformed, match=r"b\.png"):
+        opened(tmp_path, NHWC).pick([1])

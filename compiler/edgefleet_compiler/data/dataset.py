@@ -23,6 +23,7 @@ class DataSet:
         n: Number of cases, at least 1.
         targets: ``y``: integer labels, shape (n,), or real targets, shape (n, ...); None if there are none.
         open_samples: Starts over at the first case, each input with its batch of 1.
+        open_sample: The case at an index, where those before it need not be read for it; None where they must.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class DataSet:
     n: int
     targets: NDArray[np.generic] | None
     open_samples: Callable[[], Iterator[Sample]]
+    open_sample: Callable[[int], Sample] | None = None
 
     def samples(self) -> Iterator[Sample]:
         """All cases in order; errors name the file.
@@ -47,6 +49,10 @@ class DataSet:
     def chosen(self, indices: Collection[int]) -> Iterator[tuple[int, Sample]]:
         """The cases at ``indices`` with their index, in ascending order; later ones are not read."""
         wanted = set(indices)
+        if self.open_sample is not None:
+            with naming(self.path):
+                yield from ((index, self.open_sample(index)) for index in sorted(wanted))
+            return
         last = max(wanted, default=-1)
         for index, sample in enumerate(self.samples()):
             if index in wanted:

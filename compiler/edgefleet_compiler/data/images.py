@@ -74,11 +74,14 @@ def open_images(
     if not pictures:
         raise DataMalformed(f"The folder {str(folder)!r} holds no images", expected=f"files {sorted(_SUFFIXES)}")
 
-    def samples() -> Iterator[Sample]:
-        for path in pictures:
-            yield {tensor.name: _read_picture(path, tensor, normalisation)}
+    def sample(index: int) -> Sample:
+        return {tensor.name: _read_picture(pictures[index], tensor, normalisation)}
 
-    return DataSet(folder, _folder_hash(folder, pictures), len(pictures), _classes(folder, pictures, labels), samples)
+    def samples() -> Iterator[Sample]:
+        return map(sample, range(len(pictures)))
+
+    classes = _classes(folder, pictures, labels)
+    return DataSet(folder, _folder_hash(folder, pictures), len(pictures), classes, samples, sample)
 
 
 def check_normalisation(normalisation: Normalisation, inputs: Sequence[TensorInfo]) -> None:

@@ -41,8 +41,10 @@ def entropy_range(histogram: Histogram, low: float, high: float, bits: int) -> t
     Returns:
         Both ends, within the whole range.
     """
+    whole, edges = (low, high), histogram.edges
+    low, high = max(low, min(edges[0], 0.0)), min(high, max(edges[-1], 0.0))  # no bins tell of what lies beyond
     if _spans(histogram, low, high) < 2**bits or histogram.counts.sum() < _VALUES_PER_LEVEL * 2**bits:
-        return low, high
+        return whole
     divergence = Divergence(histogram, bits)
     ends = _ENDS if low < 0 < high else _ENDS_ALONE
     best, centre, reach = (low, high), (0.5, 0.5), 0.5
