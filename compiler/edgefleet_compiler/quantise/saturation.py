@@ -13,6 +13,7 @@ rows of the kernel; products begin with a pair, and an odd last weight stands al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.graph import shape_of
 from edgefleet_compiler.quantise.parameters import HIGHEST, Floats
 
 LARGEST_PAIR: Final = 128
@@ -53,11 +55,14 @@ def pairs_fit(integers: NDArray[np.int8], operator: str) -> NDArray[np.bool_]:
     return fit
 
 
-def layer_fits(node: ir.Node, integers: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which output channels of a layer may have these weights; shape (channels,)."""
-    if not multiplies_pairs(node):
-        return np.ones(len(integers), np.bool_)
-    return pairs_fit(integers, node.op_type)
+def product_order(node: ir.Node) -> NDArray[np.intp]:
+    """The inputs of an output channel, counted as its weights hold them, in the order of the matrix product."""
+    weights = node.inputs[1]
+    assert weights is not None
+    shape = shape_of(weights)
+    if node.op_type != "Conv":
+        return np.arange(shape[-2] if node.op_type == "MatMul" else shape[1])
+    return np.moveaxis(np.arange(math.prod(shape[1:])).reshape(shape[1:]), 0, -1).reshape(-1)
 
 
 def narrowed_scales(weights: Floats, scales: Floats, operator: str) -> Floats:
@@ -85,7 +90,7 @@ def narrowed_scales(weights: Floats, scales: Floats, operator: str) -> Floats:
     for step in np.linspace(0.0, 1.0, _STEPS + 1):
         factor = 1 + step * (widest - 1)
         tried = (own * factor).astype(np.float32).astype(np.float64)
-        errors.append(np.square(_fitted(rows / tried) * tried - rows).sum(axis=1))
+        errors.append(np.square(fitted(rows / tried) * tried - rows).sum(axis=1))
         factors.append(factor[:, 0])
     found = np.array(scales, np.float64)
     if scales.ndim:
@@ -104,7 +109,27 @@ def quantise_narrow(weights: Floats, scales: Floats, operator: str) -> NDArray[n
         scales: As above; a pair that does not fit is brought to 128 with the least sum of squared errors.
         operator: As above.
     """
-    return _like(weights, _fitted(_rows(weights, operator) / _column(scales)), operator)
+    return _like(weights, fitted(_rows(weights, operator) / _column(scales)), operator)
+
+
+def fitted(reals: Rows) -> Rows:
+    """The nearest integers whose pairs fit.
+
+    On the line of pairs that add up to the limit, the point nearest to (a, b) has (a - b + limit) / 2 as its first
+    coordinate; the error grows evenly to both sides of it, so that the nearest integer is best.
+
+    Args:
+        reals: Weights in units of their scale, the last axis in the order of the matrix product.
+    """
+    integers = _nearest(reals)
+    wanted, even = np.clip(reals, -HIGHEST, HIGHEST), reals.shape[-1] // 2 * 2
+    sums = _pair_sums(integers)
+    offending = np.abs(sums) > LARGEST_PAIR  # never of two weights of different signs
+    limit = np.copysign(LARGEST_PAIR, sums)
+    first = np.rint((wanted[..., :even:2] - wanted[..., 1:even:2] + limit) / 2)
+    integers[..., :even:2] = np.where(offending, first, integers[..., :even:2])
+    integers[..., 1:even:2] = np.where(offending, limit - first, integers[..., 1:even:2])
+    return integers
 
 
 def saturating_product(activations: NDArray[np.uint8], integers: NDArray[np.int8]) -> NDArray[np.int32]:
@@ -153,22 +178,5 @@ def _nearest(reals: Rows) -> Rows:
 
 
 def _pair_sums(integers: Rows) -> Rows:
-    even = integers.shape[1] // 2 * 2
-    return integers[:, :even:2] + integers[:, 1:even:2]
-
-
-def _fitted(reals: Rows) -> Rows:
-    """The nearest integers whose pairs fit.
-
-    On the line of pairs that add up to the limit, the point nearest to (a, b) has (a - b + limit) / 2 as its first
-    coordinate; the error grows evenly to both sides of it, so that the nearest integer is best.
-    """
-    integers = _nearest(reals)
-    sums = _pair_sums(integers)
-    row, pair = np.nonzero(np.abs(sums) > LARGEST_PAIR)  # never of two weights of different signs
-    limit = np.copysign(LARGEST_PAIR, sums[row, pair])
-    wanted = np.clip(reals, -HIGHEST, HIGHEST)
-    first, second = wanted[row, 2 * pair], wanted[row, 2 * pair + 1]
-    integers[row, 2 * pair] = np.rint((first - second + limit) / 2)
-    integers[row, 2 * pair + 1] = limit - integers[row, 2 * pair]
-    return integers
+    even = integers.shape[-1] // 2 * 2
+    return integers[..., :even:2] + integers[..., 1:even:2]

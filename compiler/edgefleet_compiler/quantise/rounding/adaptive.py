@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices, gradient
 from edgefleet_compiler.quantise.rounding.second_order import second_order
+from edgefleet_compiler.quantise.saturation import LARGEST_PAIR
 
 _LEAST_GAIN = 1e-9
 """Of the error that a channel begins with; less is noise of its computation, and the search might not end."""
 
 
-def adaptive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+def adaptive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
     """Weights as integers; arguments and result as of ``second_order``, than which no channel has a larger error."""
-    integers = second_order(weights, gram, scales, largest)
+    integers = second_order(weights, gram, scales, largest, pairs)
     for group in range(len(integers)):
         for channel in range(integers.shape[1]):
             scale = float(scales[group, channel, 0])
-            search = _Search(weights[group, channel] / scale, gram[group], integers[group, channel], largest)
+            search = _Search(weights[group, channel] / scale, gram[group], integers[group, channel], largest, pairs)
             integers[group, channel] = search.run()
     return integers
 
@@ -36,11 +37,12 @@ class _Search:
         integers: The best so far.
     """
 
-    def __init__(self, wanted: Matrices, gram: Matrices, integers: Matrices, largest: int) -> None:
+    def __init__(self, wanted: Matrices, gram: Matrices, integers: Matrices, largest: int, pairs: bool) -> None:
         self.integers = integers.copy()
         self._wanted = wanted
         self._gram = gram
         self._largest = largest
+        self._paired = np.arange(len(wanted) // 2 * 2 if pairs else 0)  # the partner of each of these differs in bit 0
         difference = wanted - integers
         self._slope = gradient(difference[np.newaxis, np.newaxis], gram[np.newaxis])[0, 0]
         self._least_gain = _LEAST_GAIN * max(float((difference * self._slope).sum()), 0.0)
@@ -65,6 +67,7 @@ class _Search:
         both += gains[:, np.newaxis]
         both += gains
         np.fill_diagonal(both, -np.inf)
+        both[self._paired, self._paired ^ 1] = -np.inf  # each may fit alone, and not both
         first, second = divmod(int(np.argmax(both)), len(gains))
         if not both[first, second] > self._least_gain:
             return False
@@ -77,6 +80,8 @@ class _Search:
         directions = np.where(self._slope >= 0, 1.0, -1.0)
         gains = 2 * np.abs(self._slope) - np.diagonal(self._gram)
         beyond: NDArray[np.bool_] = np.abs(self.integers + directions) > self._largest
+        partners = self.integers[self._paired ^ 1]
+        beyond[self._paired] |= np.abs((self.integers + directions)[self._paired] + partners) > LARGEST_PAIR
         return directions, np.where(beyond, -np.inf, gains)
 
     def _move(self, index: int, direction: float) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgefleet_compiler.quantise.rounding.adaptive import adaptive
 from edgefleet_compiler.quantise.rounding.gram import CrossGram, Gram
@@ -16,9 +15,9 @@ from edgefleet_compiler.quantise.rounding.second_order import second_order
 from edgefleet_compiler.quantise.rounding.sites import Site, sites
 from edgefleet_compiler.quantise.rounding.targets import target
 from edgefleet_compiler.quantise.rounding.watch import Sample, input_of, watching
+from edgefleet_compiler.quantise.saturation import LARGEST_PAIR, multiplies_pairs, product_order
 
-Allowed = Callable[[ir.Node, NDArray[Any]], NDArray[np.bool_]]
-"""Tells of a layer and integers for its weights which output channels may have them; shape (channels,)."""
+Method = Callable[[Matrices, Matrices, Matrices, int, bool], Matrices]
 
 Progress = Callable[[int, int], None]
 """Told how many steps are done, and of how many."""
@@ -31,7 +30,7 @@ def rounded(
     rounding: Literal["second-order", "adaptive"],
     *,
     on_progress: Progress = lambda _done, _total: None,
-    allowed: Allowed | None = None,
+    narrow_pairs: bool = False,
 ) -> ir.Model:
     """A copy of a quantised hub whose weights are rounded anew; scales, zero points and biases stay.
 
@@ -45,7 +44,7 @@ def rounded(
         samples: Typical inputs, a batch of one each; 256 are plenty.
         rounding: How.
         on_progress: Called after each sample.
-        allowed: Channels of which it says no keep the integers that they have.
+        narrow_pairs: Keep neighbouring weights together within 16 bits; see ``saturation``.
 
     Returns:
         The copy. Weights that several layers share, and stacks of matrices, are as they were.
@@ -55,12 +54,12 @@ def rounded(
     if rounding == "second-order":
         counted = _counted(samples, on_progress, 0, len(samples))
         for site, gram in zip(found, _grams(copy, found, counted), strict=True):
-            _store(site, second_order(site.weights, gram, site.scales, site.largest), allowed)
+            _round(site, site.weights, gram, second_order, narrow_pairs)
         return copy
     for number, site in enumerate(found):
         counted = _counted(samples, on_progress, number * len(samples), len(found) * len(samples))
         gram, wanted = _seen(float_hub, copy, site, counted)
-        _store(site, adaptive(wanted, gram, site.scales, site.largest), allowed)
+        _round(site, wanted, gram, adaptive, narrow_pairs)
     return copy
 
 
@@ -95,10 +94,11 @@ def _seen(float_hub: ir.Model, model: ir.Model, site: Site, samples: Iterable[Sa
     return gram.matrices(), target(site.weights, gram.matrices(), cross.matrices())
 
 
-def _store(site: Site, integers: Matrices, allowed: Allowed | None) -> None:
-    before = site.integers
-    after = site.layer.weights(integers.astype(np.int8)).astype(before.dtype)
-    if allowed is not None:
-        shape = [-1 if axis == site.layer.channel_axis else 1 for axis in range(after.ndim)]
-        after = np.where(allowed(site.node, after).reshape(shape), after, before)
-    site.store(after)
+def _round(site: Site, wanted: Matrices, gram: Matrices, method: Method, narrow_pairs: bool) -> None:
+    """Round what a layer's weights are to be, in the order in which products are added where that matters."""
+    pairs = narrow_pairs and multiplies_pairs(site.node) and site.largest > LARGEST_PAIR // 2
+    order = product_order(site.node) if pairs else np.arange(site.layer.inputs)
+    ordered = gram[:, order[:, np.newaxis], order]
+    integers = np.empty_like(wanted)
+    integers[..., order] = method(wanted[..., order], ordered, site.scales, site.largest, pairs)
+    site.store(site.layer.weights(integers.astype(np.int8)).astype(site.integers.dtype))

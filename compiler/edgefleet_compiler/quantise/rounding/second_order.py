@@ -9,14 +9,16 @@ and no inverse.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices, errors, lower_factor
+from edgefleet_compiler.quantise.saturation import LARGEST_PAIR, fitted
 
 DAMPING = 0.01
 """Added to the diagonal, as a share of its mean: the calibration set does not know all directions."""
 
 
-def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
     """Weights as integers.
 
     Args:
@@ -24,15 +26,16 @@ def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: i
         gram: Shape (groups, inputs, inputs).
         scales: Shape (groups, channels, 1).
         largest: Magnitude of an integer: 127 for 8 bits, 7 for 4.
+        pairs: Whether each two inputs, from the first one on, must have integers that ``saturation.fitted`` leaves.
 
     Returns:
         Integers, of the shape of the weights. No channel has a larger error by the Gram matrix than with rounding to
         nearest.
     """
-    plain = nearest(weights, scales, largest)
+    plain = fitted(weights / scales) if pairs else nearest(weights, scales, largest)
     if not gram.any():
         return plain
-    return better(successive(weights, damped(gram), scales, largest), plain, weights, gram, scales)
+    return better(successive(weights, damped(gram), scales, largest, pairs), plain, weights, gram, scales)
 
 
 def nearest(weights: Matrices, scales: Matrices, largest: int) -> Matrices:
@@ -54,17 +57,31 @@ def damped(gram: Matrices, damping: float = DAMPING) -> Matrices:
     return gram + np.eye(size) * share[:, np.newaxis, np.newaxis]
 
 
-def successive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int) -> Matrices:
+def successive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
     """Round one input after the other, the last of the order first: what L has below its diagonal makes up for it."""
     order = np.argsort(np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")
     across = order[:, np.newaxis, :]
     factor = lower_factor(np.take_along_axis(np.take_along_axis(gram, order[:, :, np.newaxis], 1), across, 2))
     wanted = np.take_along_axis(weights / scales, across, 2)
-    rounded, left = np.empty_like(wanted), np.zeros_like(wanted)
+    rounded, left = np.zeros_like(wanted), np.zeros_like(wanted)
+    limit = np.full(wanted.shape[:2], float(largest))
+    partner = _partners(order)
     for k in reversed(range(wanted.shape[-1])):
         owed = np.einsum("gci,gi->gc", left[..., k + 1 :], factor[:, k + 1 :, k]) / factor[:, k, k, np.newaxis]
-        rounded[..., k] = np.clip(np.rint(wanted[..., k] + owed), -largest, largest)
+        # 0 where the partner is not rounded yet: it then has to fit this one.
+        other = np.take_along_axis(rounded, partner[:, np.newaxis, k, np.newaxis], 2)[..., 0] if pairs else 0.0 * limit
+        lowest, highest = np.maximum(-limit, -LARGEST_PAIR - other), np.minimum(limit, LARGEST_PAIR - other)
+        rounded[..., k] = np.clip(np.rint(wanted[..., k] + owed), lowest, highest)
         left[..., k] = wanted[..., k] - rounded[..., k]
     integers = np.empty_like(rounded)
     np.put_along_axis(integers, across, rounded, 2)
     return integers
+
+
+def _partners(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where in the order the partner of each input comes; an odd last input is its own."""
+    inputs = order.shape[1]
+    partners = np.where(order ^ 1 < inputs, order ^ 1, order)
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.broadcast_to(np.arange(inputs), order.shape), 1)
+    return np.take_along_axis(places, partners, 1)
