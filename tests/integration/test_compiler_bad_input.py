@@ -201,7 +201,7 @@ def test_auto_without_calibration_is_exit_3_where_only_int8_runs(run: Run, model
     [
         (["--version", "1"], "usage"),
         (["--name", "No Spaces"], "usage"),
-        (["--recipe", "int16x8"], "usage"),
+        (["--recipe", "int16x8"], "calibration.missing"),
         (["--recipe", "smallest"], "recipe.malformed"),
         (["--max-drop", "0.1"], "usage"),
         (["--max-drop", "-1"], "usage"),
