@@ -7,21 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import msgspec
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.hub.graph import byte_size
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
 from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.quantise.bias import bias_corrected
 from edgefleet_compiler.quantise.dynamic import dynamic
 from edgefleet_compiler.quantise.equalise import equalised
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import IntegerType
+from edgefleet_compiler.quantise.rounding.rounded import rounded
+from edgefleet_compiler.quantise.saturation import pairs_fit
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
@@ -29,7 +36,8 @@ from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
-TYPICAL_CASES = 64
+_TYPICAL_CASES = 128
+_TYPICAL_BYTES = 64 * 1024 * 1024
 """Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
 
 
@@ -63,6 +71,7 @@ class HubMaker:
     def __init__(self, source: Source, data: DataSet | None, progress: Progress) -> None:
         self._source = source
         self._data = data
+        self._progress = progress
         self._made: dict[object, Made] = {}
         self._equalised: dict[str, ir.Model] = {}
         self.calibrator = Calibrator(data, progress)
@@ -96,11 +105,13 @@ class HubMaker:
 
     @cached_property
     def typical(self) -> list[Sample]:
-        """Typical cases, as the hub takes them."""
+        """Typical cases, as the hub takes them: as many as find room."""
         data = self._data
         assert data is not None, "recipes are checked against the options before anything is built"
+        size = sum(byte_size(value) for value in self._source.hub.graph.inputs)
+        count = max(1, min(_TYPICAL_CASES, _TYPICAL_BYTES // max(size, 1)))
         with naming(data.path):
-            return [{**case, **self._source.rest} for case in data.pick(data.spread(TYPICAL_CASES))]
+            return [{**case, **self._source.rest} for case in data.pick(data.spread(count))]
 
     def _make(self, recipe: Recipe) -> Made:
         hub, records = self._source.hub, list[PassRecord]()
@@ -131,7 +142,29 @@ class HubMaker:
         ranges = self.calibrator.ranges(settings.equalise, float_hub, settings, records, bits)
         with recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
             hub = quantise(float_hub, ranges, settings, activations)
+        if settings.rounding != "nearest":
+            self._progress.stage("rounding weights", len(self.typical))
+            with recorded(records, f"round {settings.rounding}", f"by {len(self.typical)} cases"):
+                hub = self._rounded(float_hub, hub, settings)
+        if settings.bias_correction:
+            with recorded(records, "correct biases", f"by {len(self.typical)} cases"):
+                hub = bias_corrected(float_hub, hub, self.typical)
         return Made(hub, float_hub, tuple(records))
+
+    def _rounded(self, float_hub: ir.Model, hub: ir.Model, settings: Settings) -> ir.Model:
+        assert settings.rounding != "nearest"
+        return rounded(
+            float_hub,
+            hub,
+            self.typical,
+            settings.rounding,
+            on_progress=lambda _: self._progress.advance(),
+            allowed=_pairs_fit if settings.narrow_pairs else None,
+        )
+
+
+def _pairs_fit(node: ir.Node, integers: NDArray[Any]) -> NDArray[np.bool_]:
+    return pairs_fit(integers, node.op_type)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
         examiner.check_import()
     bench = Workbench(source, data.calibration, progress)
     trier = Trier(options, bench, examiner, progress)
-    compilation = _Compilation(options, name, data, examiner, trier, Tuner(), progress)
+    compilation = _Compilation(options, name, data, examiner, trier, Tuner(source, bench.hubs, progress), progress)
     return [compilation.compile_for(plan) for plan in plans]
 
 
