@@ -143,7 +143,6 @@ class HubMaker:
         with recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
             hub = quantise(float_hub, ranges, settings, activations)
         if settings.rounding != "nearest":
-            self._progress.stage("rounding weights", len(self.typical))
             with recorded(records, f"round {settings.rounding}", f"by {len(self.typical)} cases"):
                 hub = self._rounded(float_hub, hub, settings)
         if settings.bias_correction:
@@ -158,9 +157,15 @@ class HubMaker:
             hub,
             self.typical,
             settings.rounding,
-            on_progress=lambda _: self._progress.advance(),
+            on_progress=self._show,
             allowed=_pairs_fit if settings.narrow_pairs else None,
         )
+
+
+    def _show(self, done: int, total: int) -> None:
+        if done == 1:
+            self._progress.stage("rounding weights", total)
+        self._progress.advance()
 
 
 def _pairs_fit(node: ir.Node, integers: NDArray[Any]) -> NDArray[np.bool_]:

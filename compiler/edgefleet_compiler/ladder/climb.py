@@ -9,6 +9,7 @@ from edgefleet_compiler.attempt import Attempt, Trier
 from edgefleet_compiler.ladder.record import Outcome, Step
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.recipe import Rung
+from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_contract.errors import GateError
 from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
@@ -56,7 +57,7 @@ def climb(rungs: Sequence[Rung], profile: TargetProfile, tuner: Tuner, trier: Tr
     for rung in rungs:
         if rung.deferred and any(each.good for each in tried):
             break
-        if any(each.attempt.is_slower and _computes_alike(each.rung, rung) for each in tried):
+        if any(each.is_vain and _computes_alike(each.rung, rung) for each in tried):
             continue
         try:
             recipe = tuner.explicit(rung)
@@ -85,7 +86,12 @@ class _Tried:
 
     @property
     def good(self) -> bool:
-        return self.accurate and not self.attempt.is_slower and self.attempt.does_what_was_asked(self.rung.recipe)
+        return self.accurate and not self.is_vain
+
+    @property
+    def is_vain(self) -> bool:
+        """Whether it is slower than float, or has no effect: what computes alike will be so, too."""
+        return self.attempt.is_slower or not self.attempt.does_what_was_asked(self.rung.recipe)
 
     def step(self, shipped: _Tried) -> Step:
         accuracy, artifact = self.attempt.measurement.accuracy, self.attempt.artifact
@@ -142,10 +148,9 @@ def _drop(attempt: Attempt) -> float:
     return 0.0 if accuracy is None else accuracy.drop
 
 
-def _computes_alike(slower: Rung, rung: Rung) -> bool:
-    """Whether a rung computes as another does that is slower than float, or in more bits than that."""
-    integer = ("int8", "int16x8")
-    return slower.recipe.scheme in integer and rung.recipe.scheme in integer
+def _computes_alike(vain: Rung, rung: Rung) -> bool:
+    """Whether a rung computes as another does, or in more bits than that."""
+    return vain.recipe.scheme in STATIC and rung.recipe.scheme in STATIC
 
 
 def _impossible(rung: Rung, fault: GateError) -> Step:

@@ -51,6 +51,8 @@ def rounded(
     """
     copy = quantised_hub.clone()
     found = list(sites(float_hub, copy))
+    if not found:
+        return copy
     if rounding == "second-order":
         counted = _counted(samples, on_progress, 0, len(samples))
         for site, gram in zip(found, _grams(copy, found, counted), strict=True):
