@@ -161,7 +161,6 @@ class HubMaker:
             allowed=_pairs_fit if settings.narrow_pairs else None,
         )
 
-
     def _show(self, done: int, total: int) -> None:
         if done == 1:
             self._progress.stage("rounding weights", total)
