@@ -14,8 +14,10 @@ from edgefleet_compiler.importers.onnx import OLDEST_OPSET
 from edgefleet_compiler.lift import LIFTERS
 from edgefleet_compiler.lift.single_outputs import DIVISIONS
 from edgefleet_compiler.lower.operators import RULES
+from edgefleet_compiler.quantise.dynamic import ROUNDED
 from edgefleet_compiler.quantise.fp16 import WEIGHTED as HALVED
 from edgefleet_compiler.quantise.operators import CLIPPING, FIXED, RESCALING, SHARING, WEIGHTED
+from edgefleet_compiler.quantise.weight_only import WEIGHTS as STORED
 from edgefleet_compiler.tflite.kernel_types import types_of
 from edgefleet_hardware.profile import RuntimeName, load_profile, target_names
 from edgefleet_hardware.runtime_limits import RuntimeLimits, limits_of
@@ -28,10 +30,11 @@ DESKTOP: Final[tuple[RuntimeName, ...]] = ("tflite-runtime", "litert")
 """TFLite's runtimes that look at versions, the older first."""
 
 _NARROW = {"int8", "int16"}
+_NAMES = {"onnx": "ONNX", "tflite": "TFLite"}
 
 _HEAD = (
     "operator | takes as constants | TFLite operators, with their versions | smallest TFLite runtime | TFLite Micro "
-    "| int8 in TFLite | int8 in ONNX | 16-bit weights"
+    "| int8 in TFLite | int8 in ONNX | 4-bit weights in int8 | dynamic | 16-bit weights | 8- and 4-bit weights in float"
 )
 
 
@@ -46,7 +49,10 @@ def operators_page(outcomes: Sequence[Outcome]) -> str:
         "*TFLite operators* are those that the float exports of the backend suite's tests consist of, each with the",
         "least version seen; *smallest runtime* and *TFLite Micro* are those of the test that asks for the least.",
         "Element types are float32, and int32, int64 and bool where TFLite's own operator takes them.", "",
-        f"| {_HEAD} |", "|---|---|---|---|---|---|---|---|",
+        "*Dynamic* tells in which formats the scheme of that name rounds at run time what the operator reads; of",
+        "others, and of convolutions in groups, only the weights are narrow. 4-bit weights in float are widened by",
+        "onnxruntime when it loads them, and by LiteRT at each inference.", "",
+        f"| {_HEAD} |", f"|{'---|' * (_HEAD.count('|') + 1)}",
         *(_row(operator, outcomes) for operator in sorted(SUPPORTED - {"Constant"})), "",
         "### By their definition", "",
         "ONNX defines these by other operators. The importer writes the definition out.", "",
@@ -71,7 +77,10 @@ def _row(operator: str, outcomes: Iterable[Outcome]) -> str:
         _micro(tests, integer=operator in RULES and RULES[operator].integer),
         _tick(operator in RULES and RULES[operator].integer),
         _tick(operator in INTEGER | QUANTISED),
+        _tick(operator in WEIGHTED),
+        ", ".join(_NAMES[artifact] for artifact, rounded in sorted(ROUNDED.items()) if operator in rounded),
         _tick(operator in HALVED),
+        _tick(operator in STORED),
     ]
     return f"| {' | '.join(cells)} |"
 

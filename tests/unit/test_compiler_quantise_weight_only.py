@@ -10,6 +10,7 @@ from edgefleet_compiler.hub.graph import OPSET, constant
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
+from edgefleet_contract.errors import RecipeMalformed, RecipeUnfit
 from support.exports import random_inputs, run_hub, run_tflite
 from support.onnx_graphs import OnnxGraph
 
@@ -117,6 +118,16 @@ def test_each_layer_has_the_weights_that_its_settings_ask_for():
         if node.op_type in ("Conv", "Gemm")
     }
     assert [types[node.name] for node in layers] == ["int8", "int4", "int8", "int8"]
+
+
+def test_layers_that_there_are_not_and_integer_activations_are_refused():
+    model = convolutions()
+    simplify(model)
+    with pytest.raises(RecipeMalformed, match="nowhere"):
+        weight_only(model, Settings(layers={"nowhere": LayerSettings(weights="int4")}))
+    first = next(node.name for node in model.graph if node.op_type == "Conv")
+    with pytest.raises(RecipeUnfit, match="weight-only computes in float"):
+        weight_only(model, Settings(layers={first: LayerSettings(compute="int8")}))
 
 
 def test_few_weights_and_those_computed_at_run_time_stay_as_they_are():

@@ -19,7 +19,7 @@ from edgefleet_compiler.quantise.weight_only import store_weights
 from edgefleet_contract.errors import RecipeUnfit
 from edgefleet_hardware.profile import Format
 
-_FASTER: dict[Format, frozenset[str]] = {
+ROUNDED: dict[Format, frozenset[str]] = {
     "onnx": frozenset({"Gemm", "MatMul"}),
     "tflite": frozenset({"Conv", "Gemm", "MatMul"}),
 }
@@ -42,7 +42,7 @@ def dynamic(model: ir.Model, settings: Settings, artifact: Format) -> ir.Model:
     check_layer_names(model.graph, settings)
     copy = model.clone()
     # Of what is to be TFLite, XNNPACK and LiteRT multiply signed integers, whose products they add in 32 bits.
-    store_weights(copy.graph, settings, narrow=_FASTER["onnx"] if settings.narrow_pairs else ())
+    store_weights(copy.graph, settings, narrow=ROUNDED["onnx"] if settings.narrow_pairs else ())
     editor = Editor(copy.graph)
     rounded: dict[ir.Value, ir.Value] = {}
     for node in list(copy.graph):
@@ -66,12 +66,12 @@ def _is_rounded(node: ir.Node, settings: Settings, artifact: Format) -> bool:
             expected='compute = "float", or nothing, for this layer',
             layer=node.name or "",
         )
-    return not why_not and (asked == "int8" or (asked is None and node.op_type in _FASTER[artifact]))
+    return not why_not and (asked == "int8" or (asked is None and node.op_type in ROUNDED[artifact]))
 
 
 def _why_not(node: ir.Node) -> str:
     """Why no runtime computes a node on such integers; empty where one does."""
-    if node.op_type not in _FASTER["tflite"]:
+    if node.op_type not in ROUNDED["tflite"]:
         return "only convolutions and fully connected layers can"
     weights = node.inputs[1]
     widening = None if weights is None else weights.producer()

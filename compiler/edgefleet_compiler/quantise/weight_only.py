@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, integer, is_float, name_of, shape_of
+from edgefleet_compiler.quantise.layers import check_layer_names
 from edgefleet_compiler.quantise.parameters import Floats
 from edgefleet_compiler.quantise.saturation import narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.settings import Settings, Weights
 from edgefleet_compiler.quantise.weights import integers_of, scales_of
+from edgefleet_contract.errors import RecipeUnfit
 
 WEIGHTS = {
     "Conv": {1: 0},
@@ -44,7 +46,20 @@ def weight_only(model: ir.Model, settings: Settings) -> ir.Model:
     Args:
         model: In hub normal form; it is not changed.
         settings: What is asked for; of it, the type of the weights and how many scales they have.
+
+    Raises:
+        RecipeMalformed: The settings name a layer that there is not.
+        RecipeUnfit: They ask for integer activations of a layer.
     """
+    check_layer_names(model.graph, settings)
+    for name in settings.layers:
+        if settings.compute_of(name) not in (None, "float"):
+            raise RecipeUnfit(
+                f"The scheme weight-only computes in float, and the recipe wants {settings.compute_of(name)} "
+                f"of the layer {name!r}",
+                expected='the scheme dynamic, int8 or int16x8, or compute = "float"',
+                layer=name,
+            )
     copy = model.clone()
     store_weights(copy.graph, settings)
     return copy
