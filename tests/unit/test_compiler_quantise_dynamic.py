@@ -31,7 +31,7 @@ def network():
     value = graph.node("Relu", graph.conv(graph.input("x", 1, 3, 9, 9), (3, 24), (3, 3), pads=[1, 1, 1, 1]))
     value = graph.conv(value, (24, 24), (3, 3), group=24)
     value = graph.conv(value, (24, 16), (1, 1), bias=False)
-    return graph.model(graph.gemm(graph.node("Flatten", value), 784, 10))
+    return graph.model(graph.gemm(graph.node("Flatten", value), 784, 90))
 
 
 def along_one_axis():
@@ -41,14 +41,14 @@ def along_one_axis():
 
 def product():
     graph = OnnxGraph()
-    return graph.model(graph.node("MatMul", graph.input("x", 2, 3, 24), graph.weights(24, 16, fan_in=24)))
+    return graph.model(graph.node("MatMul", graph.input("x", 20, 3, 40), graph.weights(40, 32, fan_in=40)))
 
 
 def branches():
     """Two layers that read one activation, which is an output, too."""
     graph = OnnxGraph()
-    value = graph.node("Relu", graph.input("x", 2, 20))
-    return graph.model(value, graph.gemm(value, 20, 16), graph.gemm(value, 20, 9))
+    value = graph.node("Relu", graph.input("x", 8, 130))
+    return graph.model(value, graph.gemm(value, 130, 70), graph.gemm(value, 130, 65))
 
 
 MODELS = {"network": network, "along one axis": along_one_axis, "product": product, "branches": branches}
@@ -147,6 +147,19 @@ def test_what_a_layer_cannot_do_is_refused_by_name(position, compute, reason):
     assert caught.value.facts["layer"] == name
 
 
+def test_onnxruntime_multiplies_small_matrices_in_float_unless_told_otherwise():
+    graph = OnnxGraph()
+    model = graph.model(graph.gemm(graph.input("x", 1, 64), 64, 32))
+    simplify(model)
+    (name,) = (node.name for node in model.graph)
+    asked = Settings(layers={name: LayerSettings(compute="int8")})
+    counts = [
+        [node.op_type for node in dynamic(model, given, form).graph].count("DynamicQuantizeLinear")
+        for given, form in ((Settings(), "onnx"), (asked, "onnx"), (Settings(), "tflite"))
+    ]
+    assert counts == [0, 1, 1]
+
+
 def test_unknown_layers_are_refused():
     with pytest.raises(RecipeMalformed, match="nowhere"):
         dynamic(normal(network), Settings(layers={"nowhere": LayerSettings(compute="int8")}), "tflite")
@@ -154,7 +167,7 @@ def test_unknown_layers_are_refused():
 
 def test_pairs_of_weights_fit_16_bits_where_products_may_saturate():
     graph = OnnxGraph()
-    model = graph.model(graph.gemm(graph.input("x", 1, 64), 64, 32))
+    model = graph.model(graph.gemm(graph.input("x", 32, 64), 64, 32))
     simplify(model)
 
     def matrix(settings):
