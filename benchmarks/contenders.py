@@ -7,10 +7,12 @@ from the published Keras file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.machine import features
 from benchmarks.published import plain_float
 from benchmarks.subjects import Subject
 
@@ -18,7 +20,8 @@ Format = Literal["tflite", "onnx"]
 EDGEFLEET = "edgefleet"
 FLOAT = "float"
 FORMATS: tuple[Format, ...] = ("tflite", "onnx")
-_TARGET = "x86-64"
+_ANY, _WITH_VNNI = "x86-64", "x86-64-vnni"
+"""Targets: processors without VNNI need other weights, lest sums of products saturate; no peer sees to that."""
 
 _REFINED = """version = 1
 scheme = "auto"
@@ -84,6 +87,8 @@ def ours(subject: Subject, folder: Path) -> list[Contender]:
             _ours(subject, folder, "int8-refined", form, str(refined)),
             _ours(subject, folder, "auto", form, "auto", "--validation", str(subject.data.tuning)),
         ]
+        if form == "onnx" and "VNNI" in features():
+            found.append(_ours(subject, folder, "int8 without VNNI", form, "int8", repeats=1, target=_ANY))
         if subject.says == "score":  # fully connected throughout, where one scale a channel costs most bytes
             recipe = folder / f"per-tensor-{form}.toml"
             recipe.write_text(_PER_TENSOR.format(format=form))
@@ -119,11 +124,19 @@ def _module(name: str, *arguments: object) -> tuple[str, ...]:
 
 
 def _ours(
-    subject: Subject, folder: Path, setting: str, form: Format, recipe: str, *options: str, repeats: int = 3
+    subject: Subject,
+    folder: Path,
+    setting: str,
+    form: Format,
+    recipe: str,
+    *options: str,
+    repeats: int = 3,
+    target: str = "",
 ) -> Contender:
-    out = folder / f"{subject.name}-{setting.replace(' ', '-')}-{form}"
+    target = target or (_WITH_VNNI if "VNNI" in features() else _ANY)
+    out = folder / f"{subject.name}-{re.sub('[^a-zA-Z0-9]+', '-', setting)}-{form}"
     arguments = (
-        "-m", "edgefleet", "model", "compile", str(subject.model), "--target", _TARGET, "--recipe", recipe,
+        "-m", "edgefleet", "model", "compile", str(subject.model), "--target", target, "--recipe", recipe,
         "--calibration", str(subject.data.calibration), "--format", form, *options, "--out", str(out), "--json",
     )  # fmt: skip
-    return Contender(EDGEFLEET, setting, form, arguments, out / _TARGET / f"model.{form}", repeats)
+    return Contender(EDGEFLEET, setting, form, arguments, out / target / f"model.{form}", repeats)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on and with, in a sentence: ratios travel between machines, but not between kinds of them."""
+"""What a benchmark runs on and with: ratios travel between machines, but not between kinds of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ _MATTERS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vn
 """Flags in /proc/cpuinfo of instructions that decide how fast int8 is."""
 
 
-def machine() -> str:
-    """Processor features, cores, and versions of the peers."""
+def features() -> list[str]:
+    """What of the processor matters for int8."""
     words = set(Path("/proc/cpuinfo").read_text().split())
-    features = dict.fromkeys(name for flag, name in _MATTERS.items() if flag in words)
+    return list(dict.fromkeys(name for flag, name in _MATTERS.items() if flag in words))
+
+
+def machine() -> str:
+    """Processor features, cores, and versions of the peers, in a sentence."""
     peers = ", ".join(f"{name} {version(name)}" for name in _PEERS)
-    told = " with " + ", ".join(features) if features else ""
+    told = " with " + ", ".join(features()) if features() else ""
     return f"{platform.system()}, {platform.machine()}{told}, {os.cpu_count()} cores; {peers}."

@@ -13,7 +13,7 @@ from edgefleet_compiler.report.pictures.svg import element, text, title
 _PANEL, _HEIGHT = 300.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 16.0, 56.0, 44.0
 _PANELS_A_ROW = 2
-_MOST_DB = 50.0
+_MOST_DB = 40.0
 """What is truer is hardly quantised: it would push all others together."""
 
 _STYLE = """
@@ -95,7 +95,7 @@ def _panel(outcome: Outcome) -> Iterable[Markup]:
     beyond = [each for each in beyond if each not in [result.contender for result, _ in shown]]
     if beyond:
         names = ", ".join(dict.fromkeys(each.setting for each in beyond))
-        yield text(f"not shown: {names}, hardly quantised", x=right, y=_TOP - 22, text_anchor="end", class_="soft")
+        yield text(f"not shown: {names}, hardly quantised", x=right, y=_TOP - 8, text_anchor="end", class_="soft")
 
 
 def _mark(result: Result, x: float, y: float, ratio: float) -> Markup:

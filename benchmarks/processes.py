@@ -23,6 +23,9 @@ atexit.register(tell)
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
+_PATIENCE = 300.0
+"""Seconds; what is not done by then is not waited for."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -45,9 +48,12 @@ def run(arguments: Sequence[str]) -> Cost:
     with tempfile.NamedTemporaryFile() as report:
         command = [sys.executable, "-c", _SELF_MEASURED, report.name, *arguments[1:]]
         started = time.perf_counter()
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, capture_output=True, check=False, text=True, errors="replace", cwd=ROOT
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command
+                command, capture_output=True, check=False, text=True, errors="replace", cwd=ROOT, timeout=_PATIENCE
+            )
+        except subprocess.TimeoutExpired as cause:
+            raise ProcessFailed(f"{arguments[1]} took longer than {_PATIENCE:.0f} s") from cause
         seconds = time.perf_counter() - started
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -7,9 +7,7 @@ in this process, all models of a subject in turns.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Literal
 
 from benchmarks.contenders import FLOAT, Contender, Format, floats, ours, peers
 from benchmarks.processes import Cost, ProcessFailed, median, run
+from benchmarks.progress import tell
 from benchmarks.published import plain_float
 from benchmarks.scores import Cases, Score, judge
 from benchmarks.speeds import Speed, speed, time_models
@@ -152,12 +151,3 @@ def _shipped(contender: Contender) -> str:
         return ""
     rungs = json.loads(report.read_text())["rungs"]
     return next((step["rung"] for step in rungs if step["outcome"] == "shipped"), "") if len(rungs) > 1 else ""
-
-
-_started = time.monotonic()
-
-
-def tell(progress: str) -> None:
-    """A line of progress on stderr."""
-    sys.stderr.write(f"{time.monotonic() - _started:5.0f} s  {progress}\n")
-    sys.stderr.flush()
