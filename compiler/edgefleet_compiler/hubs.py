@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import msgspec
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.data import DataSet
@@ -28,7 +25,6 @@ from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import IntegerType
 from edgefleet_compiler.quantise.rounding.rounded import rounded
-from edgefleet_compiler.quantise.saturation import pairs_fit
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
@@ -158,17 +154,13 @@ class HubMaker:
             self.typical,
             settings.rounding,
             on_progress=self._show,
-            allowed=_pairs_fit if settings.narrow_pairs else None,
+            narrow_pairs=settings.narrow_pairs,
         )
 
     def _show(self, done: int, total: int) -> None:
         if done == 1:
             self._progress.stage("rounding weights", total)
         self._progress.advance()
-
-
-def _pairs_fit(node: ir.Node, integers: NDArray[Any]) -> NDArray[np.bool_]:
-    return pairs_fit(integers, node.op_type)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Tuner:
             return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
         if rung.tuning == "thorough":
             settings = self._calibrated(rung.recipe.settings, THOROUGH)
-            return rung.recipe.with_settings(replace(settings, rounding="second-order"))
+            return rung.recipe.with_settings(replace(settings, rounding="adaptive"))
         return None
 
     def _calibrated(self, settings: Settings, effort: Effort) -> Settings:
