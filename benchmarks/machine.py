@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PEERS = ("onnxruntime", "ai-edge-quantizer", "ai-edge-litert", "tensorflow-cpu")
@@ -20,6 +20,13 @@ def features() -> list[str]:
 
 def machine() -> str:
     """Processor features, cores, and versions of the peers, in a sentence."""
-    peers = ", ".join(f"{name} {version(name)}" for name in _PEERS)
+    peers = ", ".join(map(_told, _PEERS))
     told = " with " + ", ".join(features()) if features() else ""
     return f"{platform.system()}, {platform.machine()}{told}, {os.cpu_count()} cores; {peers}."
+
+
+def _told(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.contenders import FLOAT, Contender, Format, floats, ours, peers
+from benchmarks.contenders import FLOAT, Contender, floats, ours, peers
 from benchmarks.processes import Cost, ProcessFailed, median, run
 from benchmarks.progress import tell
 from benchmarks.published import plain_float
@@ -66,10 +66,6 @@ class Outcome:
     floats: list[Result]
     results: list[Result]
     failures: list[Failure]
-
-    def float_in(self, form: Format) -> Result:
-        """The float model in a format."""
-        return next(result for result in self.floats if result.contender.format == form)
 
 
 def measure(only: Sequence[str] = ()) -> Iterator[Outcome]:
