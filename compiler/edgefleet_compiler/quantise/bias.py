@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.fidelity import output_sqnr_db
+from edgefleet_compiler.checks.fidelity import case_noises
 from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of, rank_of, shape_of
@@ -49,8 +49,8 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
         samples: About a hundred typical cases. Half of them are run through half the model, on average, for each layer.
 
     Returns:
-        A corrected copy; the very hub that was given where correction does not bring its outputs nearer to the float
-        hub's on the cases held out, or where there is no bias to correct.
+        A corrected copy; the very hub that was given where most of the cases held out come no nearer to the float hub,
+        or where there is no bias to correct.
     """
     copy = quantised_hub.clone()
     layers = _layers(copy)
@@ -61,8 +61,8 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     for layer in layers:
         seen = _means(copy, [layer.name], measured)
         _shift(layer.bias, seen[layer.name] - expected[layer.name])
-    before, after = (output_sqnr_db(float_hub, hub, held_out) for hub in (quantised_hub, copy))
-    return copy if before is not None and after is not None and after > before else quantised_hub
+    before, after = (case_noises(float_hub, hub, held_out) for hub in (quantised_hub, copy))
+    return copy if np.count_nonzero(after < before) > len(held_out) / 2 else quantised_hub
 
 
 def _layers(model: ir.Model) -> list[_Layer]:
