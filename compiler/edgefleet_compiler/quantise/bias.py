@@ -49,8 +49,8 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
         samples: About a hundred typical cases. Half of them are run through half the model, on average, for each layer.
 
     Returns:
-        A corrected copy; the very hub that was given where most of the cases held out come no nearer to the float hub,
-        or where there is no bias to correct.
+        A corrected copy; the very hub that was given where more of the cases held out move away from the float hub than
+        towards it, or where there is no bias to correct.
     """
     copy = quantised_hub.clone()
     layers = _layers(copy)
@@ -62,7 +62,7 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
         seen = _means(copy, [layer.name], measured)
         _shift(layer.bias, seen[layer.name] - expected[layer.name])
     before, after = (case_noises(float_hub, hub, held_out) for hub in (quantised_hub, copy))
-    return copy if np.count_nonzero(after < before) > len(held_out) / 2 else quantised_hub
+    return copy if np.count_nonzero(after < before) > np.count_nonzero(after > before) else quantised_hub
 
 
 def _layers(model: ir.Model) -> list[_Layer]:
