@@ -33,6 +33,7 @@ class Extremes:
         self._second = self._largest.copy()
         self._holder = np.zeros(2 * count, np.intp)
         self._reach = np.zeros(count, np.float32)
+        self._reach_case = np.zeros(count, np.intp)
         self._second_reach = np.zeros(count, np.float32)
         self._kept = np.zeros((_KEPT, count), np.float32)
         self._every = 1
@@ -53,6 +54,7 @@ class Extremes:
         self._holder[ends > self._largest] = self.cases
         np.maximum(self._largest, ends, out=self._largest)
         reach: Floats = np.abs(ends).reshape(2, -1).max(axis=0)
+        self._reach_case[reach > self._reach] = self.cases
         np.maximum(self._second_reach, np.minimum(self._reach, reach), out=self._second_reach)
         np.maximum(self._reach, reach, out=self._reach)
         self._keep(reach)
@@ -69,12 +71,12 @@ class Extremes:
             index //= 2
         self._kept[index] = reach
 
-    def reaches(self) -> list[tuple[float, float, float]]:
-        """Of each activation the largest magnitude, that of the next case, and the median over cases."""
+    def reaches(self) -> list[tuple[float, int, float, float]]:
+        """Of each activation the largest magnitude and its case, that of the next case, and the median over cases."""
         kept = -(-self.cases // self._every)
         medians = np.median(self._kept[:kept], axis=0)
-        columns = zip(self._reach.tolist(), self._second_reach.tolist(), medians.tolist(), strict=True)
-        return list(columns)
+        columns = self._reach.tolist(), self._reach_case.tolist(), self._second_reach.tolist(), medians.tolist()
+        return list(zip(*columns, strict=True))
 
     def leading(self) -> int:
         """How many cases alone widen the range of some activation by more than ``LEAD``."""

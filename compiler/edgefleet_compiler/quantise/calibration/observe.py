@@ -38,6 +38,7 @@ class Observation:
         channel_highs: The largest value of each channel, likewise.
         channel_powers: The mean square of each channel, float64, likewise.
         reach: The largest magnitude of any case.
+        reach_case: That case.
         second_reach: That of the case with the next largest, another case; as large where two cases tie.
         median_reach: The median over cases of the largest magnitude.
         histogram: Of its values, without those of cases and elements left out for speed; None if none was wanted.
@@ -49,6 +50,7 @@ class Observation:
     channel_highs: NDArray[np.float32]
     channel_powers: NDArray[np.float64]
     reach: float
+    reach_case: int
     second_reach: float
     median_reach: float
     histogram: Histogram | None
@@ -182,7 +184,7 @@ def _observation(
     lows: NDArray[np.float32],
     highs: NDArray[np.float32],
     powers: NDArray[np.float64],
-    reaches: tuple[float, float, float],
+    reaches: tuple[float, int, float, float],
     histogram: Histogram | None,
 ) -> Observation:
     low, high = min(float(lows.min()), 0.0), max(float(highs.max()), 0.0)
