@@ -25,6 +25,7 @@ def seen(*cases: NDArray[np.floating]) -> Observation:
         channel_highs=np.array([high], np.float32),
         channel_powers=np.square(values, dtype=np.float64).mean(keepdims=True),
         reach=reaches[0],
+        reach_case=int(np.argmax([np.abs(array).max() for array in arrays])),
         second_reach=(*reaches, 0.0)[1],
         median_reach=float(np.median(reaches)),
         histogram=histogram.result(),

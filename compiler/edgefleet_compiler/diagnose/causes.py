@@ -13,7 +13,7 @@ _RARE = 4.0
 """Two bits: how many times further one case reaches than the median case. Sound models stay below 2.5."""
 
 _CLIPPED = 10.0
-"""How many times more noise saturation makes than rounding, from which on the range is too narrow and not just tight."""
+"""How many times more noise saturation makes than rounding, from which on a range is too narrow and not just tight."""
 
 _AUDIBLE_DB = 30.0
 """Signal to noise of an activation on its own, above which saturation may be left alone: 8 bits give about 40."""
@@ -29,12 +29,19 @@ class Saturated:
     Attributes:
         share: Of the values.
         noise: Mean square of what is cut off, over all values.
-        reach: The largest magnitude among the values.
+        low: The smallest value.
+        high: The largest.
     """
 
     share: float
     noise: float
-    reach: float
+    low: float
+    high: float
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude."""
+        return max(self.high, -self.low)
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ def cause_of(evidence: Evidence) -> tuple[Cause, str] | None:
         return "calibration too small", f"{told}, which {evidence.cases} calibration cases do not show"
     if _decibels(evidence.power, evidence.rounding) < _DEAD_DB:
         return "dead scale", (
-            f"a step is {evidence.step:.4g}, and the values have a root mean square of {math.sqrt(evidence.power):.4g}: "
-            "most of them fall on one or two steps"
+            f"a step is {evidence.step:.4g}, and the values' root mean square {math.sqrt(evidence.power):.4g}: most of "
+            "them fall on one or two steps"
         )
     return None
 

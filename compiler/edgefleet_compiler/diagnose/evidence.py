@@ -19,7 +19,7 @@ from edgefleet_compiler.quantise.operators import is_fused
 from edgefleet_compiler.tensors import Sample
 
 _BINS = 128
-_NOTHING = Saturated(0.0, 0.0, 0.0)
+_NOTHING = Saturated(0.0, 0.0, 0.0, 0.0)
 
 
 def ranges_of(hub: ir.Model, names: Iterable[str]) -> dict[str, Range]:
@@ -97,19 +97,19 @@ def spread_of(
 
 def _saturated(watched: ir.Model, ranges: Ranges, samples: Sequence[Sample]) -> Mapping[str, Saturated]:
     session = Session(watched, optimise=False)
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ranges}
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in ranges}
     for sample in samples:
         computed = session.run(sample, [name for name in ranges if name in session.outputs])
         for name, chosen in ranges.items():
             values = computed[name] if name in computed else np.asarray(sample[name], np.float32)
             beyond = values - np.clip(values, chosen.low - _half_step(chosen), chosen.high + _half_step(chosen))
-            found[name].append((np.mean(beyond != 0), np.mean(np.square(beyond)), np.abs(values).max()))
-    return {
-        name: Saturated(float(np.mean([case[0] for case in cases])), float(np.mean([case[1] for case in cases])),
-                        float(max(case[2] for case in cases)))
-        for name, cases in found.items()
-        if cases
-    }
+            found[name].append((np.mean(beyond != 0), np.mean(np.square(beyond)), values.min(), values.max()))
+    return {name: _over_cases(np.array(cases, np.float64)) for name, cases in found.items() if cases}
+
+
+def _over_cases(cases: NDArray[np.float64]) -> Saturated:
+    shares, noises, lows, highs = cases.T
+    return Saturated(float(shares.mean()), float(noises.mean()), float(lows.min()), float(highs.max()))
 
 
 def _half_step(chosen: Range) -> float:

@@ -22,6 +22,9 @@ _LEAST_EXCESS = 6.0
 _LEAST_GAIN = 2.0
 """One bit: by how much the range has to shrink without the outliers."""
 
+_MOST_OUTLIERS = 32
+"""One channel in so many at most, but two of few: where more stand out, they are no outliers, or the cases are."""
+
 _FEWEST_CHANNELS = 4
 """Below this a median says nothing."""
 
@@ -78,7 +81,7 @@ def _outliers(group: Group, value: Value) -> list[Outlier]:
     excess = np.sqrt(quotients / np.median(quotients[alive]))
     outlying = excess >= _LEAST_EXCESS
     shrinks = float(spans.max() / spans[~outlying].max(initial=0.0)) if (spans[~outlying] > 0).any() else 0.0
-    if shrinks < _LEAST_GAIN:
+    if shrinks < _LEAST_GAIN or outlying.sum() > max(2, alive.sum() // _MOST_OUTLIERS):
         return []
     usual = float(np.median(spans[alive]))
     return [

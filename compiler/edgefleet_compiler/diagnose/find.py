@@ -1,0 +1,117 @@
+"""The diagnosis of a quantised hub: which layers int8 serves badly, why, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+from msgspec.structs import replace
+
+from edgefleet_compiler.diagnose.causes import cause_of
+from edgefleet_compiler.diagnose.evidence import gather, layers_of, ranges_of, spread_of
+from edgefleet_compiler.diagnose.record import Cause, Finding
+from edgefleet_compiler.diagnose.remedies import Clinic, Tried, whole_ranges
+from edgefleet_compiler.quantise.calibration.observe import Observations
+from edgefleet_compiler.quantise.outliers import Outlier, find_outliers
+from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.tensors import Sample
+
+_MOST_TRIED = 5
+"""Remedies tried at most, for the activations that are worst on their own; each costs a hub and a pass over cases."""
+
+_LEAST_GAIN_DB = 1.0
+"""What a remedy must bring at the outputs for its cause to be worth a word; less is the luck of rounding."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A quantised hub, and all that is known of it.
+
+    Attributes:
+        source_hub: The float hub before anything was done for int8.
+        source_seen: What calibration saw of it.
+        float_hub: What was quantised: the source hub, or that with its channels equalised.
+        seen: What calibration saw of it.
+        hub: The quantised hub.
+        settings: How it was quantised.
+        typical: Some dozens of cases of the calibration set.
+        held_out: Some cases that are not of it, or few of it.
+    """
+
+    source_hub: ir.Model
+    source_seen: Observations
+    float_hub: ir.Model
+    seen: Observations
+    hub: ir.Model
+    settings: Settings
+    typical: Sequence[Sample]
+    held_out: Sequence[Sample]
+
+
+def diagnose(patient: Patient) -> list[Finding]:
+    """The findings: outlier channels, whether or not they are remedied already, then what else is wrong, worst first.
+
+    A model without faults costs one pass over the cases; nothing is tried on it.
+    """
+    plain = replace(patient.settings, equalise="none", bias_correction=False, rounding="nearest")
+    return [*_outlier_findings(patient, plain), *_other_findings(patient, plain)]
+
+
+def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
+    outliers = find_outliers(patient.source_hub, patient.source_seen)
+    if not outliers:
+        return
+    ranges = whole_ranges(patient.source_seen)
+    clinic = Clinic(patient.source_hub, plain, ranges, patient.source_seen, patient.typical, patient.held_out)
+    tried, layers = clinic.equalise(), layers_of(patient.source_hub)
+    for outlier in outliers:
+        name = outlier.activation
+        yield _finding(clinic, name, layers[name], "outlier channel", _told(outlier), tried, channel=outlier.channel)
+
+
+def _told(outlier: Outlier) -> str:
+    return (
+        f"channel {outlier.channel} spans {outlier.span:.4g}, {outlier.span / outlier.usual_span:.0f} times the usual "
+        f"{outlier.usual_span:.4g}, and its weights are as much smaller; without it the range would be "
+        f"{outlier.shrinks:.0f} times finer"
+    )
+
+
+def _other_findings(patient: Patient, plain: Settings) -> list[Finding]:
+    ranges = ranges_of(patient.hub, patient.seen.activations)
+    evidence = gather(patient.float_hub, patient.seen, ranges, patient.typical, patient.held_out)
+    suspected = [(name, found, why) for name, found in evidence.items() if (why := cause_of(found)) is not None]
+    suspected.sort(key=lambda entry: entry[1].power / (entry[1].rounding + entry[1].held_out.noise))
+    if not suspected:
+        return []
+    layers = layers_of(patient.float_hub)
+    nodes = {node.name for node in patient.float_hub.graph}
+    every = {**whole_ranges(patient.seen), **ranges}
+    clinic = Clinic(patient.float_hub, plain, every, patient.seen, patient.typical, patient.held_out)
+    findings = []
+    tried: dict[str, Tried] = {}
+    for name, found, (cause, told) in suspected[:_MOST_TRIED]:
+        layer = layers[name]
+        # One rare case widens many activations, and is left out of all at once.
+        key = f"case {found.reach_case}" if cause == "range lost to a rare input" else name
+        if key not in tried:
+            tried[key] = clinic.try_for(cause, name, layer if layer in nodes else None, found)
+        findings.append(_finding(clinic, name, layer, cause, told, tried[key]))
+    return [finding for finding in findings if finding.gain_db >= _LEAST_GAIN_DB]
+
+
+def _finding(
+    clinic: Clinic, name: str, layer: str, cause: Cause, evidence: str, tried: Tried, channel: int | None = None
+) -> Finding:
+    return Finding(
+        layer=layer,
+        activation=name,
+        cause=cause,
+        evidence=evidence,
+        channel=channel,
+        remedy=tried.words,
+        before_db=tried.before_db,
+        after_db=tried.after_db,
+        spread=spread_of(clinic.float_hub, name, clinic.typical, tried.ranges[name], tried.healed.get(name)),
+    )
