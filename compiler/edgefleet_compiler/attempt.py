@@ -17,12 +17,16 @@ from edgefleet_compiler.checks.layers import DROWNED, Layer, inspect_layers, kep
 from edgefleet_compiler.checks.measure import Examiner, Measurement
 from edgefleet_compiler.checks.operators import check_operators
 from edgefleet_compiler.checks.runtimes import execution_of
+from edgefleet_compiler.diagnose.artifacts import diagnose_artifact
+from edgefleet_compiler.diagnose.record import Finding
+from edgefleet_compiler.diagnose.words import warn_of_findings, with_causes
 from edgefleet_compiler.keeping import SCHEME, check_kernels
 from edgefleet_compiler.memory.runtimes import PeakMemory, peak_memory
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import Source
+from edgefleet_compiler.tensors import Sample
 from edgefleet_contract.errors import AccuracyLost, GateError, ParityLost, RecipeUnfit
 from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
@@ -45,6 +49,7 @@ class Attempt:
         instructions: Of a Raspberry Pi, where they are wanted; None otherwise.
         deployment: What the runtime makes of the artifact; None for TFLite Micro, which runs what stands in it.
         layers: Cost and truth of each layer.
+        findings: What is wrong with them, and what helps.
         budget: Each limit, and whether it is kept.
         refusals: The gates that said no.
         warnings: What a person should know, in sentences.
@@ -57,6 +62,7 @@ class Attempt:
     instructions: InstructionEvidence | None
     deployment: Deployment | None
     layers: list[Layer]
+    findings: list[Finding]
     budget: list[BudgetLine]
     refusals: list[GateError]
     warnings: list[str]
@@ -156,26 +162,32 @@ class Trier:
         deployment = inspect_deployment(artifact, runtime.name)
         slower = artifact.recipe.scheme != "float" and _slower_by_time(latency) is not None
         times = layer_times(artifact, self._baseline(artifact, profile)) if slower else {}
-        layers = [_timed(layer, times) for layer in self._inspect(artifact)]
+        cases = [{**case, **self._examiner.source.rest} for case in self._examiner.cases]
+        findings = diagnose_artifact(artifact, self._bench.hubs, self._examiner.source.hub, cases)
+        layers = with_causes([_timed(layer, times) for layer in _inspect(artifact, cases)], findings)
         warnings = [
             *_warn_of_recipe(recipe, artifact),
             *self._bench.calibration_warnings,
             *self._warn_of_measurement(measurement),
             *_warn_of_layers(layers),
+            *warn_of_findings(findings),
             *([] if deployment is None else deployment.warnings()),
             *_warn_of_size(self._examiner.source, artifact),
             *_warn_of_speed(artifact.recipe, _slower_by_instructions(instructions) or _slower_by_time(latency), times),
         ]
         return Attempt(
-            artifact, measurement, memory, latency, instructions, deployment, layers, budget, refusals, warnings
+            artifact,
+            measurement,
+            memory,
+            latency,
+            instructions,
+            deployment,
+            layers,
+            findings,
+            budget,
+            refusals,
+            warnings,
         )
-
-    def _inspect(self, artifact: Artifact) -> list[Layer]:
-        if artifact.hub is not None and artifact.float_hub is not None:
-            cases = [{**case, **self._examiner.source.rest} for case in self._examiner.cases]
-            return inspect_layers(artifact.float_hub, artifact.hub, cases)
-        assert artifact.exported.lowered is not None
-        return kept_layers(artifact.exported.lowered)
 
     def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:
         execution = execution_of(profile.runtime_for(artifact.recipe.format).name)
@@ -217,6 +229,13 @@ class Trier:
         if sqnr is not None and sqnr < LOW_SQNR_DB:
             warnings.append(f"The outputs carry much noise against the source: {sqnr:.1f} dB.")
         return warnings
+
+
+def _inspect(artifact: Artifact, cases: list[Sample]) -> list[Layer]:
+    if artifact.hub is not None and artifact.float_hub is not None:
+        return inspect_layers(artifact.float_hub, artifact.hub, cases)
+    assert artifact.exported.lowered is not None
+    return kept_layers(artifact.exported.lowered)
 
 
 def _warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:

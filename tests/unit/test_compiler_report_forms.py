@@ -31,6 +31,7 @@ DOCUMENTED = {
     "latency": {"where", "median_ms", "baseline_median_ms"},
     "deployment": {"runtime", "operators", "float_layers", "delegated", "partitions", "left"},
     "layers": [{"name", "sqnr_db", "bytes", "cause"}],
+    "findings": list,
     "budget": [{"limit", "value", "ok"}],
     "verdict": str,
 }

@@ -15,6 +15,7 @@ from edgefleet_compiler.checks.deployment import Deployment
 from edgefleet_compiler.checks.latency import Latency
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.checks.parity import Parity
+from edgefleet_compiler.diagnose.record import Finding
 from edgefleet_compiler.ladder.record import Step
 
 SCHEMA_VERSION = 1
@@ -78,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         deployment: What the host's runtime, of the target's kind, makes of the artifact; None for TFLite Micro, and
             where no artifact could be made.
         layers: By the names of the source.
+        findings: Layers that int8 serves badly, why, and what a remedy brings that was tried.
         budget: Each limit, and whether it is kept.
         verdict: "refused" if any gate said no.
         refusals: The gates that said no, as their errors' JSON.
@@ -102,6 +104,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     instructions: InstructionEvidence | None
     deployment: Deployment | None
     layers: list[Layer]
+    findings: list[Finding]
     budget: list[BudgetLine]
     verdict: Literal["accepted", "refused"]
     refusals: list[dict[str, Any]]

@@ -1,0 +1,37 @@
+"""What findings mean for the rest of a report: causes of layers, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from edgefleet_compiler.checks.layers import Layer
+from edgefleet_compiler.diagnose.record import Finding
+
+_NAMED = 3
+
+
+def with_causes(layers: Iterable[Layer], findings: Sequence[Finding]) -> list[Layer]:
+    """The layers, those that were found to be bad with the cause; what stays in float keeps the reason for that."""
+    causes = {finding.layer: finding.cause for finding in reversed(findings)}
+    return [_with_cause(layer, causes.get(layer.name)) for layer in layers]
+
+
+def _with_cause(layer: Layer, cause: str | None) -> Layer:
+    in_float = layer.cause is not None and layer.cause.startswith("left in float")
+    return layer if cause is None or in_float else replace(layer, cause=cause)
+
+
+def warn_of_findings(findings: Sequence[Finding]) -> list[str]:
+    """A sentence for each of the first findings."""
+    told = [_sentence(finding) for finding in findings[:_NAMED]]
+    more = len(findings) - _NAMED
+    return told if more <= 0 else [*told, f"The report names {more} more layers that int8 serves badly."]
+
+
+def _sentence(finding: Finding) -> str:
+    told = f"Layer {finding.layer!r}: {finding.cause}. In {finding.activation!r}, {finding.evidence}."
+    if finding.before_db is None or finding.after_db is None:
+        return told
+    return f"{told} Tried: {finding.remedy}, {finding.before_db:.1f} dB to {finding.after_db:.1f} dB."
