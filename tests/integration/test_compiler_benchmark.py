@@ -117,7 +117,17 @@ def test_compiling_for_a_pi_counts_instructions_if_the_setting_asks_for_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEFLEET_PI_EVIDENCE", "1")
-    options = ("--calibration", DIGITS / "calibration.npz", "--format", "onnx", "--out", tmp_path / "out", "--json")
+    options = (
+        "--recipe",
+        "int8",
+        "--calibration",
+        DIGITS / "calibration.npz",
+        "--format",
+        "onnx",
+        "--out",
+        tmp_path / "out",
+        "--json",
+    )
     ended = run("model", "compile", DIGITS / "digits.onnx", "-t", "rpi4", "-t", "x86-64", *options)
     of_pi, of_host = ended.document["targets"]
     assert of_host["instructions"] is None
