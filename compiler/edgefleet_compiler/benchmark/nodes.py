@@ -17,6 +17,8 @@ from edgefleet_compiler.lowered.optimise import optimise
 from edgefleet_contract.errors import OperatorUnsupported
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from edgefleet_compiler.benchmark.subject import Subject
     from edgefleet_compiler.lowered.graph import LoweredGraph
     from edgefleet_compiler.source import Source
@@ -47,10 +49,12 @@ def sources_of_onnx(subject: Subject) -> list[str | None]:
     """For each node of an ONNX artifact, its own name, or that of the node of the source that it came from."""
     import onnx  # noqa: PLC0415 - heavy, and only for ONNX
 
-    nodes = onnx.load_model_from_string(subject.artifact.data).graph.node
-    named = [] if subject.source is None else _nodes_of_hub(subject.source)
-    aligned = align([(node.op_type, None) for node in nodes], [((kind, None), name) for kind, name in named])
-    return [node.name or name for node, name in zip(nodes, aligned, strict=True)]
+    from edgefleet_compiler.checks.onnx_nodes import layers_of_nodes  # noqa: PLC0415 - as above
+
+    graph = onnx.load_model_from_string(subject.artifact.data).graph
+    hub = None if subject.source is None else _hub(subject.source)
+    layers: Sequence[str | None] = [None] * len(graph.node) if hub is None else layers_of_nodes(graph, hub)
+    return [node.name or layer for node, layer in zip(graph.node, layers, strict=True)]
 
 
 def align(
@@ -86,9 +90,9 @@ def _lowered(source: Source) -> LoweredGraph | None:
         return None
 
 
-def _nodes_of_hub(source: Source) -> list[tuple[str, str]]:
-    """Kind and name of each node of the float hub; none where there is no such hub."""
+def _hub(source: Source) -> ir.Model | None:
+    """The float hub; None where there is no such one."""
     try:
-        return [(node.op_type, node.name or "") for node in source.hub.graph]
+        return source.hub
     except OperatorUnsupported:
-        return []
+        return None
