@@ -36,7 +36,7 @@ def _products(graph: OnnxGraph, image: str) -> str:
 
 LAYERS: dict[str, Layer] = {
     "Add": lambda graph, image: graph.node("Add", image, graph.node("Sigmoid", image)),
-    "Add a constant": lambda graph, image: graph.node("Add", image, graph.weights(8, 1, 1)),
+    "Add a constant": lambda graph, image: graph.node("Add", image, graph.weights(8, 4, 4)),
     "AveragePool": lambda graph, image: graph.node("AveragePool", image, kernel_shape=[2, 2], strides=[2, 2]),
     "Clip": lambda graph, image: graph.clip(graph.node("MaxPool", image, kernel_shape=[2, 2]), -0.4, 0.6),
     "Clip to 6": lambda graph, image: graph.clip(graph.node("MaxPool", image, kernel_shape=[2, 2]), 0, 6),
@@ -60,7 +60,9 @@ LAYERS: dict[str, Layer] = {
     "MaxPool": lambda graph, image: graph.node("MaxPool", image, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
     "Min": lambda graph, image: graph.node("Min", image, graph.weights(8, 1, 1)),
     "Mul": lambda graph, image: graph.node("Mul", image, graph.node("Sigmoid", image)),
-    "Pad": lambda graph, image: graph.node("Pad", image, graph.constant([0, 0, 1, 1, 0, 0, 0, 2], np.int64)),
+    "Pad": lambda graph, image: graph.node(
+        "LeakyRelu", graph.node("Pad", image, graph.constant([0, 0, 1, 1, 0, 0, 0, 2], np.int64)), alpha=0.2
+    ),
     "Pad with a number": lambda graph, image: graph.node(
         "Pad", image, graph.constant([0, 0, 1, 1, 0, 0, 0, 2], np.int64), graph.constant(0.5)
     ),

@@ -21,6 +21,7 @@ from edgefleet_compiler.quantise.weight_only import WEIGHTS as STORED
 from edgefleet_compiler.tflite.kernel_types import types_of
 from edgefleet_hardware.profile import RuntimeName, load_profile, target_names
 from edgefleet_hardware.runtime_limits import RuntimeLimits, limits_of
+from support.executed_types import executed_rows
 from support.onnx_backend import Builtins, Outcome
 
 INTEGER = WEIGHTED.keys() | RESCALING | CLIPPING | SHARING | FIXED.keys()
@@ -57,6 +58,11 @@ def operators_page(outcomes: Sequence[Outcome]) -> str:
         "### By their definition", "",
         "ONNX defines these by other operators. The importer writes the definition out.", "",
         ", ".join(f"`{operator}`" for operator in _defined(outcomes)) + ".", "",
+        "## Element types", "",
+        "What a layer between two convolutions is really computed with, by recipe and runtime; found by loading it.",
+        "onnxruntime computes 16-bit layers in float between their pairs; what only moves elements stays in integers.",
+        "",
+        *executed_rows(), "",
         "## TFLite operators", "",
         "What a `.tflite` source may hold, float or quantised. *Plain types* are those beside float32 that an artifact",
         "may compute with.", "", "| operator | plain types | becomes |", "|---|---|---|",
