@@ -115,6 +115,21 @@ def test_operators_that_share_parameters_follow_the_widest_that_asks():
     assert pairs(quantised_net(model, "int8", mixed(relu="int16")))["node_pool"] == ("INT16", "INT16")
 
 
+@pytest.mark.parametrize("operator", ["Sigmoid", "Softmax", "Tanh"])
+@pytest.mark.parametrize("asked", [{"gate": "int16"}, {"moved": "int16"}, {"gate": "float"}, {"moved": "float"}])
+def test_prescribed_values_are_rescaled_for_what_moves_them_in_another_type(operator, asked):
+    graph = OnnxGraph()
+    gate = graph.node(operator, graph.conv(graph.input("x", 1, 3, 6, 6), (3, 8), (3, 3)), name="gate")
+    moved = graph.node("Slice", gate, *(graph.constant([number], np.int64) for number in (1, 4, 2)), name="moved")
+    model = graph.model(graph.conv(moved, (8, 4), (1, 1)))
+    simplify(model)
+    hub, cases = quantised_net(model, "int8", mixed(**asked)), cases_of(model)
+    exact, seen = (np.stack([run_hub(each, case)[0] for case in cases]) for each in (model, hub))
+    assert np.abs(seen - exact).max() <= 6 * np.ptp(exact) / 255
+    tflite = np.stack([run_tflite(export_tflite(hub, io="float", io_layout="source")[0], case)[0] for case in cases])
+    assert np.abs(tflite - seen).max() <= 2.01 * np.ptp(exact) / 255
+
+
 def test_a_layer_that_there_is_not_is_named_with_those_near_and_those_there_are():
     with pytest.raises(RecipeMalformed, match="'node_conv_7'") as refusal:
         quantised_net(two_layers(), "int8", mixed(conv_7="float"))

@@ -70,8 +70,11 @@ class Scales:
         return Range(min([low, *(each.low for each in seen)]), max([high, *(each.high for each in seen)]))
 
     def _range(self, value: ir.Value) -> Range:
-        """What was seen of the value; of what it is made of, where it only repeats that and nobody looked."""
+        """What was seen of the value; where nobody looked, what its operator prescribes, or what it only repeats."""
         producer, name = value.producer(), name_of(value)
+        fixed = fixed_parameters(value, "int8")
+        if name not in self._ranges and fixed is not None:
+            return Range(*(fixed.scale * (bound - fixed.zero_point) for bound in (-128, 127)))
         if name in self._ranges or producer is None or producer.op_type not in SHARING:
             return self._ranges[name]
         sources = [producer.inputs[index] for index in data_inputs(producer)]
