@@ -151,6 +151,31 @@ def test_integers_at_the_border_of_a_sixteen_bit_source_are_refused(format_):
         edgefleet_compiler.compile(sixteen_bit_source(), "x86-64", format=format_, io="int8")
 
 
+def bordered_source(dtype: type) -> onnx.ModelProto:
+    """A Relu between 16-bit integers that the graph takes and gives."""
+    zero = np.iinfo(dtype).min + (1 << 15)
+    constants = [
+        onnx.numpy_helper.from_array(value, name) for value, name in ((np.float32(1e-3), "s"), (dtype(zero), "z"))
+    ]
+    nodes = [
+        onnx.helper.make_node("DequantizeLinear", ["x", "s", "z"], ["real"]),
+        onnx.helper.make_node("Relu", ["real"], ["clipped"], name="relu"),
+        onnx.helper.make_node("QuantizeLinear", ["clipped", "s", "z"], ["y"]),
+    ]
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    ends = [onnx.helper.make_tensor_value_info(name, element, (1, 8)) for name in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "bordered", ends[:1], ends[1:], constants)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+@pytest.mark.parametrize("format_", ["onnx", "tflite"])
+def test_a_source_that_takes_and_gives_sixteen_bits_leaves_with_reals_at_its_border(format_, dtype):
+    compiled = edgefleet_compiler.compile(bordered_source(dtype), "x86-64", format=format_)
+    case = np.linspace(-4, 4, 8, dtype=np.float32)[None]
+    np.testing.assert_allclose(compiled.run({"x": case})["y"], np.maximum(case, 0), atol=6e-4)
+
+
 def test_sixteen_bits_with_a_zero_point_have_no_tflite_kernel_and_run_as_onnx():
     source = sixteen_bit_source(zero_point=7)
     with pytest.raises(OperatorUnsupported, match="zero point other than 0"):

@@ -21,11 +21,13 @@ _DTYPES: dict[str, np.dtype[np.generic]] = {
     "tensor(double)": np.dtype(np.float64),
     "tensor(int8)": np.dtype(np.int8),
     "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(int16)": np.dtype(np.int16),
+    "tensor(uint16)": np.dtype(np.uint16),
     "tensor(int32)": np.dtype(np.int32),
     "tensor(int64)": np.dtype(np.int64),
     "tensor(bool)": np.dtype(np.bool_),
 }
-_INTEGER = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+_INTEGER = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT16, onnx.TensorProto.UINT16)
 
 
 class OnnxRuntimeRunner(Runner):
