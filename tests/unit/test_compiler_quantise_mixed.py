@@ -90,6 +90,25 @@ def test_a_float_layer_keeps_its_weights_and_reads_what_its_neighbours_rounded()
     assert pairs(hub)["node_conv_6"] == ("INT8", "float")
 
 
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_a_float_layer_has_narrow_weights_where_the_recipe_says_so(weights):
+    graph = OnnxGraph()
+    first = graph.node("Relu", graph.conv(graph.input("x", 1, 3, 6, 6), (3, 8), (3, 3)), name="relu")
+    model = graph.model(graph.conv(first, (8, 16), (3, 3)))
+    simplify(model)
+    hub = quantised_net(
+        model, "int8", Settings(layers={"node_conv_6": LayerSettings(compute="float", weights=weights)})
+    )
+    (widened,) = (node.inputs[1].producer() for node in hub.graph if node.name == "node_conv_6")
+    assert str(widened.inputs[0].dtype) == weights.upper()
+    case = cases_of(model)[0]
+    expected = run_hub(hub, case)[0]
+    tflite, _ = export_tflite(hub, io="float", io_layout="source")
+    onnx = export_onnx(hub, max_opset=21, io="float", io_layout="source")
+    for seen in (run_tflite(tflite, case)[0], open_runner(onnx, "onnx").run(case)[0]):
+        np.testing.assert_allclose(seen, expected, atol=2.01 * np.ptp(expected) / 255)
+
+
 def test_a_float_layer_first_leaves_the_input_in_float():
     hub = quantised_net(two_layers(), "int8", mixed(relu="float"))
     found = pairs(hub)

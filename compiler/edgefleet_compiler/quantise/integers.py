@@ -32,6 +32,7 @@ from edgefleet_compiler.quantise.placement import Placement, place
 from edgefleet_compiler.quantise.saturation import multiplies_pairs, narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.scales import Scales
 from edgefleet_compiler.quantise.settings import Settings, Weights
+from edgefleet_compiler.quantise.weight_only import store_weights
 from edgefleet_compiler.quantise.weights import integers_of, scales_of
 from edgefleet_contract.errors import RecipeUnfit
 
@@ -89,6 +90,9 @@ class _Quantiser:
             stored = {shared: self._store(shared, name)}
             for value, (given, *rescaled) in zip(group.values, pairs, strict=True):
                 self._insert_pairs(value, given, rescaled, stored)
+        # What computes in float keeps its weights, unless the recipe wants them narrow; those of others are by now.
+        narrow = [name for name, layer in self._settings.layers.items() if layer.weights is not None]
+        store_weights(self._model.graph, self._settings, layers=narrow)
         return self._model
 
     # --- activations -------------------------------------------------------------------------------------------------

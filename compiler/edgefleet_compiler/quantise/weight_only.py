@@ -65,17 +65,20 @@ def weight_only(model: ir.Model, settings: Settings) -> ir.Model:
     return copy
 
 
-def store_weights(graph: ir.Graph, settings: Settings, *, narrow: Collection[str] = ()) -> None:
+def store_weights(
+    graph: ir.Graph, settings: Settings, *, narrow: Collection[str] = (), layers: Collection[str] | None = None
+) -> None:
     """Let the weights of every layer that has enough of them be integers behind a DequantizeLinear, in place.
 
     Args:
         graph: In hub normal form.
         settings: As above.
         narrow: Operators whose pairs of neighbouring 8-bit weights are to fit 16 bits (see ``saturation``).
+        layers: The names of those whose weights are meant; all of them if left out.
     """
     editor = Editor(graph)
     widened: dict[tuple[ir.Value, Weights, int | None, str | None], ir.Value] = {}
-    for node in list(graph):
+    for node in list(graph) if layers is None else [node for node in graph if node.name in layers]:
         for index in WEIGHTS.get(node.op_type, {}):
             source = node.inputs[index]
             if source is None or not _is_worth_storing(source):
