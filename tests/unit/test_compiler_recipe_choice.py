@@ -12,6 +12,8 @@ from edgefleet_compiler.recipe import Recipe, Rung, rungs_for
 from edgefleet_contract.errors import CalibrationMissing, EdgefleetError, RecipeMalformed, RecipeUnfit, UsageMalformed
 from edgefleet_hardware.profile import load_profile
 
+MIXED = ["mixed +3 dB", "mixed +6 dB", "mixed +12 dB"]
+
 
 def rungs(target: str = "rpi4", *, calibrated: bool = True, **options: Any) -> list[Rung]:
     calibration = Path("cal.npz") if calibrated else None
@@ -28,7 +30,7 @@ def asked(target: str = "rpi4", **options: Any) -> list[Recipe]:
 
 
 def test_auto_climbs_from_the_smallest_artifact_up() -> None:
-    assert names(rungs()) == ["int8", "int8-refined", "mixed", "int16x8", "weight-only", "fp16", "float"]
+    assert names(rungs()) == ["int8", "int8-refined", *MIXED, "int16x8", "weight-only", "fp16", "float"]
 
 
 def test_auto_without_calibration_begins_with_what_nobody_has_to_measure() -> None:
@@ -40,7 +42,7 @@ def test_auto_goes_beyond_int8_only_where_it_must() -> None:
 
 
 def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:
-    assert names(rungs("nrf52840")) == ["int8", "int8-refined", "mixed"]
+    assert names(rungs("nrf52840")) == ["int8", "int8-refined", *MIXED]
     recipe = asked("nrf52840")[0]
     assert (recipe.scheme, recipe.io, recipe.format) == ("int8", "int8", "tflite")
     assert recipe.quantise is not None
@@ -100,7 +102,7 @@ def test_what_cannot_be_done_is_refused(options: dict[str, Any], error: type[Edg
 
 
 def test_auto_with_integer_inputs_does_not_fall_back_to_floats() -> None:
-    assert names(rungs(io="int8")) == ["int8", "int8-refined", "mixed"]
+    assert names(rungs(io="int8")) == ["int8", "int8-refined", *MIXED]
 
 
 def test_a_ladder_file_names_the_rungs_that_auto_tries(tmp_path: Path) -> None:

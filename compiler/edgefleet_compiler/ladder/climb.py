@@ -60,7 +60,7 @@ def climb(rungs: Sequence[Rung], profile: TargetProfile, tuner: Tuner, trier: Tr
         if any(each.is_vain and _computes_alike(each.rung, rung) for each in tried):
             continue
         try:
-            recipe = tuner.explicit(rung)
+            recipe = tuner.explicit(rung, profile)
             if recipe is not None:
                 tried.append(_Tried(rung, trier.attempt(recipe, profile)))
         except GateError as fault:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from edgefleet_compiler.hubs import HubMaker
+from edgefleet_compiler.ladder.mixing import Mixer
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.outliers import find_outliers
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, choose_ranges, with_ranges
-from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.quantise.settings import Compute, Settings
 from edgefleet_compiler.recipe import Recipe, Rung
 from edgefleet_compiler.source import Source
+from edgefleet_compiler.tensors import Sample
+from edgefleet_hardware.profile import TargetProfile
 
 
 class Tuner:
@@ -27,9 +31,14 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
+        self._mixers: dict[tuple[bytes, Compute], Mixer] = {}
 
-    def explicit(self, rung: Rung) -> Recipe | None:
+    def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
         """The recipe of a rung with everything measured that it leaves open.
+
+        Args:
+            rung: What to try.
+            profile: The target: where it runs integers alone, wider layers compute in 16 bits.
 
         Returns:
             None where there is nothing that the rungs before did not do.
@@ -41,10 +50,25 @@ class Tuner:
             return rung.recipe
         if rung.tuning == "quick":
             return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
+        settings = replace(self._calibrated(rung.recipe.settings, THOROUGH), rounding="adaptive")
         if rung.tuning == "thorough":
-            settings = self._calibrated(rung.recipe.settings, THOROUGH)
-            return rung.recipe.with_settings(replace(settings, rounding="adaptive"))
-        return None
+            return rung.recipe.with_settings(settings)
+        mixed = self._mixer(settings, "int16" if profile.int8_only else "float").settings(rung.gain_db)
+        return None if mixed is None else rung.recipe.with_settings(mixed)
+
+    def _mixer(self, settings: Settings, wider: Compute) -> Mixer:
+        key = (msgspec.json.encode(settings), wider)
+        if key not in self._mixers:
+            self._progress.stage("measuring what each layer does to the output")
+            hub, calibrator = self._hubs.float_hub(settings), self._hubs.calibrator
+            ranges = calibrator.ranges(settings.equalise, hub, settings, [])
+            cases = self._some(THOROUGH.cases)
+            self._mixers[key] = Mixer(hub, ranges, settings, cases, wider)
+        return self._mixers[key]
+
+    def _some(self, count: int) -> list[Sample]:
+        """So many of the typical cases, evenly spread."""
+        return self._hubs.typical[:: max(1, len(self._hubs.typical) // count)]
 
     def _calibrated(self, settings: Settings, effort: Effort) -> Settings:
         """With the channels equalised that need it, ranges by what they do to the output, and corrected biases."""
@@ -56,6 +80,5 @@ class Tuner:
             self._progress.stage("choosing ranges")
             hub = self._hubs.float_hub(settings)
             seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
-            cases = self._hubs.typical[:: max(1, len(self._hubs.typical) // effort.cases)]
-            self._ranges[key] = choose_ranges(hub, seen, cases, settings, effort)
+            self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
         return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)

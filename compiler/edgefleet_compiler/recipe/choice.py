@@ -43,6 +43,9 @@ _TUNINGS: Final[Mapping[str, Tuning]] = {"int8": "quick", "int8-refined": "thoro
 _FREE: Final = ("int8", "int8-refined")
 """Rungs that cost a device the same, so that the better one is worth its search even where the first would do."""
 
+_GAINS_DB: Final = (3.0, 6.0, 12.0)
+"""What mixed precision is to gain: half of the noise power, then a quarter, then a sixteenth."""
+
 _INTEGER: Final = ("int8", "int8-refined", "mixed")
 """Rungs whose inputs and outputs can be int8."""
 
@@ -80,14 +83,16 @@ def rungs_for(options: CompileOptions, profile: TargetProfile, quantised: Quanti
             Rung(scheme, _checked(_build(scheme, options, profile), options, profile), _TUNINGS.get(scheme, "none"))
         ]
     return [
-        Rung(
-            name,
-            _checked(_build(_SCHEMES[name], options, profile), options, profile),
-            _TUNINGS.get(name, "none"),
-            deferred=name not in _FREE,
-        )
+        rung
         for name in _ladder(options, profile, names)
+        for rung in _rungs_called(name, _checked(_build(_SCHEMES[name], options, profile), options, profile))
     ]
+
+
+def _rungs_called(name: RungName, recipe: Recipe) -> list[Rung]:
+    if name != "mixed":
+        return [Rung(name, recipe, _TUNINGS.get(name, "none"), deferred=name not in _FREE)]
+    return [Rung(f"mixed +{gain:.0f} dB", recipe, "mixed", deferred=True, gain_db=gain) for gain in _GAINS_DB]
 
 
 def check_recipe(options: CompileOptions) -> None:

@@ -28,12 +28,14 @@ class Rung:
         recipe: With the settings that the target's kernels ask for.
         tuning: How the other settings are found; "none" leaves the recipe as it is.
         deferred: Whether it is tried only if the rungs before it lost too much accuracy, or speed.
+        gain_db: By how much "mixed" is to raise the signal to noise ratio; 0 for others.
     """
 
     name: str
     recipe: Recipe
     tuning: Tuning = "none"
     deferred: bool = False
+    gain_db: float = 0.0
 
 
 class LadderFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
