@@ -55,7 +55,10 @@ def diagnose(patient: Patient) -> list[Finding]:
     A model without faults costs one pass over the cases; nothing is tried on it.
     """
     plain = replace(patient.settings, equalise="none", bias_correction=False, rounding="nearest")
-    return [*_outlier_findings(patient, plain), *_other_findings(patient, plain)]
+    outliers = list(_outlier_findings(patient, plain))
+    # A channel that reaches far does so in some cases more than in others; that is no second cause.
+    explained = {finding.activation for finding in outliers if patient.float_hub is patient.source_hub}
+    return [*outliers, *_other_findings(patient, plain, explained)]
 
 
 def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
@@ -78,8 +81,8 @@ def _told(outlier: Outlier) -> str:
     )
 
 
-def _other_findings(patient: Patient, plain: Settings) -> list[Finding]:
-    ranges = ranges_of(patient.hub, patient.seen.activations)
+def _other_findings(patient: Patient, plain: Settings, explained: set[str]) -> list[Finding]:
+    ranges = ranges_of(patient.hub, [name for name in patient.seen.activations if name not in explained])
     evidence = gather(patient.float_hub, patient.seen, ranges, patient.typical, patient.held_out)
     suspected = [(name, found, why) for name, found in evidence.items() if (why := cause_of(found)) is not None]
     suspected.sort(key=lambda entry: entry[1].power / (entry[1].rounding + entry[1].held_out.noise))
@@ -93,8 +96,9 @@ def _other_findings(patient: Patient, plain: Settings) -> list[Finding]:
     tried: dict[str, Tried] = {}
     for name, found, (cause, told) in suspected[:_MOST_TRIED]:
         layer = layers[name]
-        # One rare case widens many activations, and is left out of all at once.
-        key = f"case {found.reach_case}" if cause == "range lost to a rare input" else name
+        # One rare case widens many activations, and is left out of all at once; more cases serve all, too.
+        common = {"range lost to a rare input": f"case {found.reach_case}", "calibration too small": cause}
+        key = common.get(cause, name)
         if key not in tried:
             tried[key] = clinic.try_for(cause, name, layer if layer in nodes else None, found)
         findings.append(_finding(clinic, name, layer, cause, told, tried[key]))

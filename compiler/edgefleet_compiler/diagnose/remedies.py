@@ -77,14 +77,21 @@ class Clinic:
         if cause == "dead scale" and evidence.reach > 0:
             return self._in_16_bits(activation, layer)
         if cause in ("calibration too small", "dead scale"):
-            others = evidence.held_out
-            wider = Range(min(evidence.low, others.low), max(evidence.high, others.high))
-            return self._with_ranges({activation: wider}, "more calibration cases", self.held_out)
+            return self._with_more_cases()
         if cause == "saturation":
             seen = self.seen.activations[activation]
             words = f'ranges."{activation}" = "min-max"'
             return self._with_ranges({activation: Range(seen.low, seen.high)}, words, self.typical)
         return self._without_case(evidence.reach_case)
+
+    def _with_more_cases(self) -> Tried:
+        """Let every range hold what it has in the other cases, too."""
+        others = whole_ranges(observe(self.float_hub, self.held_out, lambda _: None, histograms=False))
+        wider = {
+            name: Range(min(chosen.low, others[name].low), max(chosen.high, others[name].high))
+            for name, chosen in self.ranges.items()
+        }
+        return self._with_ranges(wider, "more calibration cases", self.held_out)
 
     def _without_case(self, case: int) -> Tried:
         """Give every activation that reaches furthest in a case the range that the other cases show."""
