@@ -28,7 +28,7 @@ from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
-from edgefleet_compiler.recipe.form import STATIC
+from edgefleet_compiler.recipe.form import QUANTISING, STATIC
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
@@ -113,19 +113,32 @@ class HubMaker:
         hub, records = self._source.hub, list[PassRecord]()
         if recipe.scheme in STATIC:
             return self._make_static(recipe)
-        if recipe.scheme == "weight-only":
-            with recorded(records, "narrow weights", f"weights in {recipe.settings.weights}"):
-                hub = weight_only(hub, recipe.settings)
-        elif recipe.scheme == "dynamic":
-            with recorded(records, "round at run time", "weights in 8 bits, and what they are multiplied by"):
-                hub = dynamic(hub, recipe.settings, recipe.format)
-        elif recipe.scheme == "fp16":
+        if recipe.scheme in QUANTISING:
+            return self._make_narrow(recipe)
+        if recipe.scheme == "fp16":
             with recorded(records, "narrow weights", "weights in 16 bits"):
                 hub = fp16_weights(hub)
         elif recipe.scheme == SCHEME:
             assert self._source.hubs.quantised is not None, "recipes are checked against the source"
             hub = self._source.hubs.quantised
         return Made(hub, self._source.hub, tuple(records))
+
+    def _make_narrow(self, recipe: Recipe) -> Made:
+        """Integer weights, and activations in float until the model runs."""
+        settings, records = recipe.settings, list[PassRecord]()
+        float_hub = self.float_hub(settings)
+        if settings.equalise != "none":
+            records.append(PassRecord("equalise", 0.0, f"channels: {settings.equalise}"))
+        if recipe.scheme == "dynamic":
+            with recorded(records, "round at run time", "weights in 8 bits, and what they are multiplied by"):
+                hub = dynamic(float_hub, settings, recipe.format)
+        else:
+            with recorded(records, "narrow weights", f"weights in {settings.weights}"):
+                hub = weight_only(float_hub, settings)
+        if settings.rounding != "nearest":
+            with recorded(records, f"round {settings.rounding}", f"by {len(self.typical)} cases"):
+                hub = self._rounded(float_hub, hub, settings)
+        return Made(hub, float_hub, tuple(records))
 
     def _make_static(self, recipe: Recipe) -> Made:
         """Integer weights and activations."""

@@ -11,6 +11,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Outcome, compile_model
 from edgefleet_compiler.progress import Silent
 from edgefleet_contract.bundle import Bundle
+from edgefleet_contract.errors import CalibrationMissing
 from support.model_files import write_calibration, write_validation
 from support.onnx_graphs import OnnxGraph
 
@@ -82,6 +83,32 @@ def test_the_manifest_of_weights_in_four_bits_asks_for_a_runtime_that_reads_them
     assert outcome.refusals == []
     with Bundle(next(outcome.folder.glob("*.efb"))) as bundle:
         assert bundle.manifest.runtime.min_version == "1.23"
+
+
+ROUNDED = """
+version = 1
+scheme = "{scheme}"
+format = "onnx"
+io = "float"
+io-layout = "source"
+seed = 0
+
+[quantise]
+rounding = "second-order"
+"""
+
+
+@pytest.mark.parametrize("scheme", ["weight-only", "dynamic"])
+def test_weights_are_rounded_by_what_they_do_to_typical_inputs(model: Path, scheme: str) -> None:
+    path = model.parent / "rounded.toml"
+    path.write_text(ROUNDED.format(scheme=scheme))
+    with pytest.raises(CalibrationMissing, match=scheme):
+        compiled(model, "x86-64", recipe=str(path))
+    calibration = write_calibration(model.parent / "c.npz")
+    nearest, second = (
+        compiled(model, "x86-64", recipe=recipe, calibration=calibration).report for recipe in (scheme, str(path))
+    )
+    assert second.parity[0].sqnr_db > nearest.parity[0].sqnr_db
 
 
 def test_microcontrollers_take_weights_in_four_bits(model: Path) -> None:

@@ -202,9 +202,10 @@ def _checked(
             remedy='Set fully-connected = "per-tensor" in the recipe.',
             target=profile.name,
         )
-    if recipe.scheme in STATIC and options.calibration is None:
+    if recipe.needs_calibration and options.calibration is None:
+        by = "" if recipe.scheme in STATIC else " with what typical inputs decide"
         raise CalibrationMissing(
-            f"The recipe is {recipe.scheme}, and no calibration set was given",
+            f"The recipe is {recipe.scheme}{by}, and no calibration set was given",
             expected="--calibration F.npz with about 200 typical inputs",
             remedy="Without one, `--recipe auto` falls back to fp16 where the target runs it.",
         )
