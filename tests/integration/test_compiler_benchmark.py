@@ -40,7 +40,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
     source = shutil.copy(DIGITS / "digits.onnx", folder / "digits.onnx")
     calibration = ("--calibration", str(DIGITS / "calibration.npz"))
-    arguments = ["model", "compile", str(source), "-t", "rpi4", "-t", "x86-64", *calibration]
+    arguments = ["model", "compile", str(source), "-t", "rpi4", "-t", "x86-64", "--recipe", "int8", *calibration]
     assert main([*arguments, "--out", str(folder / "out")]) == 0
     return folder / "out"
 
