@@ -48,7 +48,7 @@ class Clinic:
         ranges: Of the activations.
         seen: What calibration saw of them.
         typical: Cases of the calibration set.
-        held_out: Other cases.
+        held_out: Other cases. What is done about the calibration set is measured by them, all else by the typical ones.
     """
 
     float_hub: ir.Model
@@ -94,13 +94,16 @@ class Clinic:
         return self._with_ranges(wider, "more calibration cases", self.held_out)
 
     def _without_case(self, case: int) -> Tried:
-        """Give every activation that reaches furthest in a case the range that the other cases show."""
+        """Give every activation that reaches furthest in a case the range that the other cases show.
+
+        It is measured on cases held out: the rare one itself would outweigh all others.
+        """
         narrower = {}
         for name, seen in self.seen.activations.items():
             if name in self.ranges and seen.reach_case == case and seen.reach > 0:
                 share = seen.second_reach / seen.reach
                 narrower[name] = Range(self.ranges[name].low * share, self.ranges[name].high * share)
-        return self._with_ranges(narrower, f"the calibration set without case {case}", self.typical)
+        return self._with_ranges(narrower, f"the calibration set without case {case}", self.held_out)
 
     def _in_16_bits(self, activation: str, layer: str | None) -> Tried:
         before = self._without(self.typical)
