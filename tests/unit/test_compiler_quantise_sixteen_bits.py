@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 import edgefleet_compiler
+from edgefleet_compiler.checks.layers import inspect_layers
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
@@ -19,6 +20,7 @@ from edgefleet_compiler.lower.operators import RULES
 from edgefleet_compiler.memory.tflite_micro.arena import plan_arena
 from edgefleet_compiler.memory.tflite_micro.kernels import Build
 from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.operators import FIXED, is_quantisable
 from edgefleet_compiler.quantise.parameters import parameters_of_range
 from edgefleet_compiler.recipe import rungs_for
@@ -27,6 +29,7 @@ from edgefleet_contract.errors import OperatorUnsupported, RecipeUnfit
 from edgefleet_hardware.profile import load_profile
 from support.exports import run_hub, run_tflite
 from support.integer_layers import LAYERS, cases_of, net_of, quantised_net
+from support.onnx_graphs import OnnxGraph
 
 INT16 = np.dtype(np.int16)
 CONVERSIONS = {"QUANTIZE", "DEQUANTIZE"}
@@ -195,6 +198,17 @@ def test_inputs_and_outputs_stay_float_whatever_the_target(target):
     options = CompileOptions(Path("m.onnx"), (target,), Path("out"), recipe="int16x8", calibration=Path("cases.npz"))
     (rung,) = rungs_for(options, load_profile(target))
     assert (rung.recipe.scheme, rung.recipe.io) == ("int16x8", "float")
+
+
+def test_a_layer_is_not_called_drowned_because_its_input_is_in_sixteen_bits():
+    graph = OnnxGraph()
+    pooled = graph.node("MaxPool", graph.input("x", 1, 3, 6, 6), kernel_shape=[2, 2])
+    model = graph.model(graph.conv(pooled, (3, 8), (3, 3)))
+    simplify(model)
+    samples = [{"x": case[0]} for case in cases_of(model)]
+    layers = inspect_layers(model, quantised_net(model, "int16"), samples)
+    assert layers[0].sqnr_db > layers[1].sqnr_db + 30
+    assert {layer.cause for layer in layers} == {None}
 
 
 def test_a_node_without_integers_is_never_among_those_of_sixteen_bits():

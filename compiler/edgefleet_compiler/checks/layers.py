@@ -28,6 +28,7 @@ _FLOAT_BY_CHOICE = "in float, as the recipe asks of it or of all its neighbours"
 DROWNED = "drowned: the noise begins here"
 _LEAST_DB = 0.0
 _LARGEST_STEP_DB = 15.0
+_BEST_OF_EIGHT_BITS_DB = 45.0  # inputs in 16 bits are far better than what weights of 8 bits make of them
 _MASKED = "left in float: a mask leaves int8 no range"
 
 
@@ -134,7 +135,7 @@ def _drowned(float_hub: ir.Model, ratios: Mapping[str, float]) -> set[str]:
         if ratio is None:
             continue
         sinks = ratio < _LEAST_DB and all(other >= _LEAST_DB for other in before)
-        if sinks or (before and ratio < min(before) - _LARGEST_STEP_DB):
+        if sinks or (before and ratio < min(*before, _BEST_OF_EIGHT_BITS_DB) - _LARGEST_STEP_DB):
             drowned.add(name_of_node(node))
     return drowned
 
