@@ -94,15 +94,15 @@ class Clinic:
         return self._with_ranges(wider, "more calibration cases", self.held_out)
 
     def _without_case(self, case: int) -> Tried:
-        """Give every activation that reaches furthest in a case the range that the other cases show.
+        """Keep every activation that reaches furthest in a case to how far the others reach.
 
         It is measured on cases held out: the rare one itself would outweigh all others.
         """
         narrower = {}
         for name, seen in self.seen.activations.items():
             if name in self.ranges and seen.reach_case == case and seen.reach > 0:
-                share = seen.second_reach / seen.reach
-                narrower[name] = Range(self.ranges[name].low * share, self.ranges[name].high * share)
+                low, high = self.ranges[name].low, self.ranges[name].high
+                narrower[name] = Range(max(low, -seen.second_reach), min(high, seen.second_reach))
         return self._with_ranges(narrower, f"the calibration set without case {case}", self.held_out)
 
     def _in_16_bits(self, activation: str, layer: str | None) -> Tried:
