@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgefleet_compiler.checks.deployment import inspect_tflite
 from edgefleet_compiler.checks.runtimes import open_runner
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.hub.graph import OPSET, constant
 from edgefleet_compiler.passes import simplify
+from edgefleet_compiler.quantise.dynamic import dynamic
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_contract.errors import RecipeMalformed, RecipeUnfit
@@ -161,3 +163,15 @@ def test_onnxruntime_widens_the_weights_when_it_loads_them(tmp_path):
     onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     kinds = {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
     assert not kinds & {"Cast", "Mul", "DequantizeLinear"}
+
+
+@pytest.mark.parametrize(
+    "build", [lambda model: weight_only(model, INT8), lambda model: dynamic(model, INT8, "tflite")]
+)
+def test_xnnpack_takes_all_layers_in_one_piece(build):
+    model = convolutions()
+    simplify(model)
+    data, _ = export_tflite(build(model), io="float", io_layout="source")
+    seen = inspect_tflite(data, [], "litert")
+    assert seen.partitions == 1
+    assert all(name.endswith("(DEQUANTIZE)") for name in seen.left)  # of weights, which it widens when it is loaded
