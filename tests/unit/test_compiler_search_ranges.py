@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, choose_ranges, with_ranges
@@ -31,9 +32,17 @@ def test_more_effort_never_makes_more_noise(name):
     assert noise(net, thorough) <= noise(net, quick)
 
 
-def test_rare_large_values_are_clipped():
-    net = Searched(classifier())
-    assert noise(net, chosen(net, THOROUGH)) < 0.8 * noise(net, net.candidates.uniform("min-max"))
+def test_what_is_large_and_does_not_reach_the_outputs_is_clipped():
+    graph = OnnxGraph(1)
+    into, out = graph.random.normal(0, 0.35, (8, 8)), graph.random.normal(0, 0.35, (4, 8))
+    into[0] *= 50
+    out[:, 0] = 0
+    level = graph.node("Gemm", graph.input("x", 1, 8), graph.constant(into), graph.constant(np.zeros(8)), transB=1)
+    level = graph.node("Relu", level)
+    net = Searched(graph.model(graph.node("Gemm", level, graph.constant(out), graph.constant(np.zeros(4)), transB=1)))
+    words = chosen(net, THOROUGH)
+    assert words[level] != "min-max"
+    assert noise(net, words) < noise(net, net.candidates.uniform("min-max"))
 
 
 def test_every_observed_activation_gets_a_method_and_those_that_share_parameters_the_same():

@@ -3,7 +3,8 @@
 First one method for all: that with the least noise in the outputs when all is quantised. It is all that a plain int8
 recipe has time for. The thorough choice then takes the activations one at a time, and tries methods and factors with
 everything else in float: on its own, an activation shows differences that the noise of all others hides; and what is
-gained adds up, because the noises of different layers hardly correlate.
+gained about adds up, because the noises of different layers hardly correlate. Every other case is held out from that: a
+change is kept only if it is a gain on these as well, and all changes only if they are one with everything quantised.
 
 Source: search of ranges by the loss of the network, Nahshan et al. 2021 (LAPQ, arXiv:1911.07190), with the outputs'
 noise for the loss, and one activation at a time.
@@ -11,6 +12,7 @@ noise for the loss, and one activation at a time.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +29,16 @@ from edgefleet_compiler.quantise.search.reference import Measure, Reference
 from edgefleet_compiler.quantise.search.trial import Trial, pairs_of
 from edgefleet_compiler.quantise.settings import Method, Settings
 
-_NEGLIGIBLE = 0.003
+_NEGLIGIBLE = 0.01
 """A group with a smaller share of all noise is left as it is."""
 
 _STEPS = (0.1, 0.05)
 """By how much factors are moved while that helps."""
 
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.4, 1.6
+
+_SURE = 1.0
+"""Standard errors of the mean over cases that a gain must reach; the less sure ones are mostly chance."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ class Effort:
     singly: bool
 
 
-QUICK = Effort(32, ("min-max", "percentile 99.999", "percentile 99.99", "mse"), singly=False)
-THOROUGH = Effort(64, (*QUICK.methods, "percentile 99.95", "percentile 99.9"), singly=True)
+QUICK = Effort(64, ("min-max", "percentile 99.999", "percentile 99.99", "mse"), singly=False)
+THOROUGH = Effort(128, (*QUICK.methods, "percentile 99.95"), singly=True)
 
 
 def choose_ranges(
@@ -79,15 +84,18 @@ def choose_ranges(
     candidates = Candidates(hub, seen, settings, activations)
     if not candidates.groups:
         return {}
-    reference = Reference(hub, samples)
+    cases = list(samples)
     quantised = candidates.quantised(candidates.uniform("min-max"))
-    trial = Trial(hub, quantised, reference)
+    trial = Trial(hub, quantised, Reference(hub, cases))
     noises = {word: trial.measure(candidates.parameters_by(word)).noise for word in effort.methods}
     best = min(effort.methods, key=lambda word: noises[word])
-    if not effort.singly:
-        return candidates.uniform(best)
-    alone = Trial(hub, quantised, reference, rounded=())
-    chosen = _choose_singly(candidates, alone, best, effort.methods)
+    chosen = candidates.uniform(best)
+    if not effort.singly or len(cases) < 2:
+        return chosen
+    alone, held_out = (Trial(hub, quantised, Reference(hub, half), rounded=()) for half in (cases[::2], cases[1::2]))
+    for search in _search_singly(candidates, alone, best, effort.methods):
+        if search.gains_on(held_out):
+            chosen.update(dict.fromkeys(observed(search.group), search.word))
     together = trial.measure(candidates.parameters_of(chosen)).noise
     return chosen if together < noises[best] else candidates.uniform(best)
 
@@ -101,51 +109,61 @@ def with_ranges(settings: Settings, words: dict[str, str]) -> Settings:
     return msgspec.structs.replace(settings, calibration=commonest, ranges=named)
 
 
-def _choose_singly(candidates: Candidates, alone: Trial, start: str, words: Sequence[str]) -> dict[str, str]:
-    """Every group on its own, from a method that does for all."""
-    chosen = candidates.uniform(start)
+def _search_singly(candidates: Candidates, alone: Trial, start: str, words: Sequence[str]) -> list[_Search]:
+    """A search for each group that matters."""
     searches = [_Search(candidates, alone, group, start) for group in candidates.groups]
-    total = sum(search.best.noise for search in searches)
-    for group, search in zip(candidates.groups, searches, strict=True):
-        if search.best.noise > _NEGLIGIBLE * total:
-            chosen.update(dict.fromkeys(observed(group), search.run(words)))
-    return chosen
+    total = sum(search.noise for search in searches)
+    searches = [search for search in searches if search.noise > _NEGLIGIBLE * total]
+    for search in searches:
+        search.run(words)
+    return searches
 
 
 class _Search:
-    """For the method of one group, everything else being in float."""
+    """For the method of one group, everything else being in float.
+
+    Attributes:
+        group: The group.
+        word: The best method so far.
+        noise: That of the method to begin with.
+    """
 
     def __init__(self, candidates: Candidates, alone: Trial, group: Group, start: str) -> None:
         self._candidates, self._alone = candidates, alone
         self._pairs = pairs_of(alone.parameters, [name_of(value) for value in group.values])
+        self._start = self.word = start
         self._tried = {start}
-        self._word = start
-        self.best = self._measure(start)
+        self._least = self._measure(start, alone)
+        self.noise = self._least.noise
+        self.group = group
 
-    def run(self, words: Sequence[str]) -> str:
+    def run(self, words: Sequence[str]) -> None:
         """Try the words, then factors on the best of them."""
         for word in words:
             self._try(word)
         for step in _STEPS:
             for direction in (-step, step):
-                while self._try(_moved(self._word, direction)):
+                while self._try(_moved(self.word, direction)):
                     pass
-        return self._word
+
+    def gains_on(self, trial: Trial) -> bool:
+        """Whether the method found has less noise on other cases, too."""
+        return self._measure(self.word, trial).noise < self._measure(self._start, trial).noise
 
     def _try(self, word: str | None) -> bool:
         """Whether a method is better than the best so far; it is the best, then."""
         if word is None or word in self._tried:
             return False
         self._tried.add(word)
-        measure = self._measure(word)
-        if not _surely_less(measure, self.best):
+        measure = self._measure(word, self._alone)
+        if not _surely_less(measure, self._least):
             return False
-        self._word, self.best = word, measure
+        self.word, self._least = word, measure
         return True
 
-    def _measure(self, word: str) -> Measure:
+    def _measure(self, word: str, trial: Trial) -> Measure:
         parameters = self._candidates.parameters_by(word)
-        return self._alone.measure_only({name: parameters[name] for name in self._pairs})
+        return trial.measure_only({name: parameters[name] for name in self._pairs})
 
 
 def _moved(word: str, by: float) -> str | None:
@@ -156,6 +174,7 @@ def _moved(word: str, by: float) -> str | None:
 
 
 def _surely_less(measure: Measure, than: Measure) -> bool:
-    """Whether the noise is less on either half of the cases: one alone may be so by chance."""
+    """Whether the noise is less by more than chance, case by case."""
     gains = than.by_case - measure.by_case
-    return bool(gains[::2].sum() > 0 and (len(gains) < 2 or gains[1::2].sum() > 0))
+    error = float(gains.std(ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    return float(gains.mean()) > _SURE * error
