@@ -10,12 +10,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.graph import dtype_of, name_of, result_of, shape_of
-from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.lower.constants import Constant, constant_of
+from edgefleet_compiler.lower.integers import computes_on_integers
 from edgefleet_compiler.lower.layout import Layout, Shape
-from edgefleet_compiler.lower.lowering import INT16, Lowering, Stored
+from edgefleet_compiler.lower.lowering import Lowering, Stored
 from edgefleet_compiler.lower.quantisation import Form
-from edgefleet_compiler.lower.rule import FIXED_IN_SIXTEEN_BITS, Rule
+from edgefleet_compiler.lower.rule import Rule
 from edgefleet_compiler.lowered.graph import AttributeValue, Quantisation
 
 
@@ -36,7 +36,7 @@ class Site:
         self.node = node
         self._rule = rule
         self._lowering = lowering
-        self.integer = rule.integer and self._is_quantised()
+        self.integer = computes_on_integers(node, rule, lowering)
         self.rounds = node.name in lowering.rounding
 
     # --- the node --------------------------------------------------------------------------------------------------
@@ -285,25 +285,3 @@ class Site:
     def output_type(self) -> np.dtype[np.generic]:
         """The element type in which the output is written."""
         return dtype_of(result_of(self.node)).numpy() if self.output_form is None else self.output_form.dtype
-
-    def _is_quantised(self) -> bool:
-        """Whether the output and all operands have parameters, and such as the operator can take."""
-        wanted = self._lowering.wanted.get(self.node.outputs[0])
-        if wanted is None or (wanted.dtype == INT16 and self.node.op_type not in SIXTEEN_BITS):
-            return False
-        scale, zero_point = float(wanted.quantisation.scale[0]), int(wanted.quantisation.zero_point[0])
-        fixed = self._rule.fixed_parameters
-        if fixed is not None and (scale, zero_point) != (FIXED_IN_SIXTEEN_BITS if wanted.dtype == INT16 else fixed):
-            return False
-        operands = self.node.inputs[: self._rule.operands]
-        return all(self._operand_is_quantised(value, wanted.dtype) for value in operands)
-
-    def _operand_is_quantised(self, value: ir.Value | None, dtype: np.dtype[np.generic]) -> bool:
-        """Whether an operand is a constant in integers, or an activation in those of the output."""
-        if value is None:
-            return True
-        constant = constant_of(value)
-        if constant is not None:
-            return constant.quantisation is not None
-        form = self._lowering.form(value)
-        return form is not None and form.dtype == dtype
