@@ -99,6 +99,11 @@ class HubMaker:
             self._equalised[settings.equalise] = equalised(self._source.hub, seen, settings.equalise)
         return self._equalised[settings.equalise]
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether there is a calibration set."""
+        return self._data is not None
+
     @cached_property
     def typical(self) -> list[Sample]:
         """Typical cases, as the hub takes them: as many as find room."""

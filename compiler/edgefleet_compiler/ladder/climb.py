@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from edgefleet_compiler.attempt import Attempt, Trier
 from edgefleet_compiler.ladder.record import Outcome, Step
+from edgefleet_compiler.ladder.refusal import explained
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.recipe import Rung
 from edgefleet_compiler.recipe.form import STATIC
-from edgefleet_contract.errors import GateError
+from edgefleet_compiler.tensors import Sample
+from edgefleet_contract.errors import AccuracyLost, GateError
 from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
 
@@ -70,9 +72,18 @@ def climb(rungs: Sequence[Rung], profile: TargetProfile, tuner: Tuner, trier: Tr
     if not tried:
         raise faults[0][1]
     shipped = _best(tried)
+    _explain(shipped.attempt, tuner.cases, len(tried))
     steps = {each.rung.name: each.step(shipped) for each in tried}
     steps |= {rung.name: _impossible(rung, fault) for rung, fault in faults}
     return Climb(shipped.attempt, [steps[rung.name] for rung in rungs if rung.name in steps])
+
+
+def _explain(attempt: Attempt, cases: list[Sample], rungs: int) -> None:
+    """Let a loss of accuracy say what costs it."""
+    attempt.refusals[:] = [
+        explained(refusal, attempt, cases, rungs) if isinstance(refusal, AccuracyLost) else refusal
+        for refusal in attempt.refusals
+    ]
 
 
 @dataclass(frozen=True)

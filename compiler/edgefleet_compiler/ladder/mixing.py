@@ -11,14 +11,18 @@ from edgefleet_compiler.hub.graph import byte_size, constant, result_of
 from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.quantise.calibrate import Ranges
 from edgefleet_compiler.quantise.integers import quantise
+from edgefleet_compiler.quantise.operators import CLIPPING, MOVING
 from edgefleet_compiler.quantise.search.mixed import Option, mix
 from edgefleet_compiler.quantise.search.reference import Reference
 from edgefleet_compiler.quantise.search.sensitivity import LayerNoise, measure_sensitivity
 from edgefleet_compiler.quantise.settings import Compute, LayerSettings, Settings
+from edgefleet_compiler.recipe import Io
 from edgefleet_compiler.tensors import Sample
 
 _EIGHT = LayerSettings()
 _REAL_BYTES = 4
+_ALONG = MOVING | CLIPPING  # what comes behind a layer, and stores its output as it does
+_WORTH_IT = 0.8  # of the noise, 1 dB less: not worth a rung otherwise
 _BYTES: dict[Compute, int] = {"int8": 1, "int16": 2, "float": _REAL_BYTES}
 
 
@@ -31,15 +35,21 @@ class Mixer:
         settings: How it is quantised where nothing is mixed.
         samples: Some dozens of typical cases.
         wider: What layers compute in instead of int8: float, or int16 where a target runs integers alone.
+        io: Of the artifact; with int8 inputs and outputs the layers at the border stay as they are.
     """
 
     def __init__(
-        self, hub: ir.Model, ranges: Ranges, settings: Settings, samples: Sequence[Sample], wider: Compute
+        self, hub: ir.Model, ranges: Ranges, settings: Settings, samples: Sequence[Sample], wider: Compute, io: Io
     ) -> None:
         measured = measure_sensitivity(hub, quantise(hub, ranges, settings), Reference(hub, samples), leave_out=False)
         nodes = {node.name or "": node for node in hub.graph}
         self._settings = settings
-        self._options = {layer.name: _options(layer, nodes[layer.name], wider) for layer in measured.layers}
+        free = {name for name, node in nodes.items() if io == "float" or not _is_at_border(node)}
+        self._options = {
+            layer.name: _options(layer, nodes[layer.name], wider if layer.name in free else None)
+            for layer in measured.layers
+        }
+        self._given: list[dict[str, LayerSettings]] = []
         self._noise = sum(layer.alone for layer in measured.layers)
 
     def settings(self, gain_db: float) -> Settings | None:
@@ -49,19 +59,36 @@ class Mixer:
             gain_db: By how much the signal to noise ratio is to rise, as far as it hangs on layers.
 
         Returns:
-            None where wider layers do not gain so much.
+            As near as wider layers come to that; None where they bring nothing, or no more than for the gain before.
         """
         found = mix(self._options, least="cost", bound=self._noise * 10 ** (-gain_db / 10))
         layers = {name: settings for name, settings in found.layers.items() if settings != _EIGHT}
-        if not layers or not found.within:
+        if found.noise > self._noise * _WORTH_IT or layers in self._given:
             return None
+        self._given.append(layers)
         return replace(self._settings, layers={**self._settings.layers, **layers})
 
 
-def _options(layer: LayerNoise, node: ir.Node, wider: Compute) -> list[Option]:
+def _is_at_border(node: ir.Node) -> bool:
+    """Whether a node takes an input of the model or gives an output, be it through nodes that only move elements."""
+    before, after = list(node.inputs), list(node.outputs)
+    for value in before:
+        producer = None if value is None else value.producer()
+        if value is not None and value.is_graph_input():
+            return True
+        if producer is not None and producer.op_type in MOVING:
+            before.append(producer.inputs[0])
+    for value in after:
+        if value.is_graph_output():
+            return True
+        after += [moved for consumer in value.consumers() if consumer.op_type in _ALONG for moved in consumer.outputs]
+    return False
+
+
+def _options(layer: LayerNoise, node: ir.Node, wider: Compute | None) -> list[Option]:
     """Eight bits; and more, where the operator has such a form: in float no noise, in 16 bits that of the weights."""
     options = [Option(_EIGHT, layer.alone, _traffic(node, "int8"))]
-    if wider == "float" or node.op_type in SIXTEEN_BITS:
+    if wider is not None and (wider == "float" or node.op_type in SIXTEEN_BITS):
         noise = 0.0 if wider == "float" else layer.weights
         options.append(Option(LayerSettings(compute=wider), noise, _traffic(node, wider)))
     return options

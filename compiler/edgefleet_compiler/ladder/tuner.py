@@ -11,7 +11,7 @@ from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.outliers import find_outliers
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, choose_ranges, with_ranges
 from edgefleet_compiler.quantise.settings import Compute, Settings
-from edgefleet_compiler.recipe import Recipe, Rung
+from edgefleet_compiler.recipe import Io, Recipe, Rung
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 from edgefleet_hardware.profile import TargetProfile
@@ -31,7 +31,7 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
-        self._mixers: dict[tuple[bytes, Compute], Mixer] = {}
+        self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
         """The recipe of a rung with everything measured that it leaves open.
@@ -53,17 +53,22 @@ class Tuner:
         settings = replace(self._calibrated(rung.recipe.settings, THOROUGH), rounding="adaptive")
         if rung.tuning == "thorough":
             return rung.recipe.with_settings(settings)
-        mixed = self._mixer(settings, "int16" if profile.int8_only else "float").settings(rung.gain_db)
+        wider: Compute = "int16" if profile.int8_only else "float"
+        mixed = self._mixer(settings, wider, rung.recipe.io).settings(rung.gain_db)
         return None if mixed is None else rung.recipe.with_settings(mixed)
 
-    def _mixer(self, settings: Settings, wider: Compute) -> Mixer:
-        key = (msgspec.json.encode(settings), wider)
+    @property
+    def cases(self) -> list[Sample]:
+        """Some dozens of typical cases; none without a calibration set."""
+        return self._some(THOROUGH.cases) if self._hubs.is_calibrated else []
+
+    def _mixer(self, settings: Settings, wider: Compute, io: Io) -> Mixer:
+        key = (msgspec.json.encode(settings), wider, io)
         if key not in self._mixers:
             self._progress.stage("measuring what each layer does to the output")
             hub, calibrator = self._hubs.float_hub(settings), self._hubs.calibrator
             ranges = calibrator.ranges(settings.equalise, hub, settings, [])
-            cases = self._some(THOROUGH.cases)
-            self._mixers[key] = Mixer(hub, ranges, settings, cases, wider)
+            self._mixers[key] = Mixer(hub, ranges, settings, self.cases, wider, io)
         return self._mixers[key]
 
     def _some(self, count: int) -> list[Sample]:
