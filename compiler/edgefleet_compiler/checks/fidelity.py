@@ -1,8 +1,8 @@
-"""How near the outputs of one hub are to those of another."""
+"""How near the outputs of hubs are to those of another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,43 +27,53 @@ def output_sqnr_db(reference: ir.Model, hub: ir.Model, samples: Iterable[Sample]
     Returns:
         None where nothing differs, or nothing varies.
     """
-    meters: list[SignalToNoise] = []
-    for expected, seen in _outputs(reference, hub, samples):
-        meters = meters or [SignalToNoise(output.size) for output in expected]
-        for meter, one, other in zip(meters, expected, seen, strict=True):
+    (fidelity,) = fidelities(reference, [hub], samples)
+    return fidelity.sqnr_db
+
+
+class Fidelity:
+    """How near a hub's outputs are to another's, case by case."""
+
+    def __init__(self) -> None:
+        self._meters: list[SignalToNoise] = []
+        self._noises: list[float] = []
+
+    def add(self, expected: Sequence[NDArray[Any]], seen: Sequence[NDArray[Any]]) -> None:
+        """Take in the outputs of one case."""
+        self._meters = self._meters or [SignalToNoise(output.size) for output in expected]
+        for meter, one, other in zip(self._meters, expected, seen, strict=True):
             meter.add(one, other)
-    ratios = [ratio for meter in meters if (ratio := meter.decibels()) is not None]
-    return min(ratios, default=None)
+        pairs = zip(expected, seen, strict=True)
+        self._noises.append(sum(_power(one - other) / (_power(one) or 1.0) for one, other in pairs))
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """As ``output_sqnr_db`` has it."""
+        ratios = [ratio for meter in self._meters if (ratio := meter.decibels()) is not None]
+        return min(ratios, default=None)
+
+    def is_better_than(self, other: Fidelity) -> bool:
+        """Whether this one is nearer, in most cases or over all of them.
+
+        Either may be luck: the ratio over all cases hangs on the few that a small step throws to another answer, and a
+        Softmax that is sure of its answer moves in neither direction.
+        """
+        nearer = np.array(self._noises) - np.array(other._noises)
+        if np.count_nonzero(nearer < 0) > np.count_nonzero(nearer > 0):
+            return True
+        ratio, other_ratio = self.sqnr_db, other.sqnr_db
+        return ratio is not None and other_ratio is not None and ratio > other_ratio
 
 
-def case_noises(reference: ir.Model, hub: ir.Model, samples: Iterable[Sample]) -> NDArray[np.float64]:
-    """The noise in each case: of each output its power over that of the reference's output, added up.
-
-    Unlike a ratio over all cases it is not decided by the few that a small step throws to another answer.
-
-    Args:
-        reference: The hub to compare with.
-        hub: Gives as many outputs, of the same shapes.
-        samples: The cases.
-
-    Returns:
-        Shape (cases,).
-    """
-    noises = [
-        sum(_power(one - other) / (_power(one) or 1.0) for one, other in zip(expected, seen, strict=True))
-        for expected, seen in _outputs(reference, hub, samples)
-    ]
-    return np.array(noises, np.float64)
-
-
-def _power(array: NDArray[np.generic]) -> float:
-    return float(np.square(array, dtype=np.float64).mean())
-
-
-def _outputs(
-    reference: ir.Model, hub: ir.Model, samples: Iterable[Sample]
-) -> Iterator[tuple[list[NDArray[Any]], list[NDArray[Any]]]]:
-    sessions = Session(reference, optimise=False), Session(hub, optimise=False)
+def fidelities(reference: ir.Model, hubs: Sequence[ir.Model], samples: Iterable[Sample]) -> list[Fidelity]:
+    """The fidelity of each hub to the reference, in one pass over the cases."""
+    session, compared = Session(reference, optimise=False), [(Session(hub, optimise=False), Fidelity()) for hub in hubs]
     for sample in samples:
-        expected, seen = (list(session.run(sample).values()) for session in sessions)
-        yield expected, seen
+        expected = list(session.run(sample).values())
+        for other, fidelity in compared:
+            fidelity.add(expected, list(other.run(sample).values()))
+    return [fidelity for _, fidelity in compared]
+
+
+def _power(array: NDArray[Any]) -> float:
+    return float(np.square(array, dtype=np.float64).mean())

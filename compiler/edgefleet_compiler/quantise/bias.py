@@ -10,33 +10,32 @@ to the next as well: person detection (27 layers), 13.8 dB uncorrected, comes to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.fidelity import case_noises, output_sqnr_db
+from edgefleet_compiler.checks.fidelity import fidelities
 from edgefleet_compiler.hub.dequantised import reals
-from edgefleet_compiler.hub.editor import Editor
-from edgefleet_compiler.hub.graph import constant, name_of, rank_of, shape_of
-from edgefleet_compiler.hub.session import Session
-from edgefleet_compiler.passes.dead_code import remove_dead_code
+from edgefleet_compiler.hub.graph import constant, name_of
+from edgefleet_compiler.hub.pieces import Pieces
 from edgefleet_compiler.tensors import Sample
 
 _HELD_OUT = 2
 """Every so many cases one is left out of the measurement, to judge the result by: an output needs more cases for that
 than the mean of a channel, which has many places, needs to be known."""
 
-Means = Mapping[str, NDArray[np.float64]]
+_LIVE_BYTES = 64 * 1024 * 1024
+"""For values between layers, of all cases together; larger models are measured on fewer cases."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A weighted layer whose bias is stored as integers: its name, and the DequantizeLinear of the bias."""
+    """A weighted layer whose bias is stored as integers, and the DequantizeLinear of that."""
 
-    name: str
+    node: ir.Node
     bias: ir.Node
 
 
@@ -46,7 +45,7 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     Args:
         float_hub: What the quantised hub was made of; nodes have the same names in both.
         quantised_hub: It is not changed.
-        samples: About a hundred typical cases. Half of them are run through half the model, on average, for each layer.
+        samples: About a hundred typical cases. Half of them are measured, the others judge.
 
     Returns:
         A corrected copy; the very hub that was given where the outputs of the cases held out come no nearer to the
@@ -57,24 +56,14 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     held_out, measured = samples[::_HELD_OUT], [case for n, case in enumerate(samples) if n % _HELD_OUT]
     if not layers or not measured:
         return quantised_hub
-    expected = _means(float_hub, [layer.name for layer in layers], measured)
-    for layer in layers:
-        seen = _means(copy, [layer.name], measured)
-        _shift(layer.bias, seen[layer.name] - expected[layer.name])
-    return copy if _is_nearer(float_hub, copy, quantised_hub, held_out) else quantised_hub
-
-
-def _is_nearer(float_hub: ir.Model, corrected: ir.Model, quantised: ir.Model, samples: Sequence[Sample]) -> bool:
-    """Whether correction brings the outputs nearer to the float hub's, in most cases or over all of them.
-
-    Either may be luck: the ratio over all cases hangs on the few that a small step throws to another answer, and a
-    Softmax that is sure of its answer moves in neither direction.
-    """
-    after, before = (case_noises(float_hub, hub, samples) for hub in (corrected, quantised))
-    if np.count_nonzero(after < before) > np.count_nonzero(after > before):
-        return True
-    ratio_after, ratio_before = (output_sqnr_db(float_hub, hub, samples) for hub in (corrected, quantised))
-    return ratio_after is not None and ratio_before is not None and ratio_after > ratio_before
+    pieces = Pieces(copy, [layer.node for layer in layers])
+    measured = measured[: max(1, _LIVE_BYTES // max(pieces.live_bytes(), 1))]
+    floats = {node.name: node for node in float_hub.graph}
+    references = Pieces(float_hub, [floats[layer.node.name] for layer in layers])
+    for layer, expected, seen in zip(layers, references.outputs(measured), pieces.outputs(measured), strict=True):
+        _shift(layer.bias, _mean(seen) - _mean(expected))
+    corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], held_out)
+    return copy if corrected.is_better_than(uncorrected) else quantised_hub
 
 
 def _layers(model: ir.Model) -> list[_Layer]:
@@ -83,39 +72,15 @@ def _layers(model: ir.Model) -> list[_Layer]:
         bias = node.inputs[2] if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 2 else None
         stored = None if bias is None else bias.producer()
         if stored is not None and stored.op_type == "DequantizeLinear" and constant(stored.inputs[0]) is not None:
-            found.append(_Layer(node.name or "", stored))
+            found.append(_Layer(node, stored))
     return found
 
 
-def _means(model: ir.Model, names: Collection[str], samples: Sequence[Sample]) -> Means:
-    """The mean of each channel of what the named nodes give, before their activation."""
-    copy = model.clone()
-    editor = Editor(copy.graph)
-    outputs = {node.name or "": _mean(editor, node) for node in list(copy.graph) if node.name in names}
-    copy.graph.outputs[:] = outputs.values()
-    remove_dead_code(copy)  # nothing behind the last of the layers is computed
-    session = Session(copy, optimise=False)
-    totals = {name: np.zeros(shape_of(value)) for name, value in outputs.items()}
-    for sample in samples:
-        results = session.run(sample, [name_of(value) for value in outputs.values()])
-        for name, value in outputs.items():
-            totals[name] += results[name_of(value)]
-    return {name: total / len(samples) for name, total in totals.items()}
-
-
-def _mean(editor: Editor, node: ir.Node) -> ir.Value:
-    value = node.outputs[0]
-    axes = editor.constant(
-        np.array([axis for axis in range(rank_of(value)) if axis != 1], np.int64), f"{node.name}/axes"
-    )
-    return editor.node(
-        "ReduceMean",
-        [value, axes],
-        name=f"{node.name}/mean",
-        shape=(shape_of(value)[1],),
-        attributes={"keepdims": 0},
-        after=node,
-    )
+def _mean(outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Of each channel, which is the second axis, over cases and places."""
+    others = tuple(axis for axis in range(outputs[0].ndim) if axis != 1)
+    mean: NDArray[np.float64] = np.mean([output.mean(axis=others, dtype=np.float64) for output in outputs], axis=0)
+    return mean
 
 
 def _shift(stored: ir.Node, shift: NDArray[np.float64]) -> None:
