@@ -162,8 +162,9 @@ class Trier:
         deployment = inspect_deployment(artifact, runtime.name)
         slower = artifact.recipe.scheme != "float" and _slower_by_time(latency) is not None
         times = layer_times(artifact, self._baseline(artifact, profile)) if slower else {}
-        cases = [{**case, **self._examiner.source.rest} for case in self._examiner.cases]
-        findings = diagnose_artifact(artifact, self._bench.hubs, self._examiner.source.hub, cases)
+        source, kept = self._examiner.source, artifact.hub is None  # what is kept may have what no hub can be made of
+        cases = [] if kept else [{**case, **source.rest} for case in self._examiner.cases]
+        findings = [] if kept else diagnose_artifact(artifact, self._bench.hubs, source.hub, cases)
         layers = with_causes([_timed(layer, times) for layer in _inspect(artifact, cases)], findings)
         warnings = [
             *_warn_of_recipe(recipe, artifact),
@@ -172,7 +173,7 @@ class Trier:
             *_warn_of_layers(layers),
             *warn_of_findings(findings),
             *([] if deployment is None else deployment.warnings()),
-            *_warn_of_size(self._examiner.source, artifact),
+            *_warn_of_size(source, artifact),
             *_warn_of_speed(artifact.recipe, _slower_by_instructions(instructions) or _slower_by_time(latency), times),
         ]
         return Attempt(
