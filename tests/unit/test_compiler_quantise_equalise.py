@@ -10,7 +10,8 @@ from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibration.observe import observe
-from edgefleet_compiler.quantise.channels import FIXED, track
+from edgefleet_compiler.quantise.channel_rules import FIXED
+from edgefleet_compiler.quantise.channels import track
 from edgefleet_compiler.quantise.equalise import equalised, needs_equalising
 from edgefleet_compiler.quantise.outliers import find_outliers
 from edgefleet_compiler.source import load_source

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.quantise.calibration.observe import Observation
 from edgefleet_compiler.quantise.calibration.watch import channel_axis
-from edgefleet_compiler.quantise.channels import FIXED, Classes, Tracked, Weighted, matrix_of
+from edgefleet_compiler.quantise.channel_rules import FIXED, Classes
+from edgefleet_compiler.quantise.channels import Tracked, Weighted, matrix_of
 
 Floats = NDArray[np.float64]
 
