@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +28,7 @@ from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
-from edgefleet_compiler.recipe.form import QUANTISING, STATIC
+from edgefleet_compiler.recipe.form import QUANTISING
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
@@ -86,6 +86,16 @@ class HubMaker:
             self._made[key] = self._make(recipe)
         return self._made[key]
 
+    def trial(self, recipe: Recipe, cases: Sequence[Sample]) -> ir.Model:
+        """The hub of a recipe with weights rounded and biases corrected by other cases than those of ``typical``.
+
+        Raises:
+            As ``make``.
+        """
+        records = list[PassRecord]()
+        float_hub = self.float_hub(recipe.settings)
+        return self._refined(self._nearest(recipe, float_hub, records), float_hub, recipe.settings, cases, records)
+
     def float_hub(self, settings: Settings) -> ir.Model:
         """What is quantised: the source's float hub, equalised where the settings ask for it.
 
@@ -116,10 +126,8 @@ class HubMaker:
 
     def _make(self, recipe: Recipe) -> Made:
         hub, records = self._source.hub, list[PassRecord]()
-        if recipe.scheme in STATIC:
-            return self._make_static(recipe)
         if recipe.scheme in QUANTISING:
-            return self._make_narrow(recipe)
+            return self._quantised(recipe)
         if recipe.scheme == "fp16":
             with recorded(records, "narrow weights", "weights in 16 bits"):
                 hub = fp16_weights(hub)
@@ -128,52 +136,49 @@ class HubMaker:
             hub = self._source.hubs.quantised
         return Made(hub, self._source.hub, tuple(records))
 
-    def _make_narrow(self, recipe: Recipe) -> Made:
-        """Integer weights, and activations in float until the model runs."""
+    def _quantised(self, recipe: Recipe) -> Made:
+        """Weights as integers, and activations where the scheme has them so."""
         settings, records = recipe.settings, list[PassRecord]()
         float_hub = self.float_hub(settings)
         if settings.equalise != "none":
             records.append(PassRecord("equalise", 0.0, f"channels: {settings.equalise}"))
-        if recipe.scheme == "dynamic":
-            with recorded(records, "round at run time", "weights in 8 bits, and what they are multiplied by"):
-                hub = dynamic(float_hub, settings, recipe.format)
-        else:
-            with recorded(records, "narrow weights", f"weights in {settings.weights}"):
-                hub = weight_only(float_hub, settings)
-        if settings.rounding != "nearest":
-            with recorded(records, f"round {settings.rounding}", f"by {len(self.typical)} cases"):
-                hub = self._rounded(float_hub, hub, settings)
+        hub = self._nearest(recipe, float_hub, records)
+        if settings.rounding != "nearest" or settings.bias_correction:
+            hub = self._refined(hub, float_hub, settings, self.typical, records)
         return Made(hub, float_hub, tuple(records))
 
-    def _make_static(self, recipe: Recipe) -> Made:
-        """Integer weights and activations."""
-        settings, records = recipe.settings, list[PassRecord]()
+    def _refined(
+        self,
+        hub: ir.Model,
+        float_hub: ir.Model,
+        settings: Settings,
+        cases: Sequence[Sample],
+        records: list[PassRecord],
+    ) -> ir.Model:
+        """With the weights rounded and the biases corrected as the settings say, by these cases."""
+        if settings.rounding != "nearest":
+            narrow = settings.narrow_pairs
+            with recorded(records, f"round {settings.rounding}", f"by {len(cases)} cases"):
+                hub = rounded(float_hub, hub, cases, settings.rounding, on_progress=self._show, narrow_pairs=narrow)
+        if settings.bias_correction:
+            with recorded(records, "correct biases", f"by {len(cases)} cases"):
+                hub = bias_corrected(float_hub, hub, cases)
+        return hub
+
+    def _nearest(self, recipe: Recipe, float_hub: ir.Model, records: list[PassRecord]) -> ir.Model:
+        """With weights rounded to nearest."""
+        settings = recipe.settings
+        if recipe.scheme == "weight-only":
+            with recorded(records, "narrow weights", f"weights in {settings.weights}"):
+                return weight_only(float_hub, settings)
+        if recipe.scheme == "dynamic":
+            with recorded(records, "round at run time", "weights in 8 bits, and what they are multiplied by"):
+                return dynamic(float_hub, settings, recipe.format)
         activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
-        float_hub = self.float_hub(settings)
-        if settings.equalise != "none":
-            records.append(PassRecord("equalise", 0.0, f"channels: {settings.equalise}"))
         bits = 8 if activations == "int8" else 16
         ranges = self.calibrator.ranges(settings.equalise, float_hub, settings, records, bits)
         with recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
-            hub = quantise(float_hub, ranges, settings, activations)
-        if settings.rounding != "nearest":
-            with recorded(records, f"round {settings.rounding}", f"by {len(self.typical)} cases"):
-                hub = self._rounded(float_hub, hub, settings)
-        if settings.bias_correction:
-            with recorded(records, "correct biases", f"by {len(self.typical)} cases"):
-                hub = bias_corrected(float_hub, hub, self.typical)
-        return Made(hub, float_hub, tuple(records))
-
-    def _rounded(self, float_hub: ir.Model, hub: ir.Model, settings: Settings) -> ir.Model:
-        assert settings.rounding != "nearest"
-        return rounded(
-            float_hub,
-            hub,
-            self.typical,
-            settings.rounding,
-            on_progress=self._show,
-            narrow_pairs=settings.narrow_pairs,
-        )
+            return quantise(float_hub, ranges, settings, activations)
 
     def _show(self, done: int, total: int) -> None:
         if done == 1:

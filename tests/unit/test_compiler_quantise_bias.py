@@ -11,6 +11,7 @@ from edgefleet_compiler.quantise.bias import bias_corrected
 from edgefleet_compiler.quantise.calibrate import calibrate
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.source import load_source
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
@@ -74,6 +75,21 @@ def test_a_correction_that_does_not_help_is_left_out(digits):
     assert bias_corrected(hub, quantised, unlike) is quantised
 
 
-def test_without_integer_biases_nothing_is_done(digits):
+def test_float_biases_of_layers_with_narrow_weights_are_corrected(digits):
+    hub, _, cases = digits
+    narrow = weight_only(hub, Settings(weights="int4"))
+    corrected = bias_corrected(hub, narrow, cases["calibration"][::2])
+    unseen = cases["validation"][:200]
+    assert output_sqnr_db(hub, corrected, unseen) > output_sqnr_db(hub, narrow, unseen) + 0.5
+    changed = {
+        name: constant(value)
+        for name, value in corrected.graph.initializers.items()
+        if not np.array_equal(constant(value), constant(narrow.graph.initializers[name]))
+    }
+    assert changed
+    assert all((array.dtype, array.ndim) == (np.float32, 1) for array in changed.values())
+
+
+def test_without_narrow_weights_nothing_is_done(digits):
     hub, _, cases = digits
     assert bias_corrected(hub, hub, cases["calibration"][:8]) is hub

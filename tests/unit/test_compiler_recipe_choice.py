@@ -73,6 +73,20 @@ def test_int8_without_calibration_is_malformed_usage() -> None:
     assert refused.value.exit_status == 2
 
 
+@pytest.mark.parametrize("scheme", ["weight-only", "dynamic"])
+@pytest.mark.parametrize("words", ['rounding = "adaptive"', "bias-correction = true", 'equalise = "all"'])
+def test_what_typical_inputs_decide_needs_a_calibration_set(tmp_path: Path, scheme: str, words: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'scheme = "{scheme}"\nformat = "tflite"\nio = "float"\nio-layout = "source"\nseed = 0\n[quantise]\n{words}\n'
+    )
+    assert len(asked(recipe=str(path))) == 1
+    with pytest.raises(CalibrationMissing) as refused:
+        asked(recipe=str(path), calibrated=False)
+    assert refused.value.exit_status == 2
+    assert words in refused.value.seen
+
+
 @pytest.mark.parametrize("recipe", ["fp16", "float"])
 def test_a_target_that_runs_only_int8_refuses_other_recipes(recipe: str) -> None:
     with pytest.raises(RecipeUnfit, match=recipe):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 from msgspec.structs import replace
 
@@ -10,8 +12,10 @@ from edgefleet_compiler.ladder.mixing import Mixer
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.outliers import find_outliers
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, choose_ranges, with_ranges
-from edgefleet_compiler.quantise.settings import Compute, Settings
+from edgefleet_compiler.quantise.search.reference import Reference
+from edgefleet_compiler.quantise.settings import Compute, Rounding, Settings
 from edgefleet_compiler.recipe import Io, Recipe, Rung
+from edgefleet_compiler.recipe.form import Scheme
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 from edgefleet_hardware.profile import TargetProfile
@@ -31,6 +35,7 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
+        self._roundings: dict[tuple[Scheme, bytes], Rounding] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
@@ -50,17 +55,33 @@ class Tuner:
             return rung.recipe
         if rung.tuning == "quick":
             return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
-        settings = replace(self._calibrated(rung.recipe.settings, THOROUGH), rounding="adaptive")
+        if rung.tuning == "rounding":
+            return self._rounded(rung.recipe.with_settings(replace(rung.recipe.settings, bias_correction=True)))
+        recipe = self._rounded(rung.recipe.with_settings(self._calibrated(rung.recipe.settings, THOROUGH)))
         if rung.tuning == "thorough":
-            return rung.recipe.with_settings(settings)
+            return recipe
         wider: Compute = "int16" if profile.int8_only else "float"
-        mixed = self._mixer(settings, wider, rung.recipe.io).settings(rung.gain_db)
+        mixed = self._mixer(recipe.settings, wider, rung.recipe.io).settings(rung.gain_db)
         return None if mixed is None else rung.recipe.with_settings(mixed)
 
     @property
     def cases(self) -> list[Sample]:
         """Some dozens of typical cases; none without a calibration set."""
         return self._some(THOROUGH.cases) if self._hubs.is_calibrated else []
+
+    def _rounded(self, recipe: Recipe) -> Recipe:
+        """With the rounding of weights that serves the outputs best, on typical cases that it was not made by."""
+        key = recipe.scheme, msgspec.json.encode(recipe.settings)
+        seen, unseen = self._hubs.typical[1::2], self._hubs.typical[::2]
+        if key not in self._roundings and seen:
+            reference = Reference(self._hubs.float_hub(recipe.settings), unseen)
+            self._progress.stage("choosing how weights are rounded")
+            noises: dict[Rounding, float] = {
+                rounding: reference.noise_of(self._hubs.trial(_with_rounding(recipe, rounding), seen))
+                for rounding in get_args(Rounding)
+            }
+            self._roundings[key] = min(noises, key=noises.__getitem__)
+        return _with_rounding(recipe, self._roundings.get(key, "nearest"))
 
     def _mixer(self, settings: Settings, wider: Compute, io: Io) -> Mixer:
         key = (msgspec.json.encode(settings), wider, io)
@@ -87,3 +108,7 @@ class Tuner:
             seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
             self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
         return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)
+
+
+def _with_rounding(recipe: Recipe, rounding: Rounding) -> Recipe:
+    return recipe.with_settings(replace(recipe.settings, rounding=rounding))

@@ -33,14 +33,21 @@ _LIVE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Layer:
-    """A weighted layer whose bias is stored as integers, and the DequantizeLinear of that."""
+    """A weighted layer whose bias can be shifted.
+
+    Attributes:
+        node: The layer.
+        bias: The initializer: integers behind a DequantizeLinear, or reals where the layer computes in float.
+        steps: What one of the integers stands for, shape (channels,); None of reals.
+    """
 
     node: ir.Node
-    bias: ir.Node
+    bias: ir.Value
+    steps: NDArray[np.float64] | None
 
 
 def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequence[Sample]) -> ir.Model:
-    """A quantised hub with other integers in its biases.
+    """A quantised hub with other biases; a layer that has none gets none.
 
     Args:
         float_hub: What the quantised hub was made of; nodes have the same names in both.
@@ -61,19 +68,31 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     floats = {node.name: node for node in float_hub.graph}
     references = Pieces(float_hub, [floats[layer.node.name] for layer in layers])
     for layer, expected, seen in zip(layers, references.outputs(measured), pieces.outputs(measured), strict=True):
-        _shift(layer.bias, _mean(seen) - _mean(expected))
+        _shift(layer, _mean(seen) - _mean(expected))
     corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], held_out)
     return copy if corrected.is_better_than(uncorrected) else quantised_hub
 
 
 def _layers(model: ir.Model) -> list[_Layer]:
+    """Those with integer biases, and those with narrow weights and a bias of their own."""
     found = []
     for node in model.graph:
-        bias = node.inputs[2] if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 2 else None
-        stored = None if bias is None else bias.producer()
-        if stored is not None and stored.op_type == "DequantizeLinear" and constant(stored.inputs[0]) is not None:
-            found.append(_Layer(node, stored))
+        value = node.inputs[2] if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 2 else None
+        if value is None:
+            continue
+        widening, array = value.producer(), constant(value)
+        if widening is not None and widening.op_type == "DequantizeLinear":
+            stored, integers = widening.inputs[0], constant(widening.inputs[0])
+            if stored is not None and integers is not None:
+                found.append(_Layer(node, stored, reals(widening, np.ones_like(integers)).astype(np.float64)))
+        elif array is not None and array.ndim == 1 and len(value.uses()) == 1 and _is_narrow(node.inputs[1]):
+            found.append(_Layer(node, value, None))
     return found
+
+
+def _is_narrow(weights: ir.Value | None) -> bool:
+    widening = None if weights is None else weights.producer()
+    return widening is not None and widening.op_type == "DequantizeLinear" and constant(widening.inputs[0]) is not None
 
 
 def _mean(outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
@@ -83,13 +102,13 @@ def _mean(outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     return mean
 
 
-def _shift(stored: ir.Node, shift: NDArray[np.float64]) -> None:
+def _shift(layer: _Layer, shift: NDArray[np.float64]) -> None:
     """Take a shift out of a bias, in place."""
-    value = stored.inputs[0]
-    integers = constant(value)
-    assert value is not None
-    assert integers is not None
-    steps = reals(stored, np.ones_like(integers)).astype(np.float64)
-    limits = np.iinfo(integers.dtype)
-    corrected = np.clip(np.rint(integers - shift / steps), limits.min, limits.max).astype(integers.dtype)
-    value.const_value = ir.Tensor(corrected, name=name_of(value))
+    present = constant(layer.bias)
+    assert present is not None
+    if layer.steps is None:
+        corrected = present - shift
+    else:
+        limits = np.iinfo(present.dtype)
+        corrected = np.clip(np.rint(present - shift / layer.steps), limits.min, limits.max)
+    layer.bias.const_value = ir.Tensor(corrected.astype(present.dtype), name=name_of(layer.bias))

@@ -39,7 +39,7 @@ _SCHEMES: Final[Mapping[RungName, Scheme]] = {
     "fp16": "fp16",
     "float": "float",
 }
-_TUNINGS: Final[Mapping[str, Tuning]] = {"int8": "quick", "int8-refined": "thorough", "mixed": "mixed"}
+_TUNINGS: Final[Mapping[str, Tuning]] = {"int8": "quick", "int8-refined": "thorough", "weight-only": "rounding"}
 _FREE: Final = ("int8", "int8-refined")
 """Rungs that cost a device the same, so that the better one is worth its search even where the first would do."""
 
@@ -79,9 +79,9 @@ def rungs_for(options: CompileOptions, profile: TargetProfile, quantised: Quanti
         return [Rung(SCHEME, _checked(_keep(options, profile, quantised), options, profile, quantised))]
     if options.recipe != _AUTO:
         scheme: Scheme = options.recipe  # type: ignore[assignment]  # one of _NAMES, and not auto
-        return [
-            Rung(scheme, _checked(_build(scheme, options, profile), options, profile), _TUNINGS.get(scheme, "none"))
-        ]
+        # What is measured of typical inputs stays as it is where there are none.
+        tuning = "none" if options.calibration is None else _TUNINGS.get(scheme, "none")
+        return [Rung(scheme, _checked(_build(scheme, options, profile), options, profile), tuning)]
     return [
         rung
         for name in _ladder(options, profile, names)
@@ -202,14 +202,34 @@ def _checked(
             remedy='Set fully-connected = "per-tensor" in the recipe.',
             target=profile.name,
         )
-    if recipe.needs_calibration and options.calibration is None:
-        by = "" if recipe.scheme in STATIC else " with what typical inputs decide"
+    if options.calibration is None:
+        _check_needs_no_calibration(recipe)
+    return recipe
+
+
+def _check_needs_no_calibration(recipe: Recipe) -> None:
+    expected = "--calibration F.npz with about 200 typical inputs"
+    if recipe.scheme in STATIC:
         raise CalibrationMissing(
-            f"The recipe is {recipe.scheme}{by}, and no calibration set was given",
-            expected="--calibration F.npz with about 200 typical inputs",
+            f"The recipe is {recipe.scheme}, and no calibration set was given",
+            expected=expected,
             remedy="Without one, `--recipe auto` falls back to fp16 where the target runs it.",
         )
-    return recipe
+    if recipe.quantise is None:
+        return
+    settings, usual = recipe.quantise, Settings()
+    decided = {
+        f'equalise = "{settings.equalise}"': settings.equalise != usual.equalise,
+        f'rounding = "{settings.rounding}"': settings.rounding != usual.rounding,
+        "bias-correction = true": settings.bias_correction != usual.bias_correction,
+    }
+    asked = " and ".join(words for words, is_asked in decided.items() if is_asked)
+    if asked:
+        raise CalibrationMissing(
+            f"The recipe is {recipe.scheme} with {asked}, which typical inputs decide, and there is no calibration set",
+            expected=expected,
+            remedy=f"Without one, take {asked} out of the recipe.",
+        )
 
 
 def _check_runs(scheme: Scheme, profile: TargetProfile) -> None:

@@ -65,13 +65,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         assert self.quantise is not None, f"the scheme {self.scheme} quantises nothing"
         return self.quantise
 
-    @property
-    def needs_calibration(self) -> bool:
-        """Whether it takes typical inputs to do what it says."""
-        if self.scheme in STATIC or self.quantise is None:
-            return self.scheme in STATIC
-        return self.quantise.rounding != "nearest" or self.quantise.equalise != "none"
-
     def with_settings(self, settings: Settings) -> Recipe:
         """The same recipe with other settings of the quantiser."""
         return msgspec.structs.replace(self, quantise=settings)

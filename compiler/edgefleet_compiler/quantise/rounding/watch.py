@@ -52,6 +52,7 @@ def input_of(node: ir.Node) -> Input:
     value = node.inputs[0]
     assert value is not None
     producer = value.producer()
+    # What is rounded at run time has another scale each time.
     if producer is None or producer.op_type != "DequantizeLinear" or not is_per_tensor(producer):
         return Input(name_of(value))
     stored, scale = producer.inputs[0], constant(producer.inputs[1])

@@ -91,6 +91,11 @@ class Reference:
         found = [session.run({**case, **feeds}, self.watched) for case in self.cases]
         return {name: np.concatenate([case[name][None] for case in found]).astype(np.float64) for name in self.watched}
 
+    def noise_of(self, hub: ir.Model) -> float:
+        """``Measure.noise`` of another hub with the same outputs, which is not changed."""
+        session = Session(watching(hub.clone(), self.watched), optimise=False)
+        return self.measure(self.run(session, {}), {}).noise
+
     def measure(self, values: Mapping[str, Array], rounding: Mapping[str, Callable[[Array], Array]]) -> Measure:
         """Compare with the reference.
 
