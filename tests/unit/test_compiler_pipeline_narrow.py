@@ -106,9 +106,30 @@ def test_weights_are_rounded_by_what_they_do_to_typical_inputs(model: Path, sche
         compiled(model, "x86-64", recipe=str(path))
     calibration = write_calibration(model.parent / "c.npz")
     nearest, second = (
-        compiled(model, "x86-64", recipe=recipe, calibration=calibration).report for recipe in (scheme, str(path))
+        compiled(model, "x86-64", recipe=recipe, calibration=calibration).report
+        for recipe in (plain(model, scheme), str(path))
     )
     assert second.parity[0].sqnr_db > nearest.parity[0].sqnr_db
+
+
+def plain(model: Path, scheme: str) -> str:
+    path = model.parent / "plain.toml"
+    path.write_text(ROUNDED.format(scheme=scheme).replace("second-order", "nearest"))
+    return str(path)
+
+
+def test_weight_only_is_refined_where_there_are_typical_inputs_and_replays_without_a_search(model: Path) -> None:
+    calibration = write_calibration(model.parent / "c.npz")
+    nearest = compiled(model, "x86-64", recipe=plain(model, "weight-only"), calibration=calibration).report
+    refined = compiled(model, "x86-64", recipe="weight-only", calibration=calibration)
+    assert refined.report.parity[0].sqnr_db > nearest.parity[0].sqnr_db + 1
+    written = refined.folder / "recipe.toml"
+    assert "bias-correction = true" in written.read_text()
+    kept = written.rename(model.parent / "kept.toml")
+    again = compiled(model, "x86-64", recipe=str(kept), calibration=calibration)
+    assert again.report.artifact is not None
+    assert refined.report.artifact is not None
+    assert again.report.artifact.sha256 == refined.report.artifact.sha256
 
 
 def test_microcontrollers_take_weights_in_four_bits(model: Path) -> None:
