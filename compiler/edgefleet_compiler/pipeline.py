@@ -19,6 +19,7 @@ from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, o
 from edgefleet_compiler.data.images import check_normalisation
 from edgefleet_compiler.data.likeness import cases_compared, unlike
 from edgefleet_compiler.ladder.climb import Climb, climb
+from edgefleet_compiler.ladder.refusal import explain
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import MAX_SEED, CompileOptions
@@ -142,7 +143,14 @@ class _Compilation:
         """
         if plan.refusal is not None:
             raise plan.refusal
-        return climb(plan.rungs, plan.profile, self.tuner, self.trier)
+
+        def attempt(rung: Rung) -> Attempt | None:
+            recipe = self.tuner.explicit(rung, plan.profile)
+            return None if recipe is None else self.trier.attempt(recipe, plan.profile)
+
+        climbed = climb(plan.rungs, attempt)
+        explain(climbed.attempt, self.tuner.cases, len(climbed.steps))
+        return climbed
 
     def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:
         contents = Contents(

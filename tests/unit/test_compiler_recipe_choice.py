@@ -30,7 +30,7 @@ def asked(target: str = "rpi4", **options: Any) -> list[Recipe]:
 
 
 def test_auto_climbs_from_the_smallest_artifact_up() -> None:
-    assert names(rungs()) == ["int8", "int8-refined", *MIXED, "int16x8", "weight-only", "fp16", "float"]
+    assert names(rungs()) == ["int8", "int8-refined", "dynamic", *MIXED, "int16x8", "weight-only", "fp16", "float"]
 
 
 def test_auto_without_calibration_begins_with_what_nobody_has_to_measure() -> None:

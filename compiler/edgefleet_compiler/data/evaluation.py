@@ -17,6 +17,9 @@ from edgefleet_compiler.tensors import Sample, TensorInfo
 _RANDOM_CASES = 16
 
 
+Origin = Literal["validation", "calibration", "random"]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Cases, and where they come from.
@@ -27,7 +30,7 @@ class Evaluation:
     """
 
     data: DataSet
-    origin: Literal["validation", "calibration", "random"]
+    origin: Origin
 
 
 def choose_evaluation(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgefleet_compiler.attempt import Attempt, Trier
+from edgefleet_compiler.attempt import Attempt
 from edgefleet_compiler.ladder.record import Outcome, Step
-from edgefleet_compiler.ladder.refusal import explained
-from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.recipe import Rung
 from edgefleet_compiler.recipe.form import STATIC
-from edgefleet_compiler.tensors import Sample
-from edgefleet_contract.errors import AccuracyLost, GateError
-from edgefleet_hardware.profile import TargetProfile
+from edgefleet_contract.errors import GateError
 from edgefleet_hardware.units import format_bytes
 
 _UNFIT: tuple[Outcome, ...] = ("impossible", "inaccurate", "slower", "without effect")
@@ -35,55 +31,42 @@ class Climb:
     @property
     def warnings(self) -> list[str]:
         """Why what is smaller was not shipped, in sentences."""
-        return [f"{step.rung} is not used: {step.why}." for step in self.steps if step.outcome in _UNFIT]
+        return [f"{step.rung} is not used: {step.why.rstrip('.')}." for step in self.steps if step.outcome in _UNFIT]
 
 
-def climb(rungs: Sequence[Rung], profile: TargetProfile, tuner: Tuner, trier: Trier) -> Climb:
+def climb(rungs: Sequence[Rung], attempt: Callable[[Rung], Attempt | None]) -> Climb:
     """Try rungs in order until one is accurate enough and not slower than float; ship the smallest of these.
 
     Rungs whose artifacts cost a device the same are all tried; the ladder goes on beyond them only where it has to.
-    What makes int8 slower than float makes every rung so that computes in int8: these are left out then.
+    What makes int8 slower than float makes every rung so that computes in integers: these are left out then.
 
     Args:
         rungs: At least one.
-        profile: The target.
-        tuner: Makes a rung's recipe explicit.
-        trier: Builds and measures it.
+        attempt: Makes a rung's recipe explicit, builds and measures it; None where the rung has nothing to try.
 
     Raises:
         GateError: No artifact could be made by any rung.
     """
     tried: list[_Tried] = []
     faults: list[tuple[Rung, GateError]] = []
-    alone = len(rungs) == 1
     for rung in rungs:
         if rung.deferred and any(each.good for each in tried):
             break
         if any(each.is_vain and _computes_alike(each.rung, rung) for each in tried):
             continue
         try:
-            recipe = tuner.explicit(rung, profile)
-            if recipe is not None:
-                tried.append(_Tried(rung, trier.attempt(recipe, profile)))
+            made = attempt(rung)
         except GateError as fault:
-            if alone:
-                raise
             faults.append((rung, fault))
+            continue
+        if made is not None:
+            tried.append(_Tried(rung, made))
     if not tried:
         raise faults[0][1]
     shipped = _best(tried)
-    _explain(shipped.attempt, tuner.cases, len(tried))
     steps = {each.rung.name: each.step(shipped) for each in tried}
     steps |= {rung.name: _impossible(rung, fault) for rung, fault in faults}
     return Climb(shipped.attempt, [steps[rung.name] for rung in rungs if rung.name in steps])
-
-
-def _explain(attempt: Attempt, cases: list[Sample], rungs: int) -> None:
-    """Let a loss of accuracy say what costs it."""
-    attempt.refusals[:] = [
-        explained(refusal, attempt, cases, rungs) if isinstance(refusal, AccuracyLost) else refusal
-        for refusal in attempt.refusals
-    ]
 
 
 @dataclass(frozen=True)
@@ -114,7 +97,7 @@ class _Tried:
             sqnr_db=self.attempt.sqnr_db,
             accuracy=None if accuracy is None else accuracy.compiled,
             drop=None if accuracy is None else accuracy.drop,
-            speed_ratio=self.attempt.speed_ratio,
+            speed_ratio=self.attempt.speed.ratio,
             outcome=outcome,
             why=why,
         )
@@ -127,7 +110,7 @@ class _Tried:
         if lost is not None:
             return "inaccurate", lost.seen
         if attempt.is_slower:
-            return "slower", attempt.slowness or "slower than float"
+            return "slower", f"it {attempt.speed.slowness}"
         if not attempt.does_what_was_asked(self.rung.recipe):
             return "without effect", "it changes nothing of this model"
         return "not needed", f"{shipped.rung.name} is {_advantage(shipped.attempt, attempt)}"

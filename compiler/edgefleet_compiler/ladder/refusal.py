@@ -17,19 +17,23 @@ _LEAST_SHARE = 0.05
 _GENERAL = "Typical inputs that the calibration set lacks would help, or training for integers."
 
 
-def explained(lost: AccuracyLost, attempt: Attempt, cases: list[Sample], rungs: int) -> AccuracyLost:
-    """A loss with what costs it and what would help.
+def explain(attempt: Attempt, cases: list[Sample], rungs: int) -> None:
+    """Let a loss of accuracy say what costs it and what would help; nothing where there is no such refusal.
 
     Args:
-        lost: What the gate said.
         attempt: What came nearest.
         cases: Some dozens of typical cases; none where there is no calibration set.
         rungs: How many artifacts were measured.
     """
+    attempt.refusals[:] = [
+        _explained(refusal, attempt, cases, rungs) if isinstance(refusal, AccuracyLost) else refusal
+        for refusal in attempt.refusals
+    ]
+
+
+def _explained(lost: AccuracyLost, attempt: Attempt, cases: list[Sample], rungs: int) -> AccuracyLost:
     seen = lost.seen if rungs == 1 else f"None of {rungs} rungs is accurate enough; the best: {lost.seen}"
-    general = (
-        lost.remedy if rungs == 1 else "Typical inputs that calibration lacks would help, or training for integers."
-    )
+    general = lost.remedy if rungs == 1 else _GENERAL
     told = [_costs(attempt, cases), *map(_helps, attempt.findings[:_MOST_LAYERS]), general, _allow(attempt)]
     return AccuracyLost(
         seen,

@@ -33,6 +33,7 @@ NEEDED: Final[Mapping[Scheme, Dtype]] = {
 _SCHEMES: Final[Mapping[RungName, Scheme]] = {
     "int8": "int8",
     "int8-refined": "int8",
+    "dynamic": "dynamic",
     "mixed": "int8",
     "int16x8": "int16x8",
     "weight-only": "weight-only",

@@ -10,7 +10,7 @@ import msgspec
 from edgefleet_compiler.recipe.form import IoLayout, Recipe
 from edgefleet_hardware.profile import Format
 
-RungName = Literal["int8", "int8-refined", "mixed", "int16x8", "weight-only", "fp16", "float"]
+RungName = Literal["int8", "int8-refined", "dynamic", "mixed", "int16x8", "weight-only", "fp16", "float"]
 Tuning = Literal["none", "quick", "thorough", "mixed", "rounding"]
 
 RUNGS: tuple[RungName, ...] = get_args(RungName)

@@ -1,0 +1,87 @@
+"""What a person should know of an attempt, in sentences."""
+
+from __future__ import annotations
+
+from edgefleet_compiler.artifact import Artifact
+from edgefleet_compiler.attempt.speed import Speed
+from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, drop_limit, guesses
+from edgefleet_compiler.checks.layers import DROWNED, Layer
+from edgefleet_compiler.checks.measure import Measurement
+from edgefleet_compiler.data.evaluation import Origin
+from edgefleet_compiler.keeping import SCHEME
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.source import Source
+from edgefleet_hardware.units import format_bytes
+
+_LOW_AGREEMENT = 0.95
+_LAYERS_NAMED = 3
+_MUCH_LARGER, _MUCH_LARGER_BYTES = 0.01, 1024  # a larger artifact is worth a word from both on
+
+
+def warn_of_measurement(measurement: Measurement, origin: Origin, options: CompileOptions) -> list[str]:
+    """What the data cannot tell, and what it tells of a loss that no gate refuses."""
+    warnings = []
+    accuracy = measurement.accuracy
+    if origin == "random":
+        warnings.append("No data was given: parity is measured on random inputs, accuracy is not measured.")
+    elif origin == "calibration":
+        told = "is not measured" if accuracy is None else "is measured on the calibration set, which flatters"
+        warnings.append(f"No validation set was given: the loss of accuracy {told}.")
+    if accuracy is not None and guesses(accuracy):
+        warnings.append(
+            f"The source itself has {accuracy.metric} {accuracy.baseline:.4f}, and guessing has "
+            f"{accuracy.chance:.4f} (n={accuracy.n}, not to be told apart): do the labels belong to this model?"
+        )
+    if accuracy is not None and drop_limit(options, accuracy) is None and accuracy.compiled < _LOW_AGREEMENT:
+        warnings.append(
+            f"The artifact agrees with the source on {accuracy.compiled:.3f} of the cases. Without labels nobody "
+            "can tell whether that costs accuracy: give labels, or a limit with --max-drop."
+        )
+    sqnr = measurement.parity[0].sqnr_db
+    if sqnr is not None and sqnr < LOW_SQNR_DB:
+        warnings.append(f"The outputs carry much noise against the source: {sqnr:.1f} dB.")
+    return warnings
+
+
+def warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
+    """That a recipe changed nothing of the model."""
+    if artifact.recipe.scheme == asked.scheme:
+        return []
+    nothing = {
+        "int8": "no layer of the model has an int8 form",
+        "int16x8": "no layer of the model has a form in 16-bit integers",
+        "fp16": "the model has no weights large enough to store in 16 bits",
+    }
+    reason = nothing.get(asked.scheme, "the model has no weights large enough to store as integers")
+    return [f"The recipe {asked.scheme} changes nothing, as {reason}: this is the recipe float."]
+
+
+def warn_of_layers(layers: list[Layer]) -> list[str]:
+    """Layers whose output is drowned in the noise of its own rounding."""
+    drowned = [layer for layer in layers if layer.cause == DROWNED]
+    if not drowned:
+        return []
+    named = ", ".join(f"{layer.name!r} ({layer.sqnr_db:.1f} dB)" for layer in drowned[:_LAYERS_NAMED])
+    more = f" and {len(drowned) - _LAYERS_NAMED} more" if len(drowned) > _LAYERS_NAMED else ""
+    told = f"Noise drowns what these layers give, though not what they take: {named}{more}."
+    cause = "Values that share a tensor with much larger ones share their scale, and may all be rounded to the same."
+    return [f"{told} {cause} Use --recipe fp16, or give them an output of their own."]
+
+
+def warn_of_size(source: Source, artifact: Artifact) -> list[str]:
+    """That an artifact is larger than the source."""
+    size, size_of_source = len(artifact.data), len(source.file.runnable)
+    if size - size_of_source < max(_MUCH_LARGER * size_of_source, _MUCH_LARGER_BYTES):
+        return []
+    reason = ", whose constants are stored narrower" if source.stores_narrower else ""
+    sizes = f"{format_bytes(size)} against {format_bytes(size_of_source)}"
+    return [f"The artifact is larger than the source{reason}: {sizes}."]
+
+
+def warn_of_speed(recipe: Recipe, speed: Speed) -> list[str]:
+    """That an artifact is slower than the float model, and where it loses."""
+    if speed.slowness is None or recipe.scheme == "float":
+        return []
+    subject = "The source's own quantisation" if recipe.scheme == SCHEME else recipe.scheme
+    return [f"{subject} {speed.slowness}."]
