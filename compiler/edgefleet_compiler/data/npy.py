@@ -1,7 +1,8 @@
 """One array inside an ``.npz``: its header, and its rows one by one.
 
-``numpy.load`` reads a whole array of an ``.npz`` into memory. Here a stored array is mapped, and a compressed one is
-unpacked row by row, so that a set may be larger than memory and a small file cannot ask for a large one.
+``numpy.load`` reads a whole array of an ``.npz`` into memory. Here it is read row by row, compressed or not, so that a
+set may be larger than memory and a small file cannot ask for a large one. Stored arrays in Fortran order are mapped:
+their rows lie all over them.
 
 Format: NEP 1, "A simple file format for NumPy arrays"; ``numpy.lib.format``.
 """
@@ -57,12 +58,12 @@ class NpyArray:
         Raises:
             DataMalformed: While iterating: the file is truncated or damaged.
         """
-        if self.info.compress_type == zipfile.ZIP_STORED:
+        if not self.fortran_order:
+            yield from self._read_rows()
+        elif self.info.compress_type == zipfile.ZIP_STORED:
             yield from self._map()
-        elif self.fortran_order:
-            yield from self.read()
         else:
-            yield from self._unpack_rows()
+            yield from self.read()
 
     def read(self) -> NDArray[np.generic]:
         """The whole array.
@@ -90,7 +91,7 @@ class NpyArray:
             self.path, self.dtype, mode="r", offset=start, shape=self.shape, order="F" if self.fortran_order else "C"
         )
 
-    def _unpack_rows(self) -> Iterator[NDArray[np.generic]]:
+    def _read_rows(self) -> Iterator[NDArray[np.generic]]:
         row_shape = self.shape[1:]
         row_bytes = math.prod(row_shape) * self.dtype.itemsize
         with self._open() as stream:

@@ -102,9 +102,17 @@ def _saturated(watched: ir.Model, ranges: Ranges, samples: Sequence[Sample]) -> 
         computed = session.run(sample, [name for name in ranges if name in session.outputs])
         for name, chosen in ranges.items():
             values = computed[name] if name in computed else np.asarray(sample[name], np.float32)
-            beyond = values - np.clip(values, chosen.low - _half_step(chosen), chosen.high + _half_step(chosen))
-            found[name].append((np.mean(beyond != 0), np.mean(np.square(beyond)), values.min(), values.max()))
+            found[name].append((*_beyond(values, chosen), values.min(), values.max()))
     return {name: _over_cases(np.array(cases, np.float64)) for name, cases in found.items() if cases}
+
+
+def _beyond(values: NDArray[np.float32], chosen: Range) -> tuple[float, float]:
+    """The share of values beyond a range, and their mean square distance from it over all values."""
+    low, high = chosen.low - _half_step(chosen), chosen.high + _half_step(chosen)
+    if values.min() >= low and values.max() <= high:
+        return 0.0, 0.0
+    beyond = values - np.clip(values, low, high)
+    return float(np.mean(beyond != 0)), float(np.mean(np.square(beyond)))
 
 
 def _over_cases(cases: NDArray[np.float64]) -> Saturated:

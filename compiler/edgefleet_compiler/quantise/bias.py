@@ -10,7 +10,7 @@ to the next as well: person detection (27 layers), 13.8 dB uncorrected, comes to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +20,12 @@ from numpy.typing import NDArray
 from edgefleet_compiler.checks.fidelity import fidelities
 from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.graph import constant, name_of
-from edgefleet_compiler.hub.pieces import Pieces
+from edgefleet_compiler.hub.passage import Passage
 from edgefleet_compiler.tensors import Sample
 
 _HELD_OUT = 2
 """Every so many cases one is left out of the measurement, to judge the result by: an output needs more cases for that
 than the mean of a channel, which has many places, needs to be known."""
-
-_LIVE_BYTES = 64 * 1024 * 1024
-"""For values between layers, of all cases together; larger models are measured on fewer cases."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,11 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     held_out, measured = samples[::_HELD_OUT], [case for n, case in enumerate(samples) if n % _HELD_OUT]
     if not layers or not measured:
         return quantised_hub
-    pieces = Pieces(copy, [layer.node for layer in layers])
-    measured = measured[: max(1, _LIVE_BYTES // max(pieces.live_bytes(), 1))]
     floats = {node.name: node for node in float_hub.graph}
-    references = Pieces(float_hub, [floats[layer.node.name] for layer in layers])
-    for layer, expected, seen in zip(layers, references.outputs(measured), pieces.outputs(measured), strict=True):
-        _shift(layer, _mean(seen) - _mean(expected))
+    expected, seen = Passage(float_hub, measured), Passage(copy, measured)
+    for layer in layers:
+        shift = _mean(_outputs(seen, layer.node)) - _mean(_outputs(expected, floats[layer.node.name]))
+        _shift(layer, shift)
     corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], held_out)
     return copy if corrected.is_better_than(uncorrected) else quantised_hub
 
@@ -95,10 +91,15 @@ def _is_narrow(weights: ir.Value | None) -> bool:
     return widening is not None and widening.op_type == "DequantizeLinear" and constant(widening.inputs[0]) is not None
 
 
-def _mean(outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def _outputs(passage: Passage, layer: ir.Node) -> Iterator[NDArray[np.floating]]:
+    """What a layer gives in each case, before its activation."""
+    return passage.values(layer.outputs[0], before=layer)
+
+
+def _mean(outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
     """Of each channel, which is the second axis, over cases and places."""
-    others = tuple(axis for axis in range(outputs[0].ndim) if axis != 1)
-    mean: NDArray[np.float64] = np.mean([output.mean(axis=others, dtype=np.float64) for output in outputs], axis=0)
+    means = [output.mean(axis=(0, *range(2, output.ndim)), dtype=np.float64) for output in outputs]
+    mean: NDArray[np.float64] = np.mean(means, axis=0)
     return mean
 
 

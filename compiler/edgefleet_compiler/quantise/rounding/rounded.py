@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
+from edgefleet_compiler.hub.passage import Passage
 from edgefleet_compiler.quantise.rounding.adaptive import adaptive
 from edgefleet_compiler.quantise.rounding.gram import CrossGram, Gram
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
@@ -18,6 +20,9 @@ from edgefleet_compiler.quantise.rounding.watch import Sample, input_of, watchin
 from edgefleet_compiler.quantise.saturation import LARGEST_PAIR, multiplies_pairs, product_order
 
 Method = Callable[[Matrices, Matrices, Matrices, int, bool], Matrices]
+
+Array = NDArray[Any]
+Item = TypeVar("Item")
 
 Progress = Callable[[int, int], None]
 """Told how many steps are done, and of how many."""
@@ -58,17 +63,18 @@ def rounded(
         for site, gram in zip(found, _grams(copy, found, counted), strict=True):
             _round(site, site.weights, gram, second_order, narrow_pairs)
         return copy
+    passages = Passage(float_hub, samples), Passage(copy, samples)
     for number, site in enumerate(found):
-        counted = _counted(samples, on_progress, number * len(samples), len(found) * len(samples))
-        gram, wanted = _seen(float_hub, copy, site, counted)
+        inputs = _inputs(*passages, site)
+        gram, wanted = _seen(site, _counted(inputs, on_progress, number * len(samples), len(found) * len(samples)))
         _round(site, wanted, gram, adaptive, narrow_pairs)
     return copy
 
 
-def _counted(samples: Sequence[Sample], on_progress: Progress, before: int, total: int) -> Iterator[Sample]:
-    """Samples, each told of when the next is asked for."""
-    for done, sample in enumerate(samples, start=before + 1):
-        yield sample
+def _counted(items: Iterable[Item], on_progress: Progress, before: int, total: int) -> Iterator[Item]:
+    """Items, one a case, each told of when the next is asked for."""
+    for done, item in enumerate(items, start=before + 1):
+        yield item
         on_progress(done, total)
 
 
@@ -84,15 +90,23 @@ def _grams(model: ir.Model, found: Sequence[Site], samples: Iterable[Sample]) ->
     return [gram.matrices() for gram in grams]
 
 
-def _seen(float_hub: ir.Model, model: ir.Model, site: Site, samples: Iterable[Sample]) -> tuple[Matrices, Matrices]:
+def _inputs(float_passage: Passage, passage: Passage, site: Site) -> Iterator[tuple[Array, Array]]:
+    """What a layer should have as its input in each case, and what it has."""
+    wanted, present = input_of(site.original), input_of(site.node)
+    return zip(
+        float_passage.values(wanted.value, before=site.original),
+        passage.values(present.value, before=site.node),
+        strict=True,
+    )
+
+
+def _seen(site: Site, inputs: Iterable[tuple[Array, Array]]) -> tuple[Matrices, Matrices]:
     """The Gram matrices of the inputs that a layer has, and the weights that make up for what is wrong with them."""
     gram, cross = Gram(site.layer), CrossGram(site.layer)
-    present, wanted = input_of(site.node), input_of(site.original)
-    compute, compute_wanted = watching(model, [present.name]), watching(float_hub, [wanted.name])
-    for sample in samples:
-        array = compute(sample)[present.name]
+    present = input_of(site.node)
+    for wanted, array in inputs:
         present.give(array, gram)
-        cross.add(compute_wanted(sample)[wanted.name], present.reals(array))
+        cross.add(wanted, present.reals(array))
     return gram.matrices(), target(site.weights, gram.matrices(), cross.matrices())
 
 

@@ -24,14 +24,19 @@ class Input:
     """Where the input of a layer is to be read.
 
     Attributes:
-        name: Of the value.
+        value: It, or the integers that it is stored as.
         scale: Of stored integers; None where the value is real.
         zero_point: Of stored integers.
     """
 
-    name: str
+    value: ir.Value
     scale: float | None = None
     zero_point: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the value."""
+        return name_of(self.value)
 
     def give(self, array: NDArray[Any], gram: Gram) -> None:
         """Let a Gram matrix take in what was read."""
@@ -54,12 +59,12 @@ def input_of(node: ir.Node) -> Input:
     producer = value.producer()
     # What is rounded at run time has another scale each time.
     if producer is None or producer.op_type != "DequantizeLinear" or not is_per_tensor(producer):
-        return Input(name_of(value))
+        return Input(value)
     stored, scale = producer.inputs[0], constant(producer.inputs[1])
     assert stored is not None
     assert scale is not None
     zero_point = constant(producer.inputs[2]) if len(producer.inputs) > 2 else None
-    return Input(name_of(stored), float(scale.reshape(())), 0 if zero_point is None else int(zero_point.reshape(())))
+    return Input(stored, float(scale.reshape(())), 0 if zero_point is None else int(zero_point.reshape(())))
 
 
 def watching(model: ir.Model, names: Sequence[str]) -> Callable[[Sample], dict[str, NDArray[Any]]]:
