@@ -35,7 +35,7 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
-        self._roundings: dict[tuple[Scheme, bytes], Rounding] = {}
+        self._refined: dict[tuple[Scheme, bytes], Recipe] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
@@ -57,7 +57,7 @@ class Tuner:
             return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
         if rung.tuning == "rounding":
             return self._rounded(rung.recipe.with_settings(replace(rung.recipe.settings, bias_correction=True)))
-        recipe = self._rounded(rung.recipe.with_settings(self._calibrated(rung.recipe.settings, THOROUGH)))
+        recipe = self._thorough(rung.recipe)
         if rung.tuning == "thorough":
             return recipe
         wider: Compute = "int16" if profile.int8_only else "float"
@@ -69,19 +69,40 @@ class Tuner:
         """Some dozens of typical cases; none without a calibration set."""
         return self._some(THOROUGH.cases) if self._hubs.is_calibrated else []
 
-    def _rounded(self, recipe: Recipe) -> Recipe:
-        """With the rounding of weights that serves the outputs best, on typical cases that it was not made by."""
+    def _thorough(self, recipe: Recipe) -> Recipe:
+        """With everything that is worth a search where the artifact costs a device the same."""
         key = recipe.scheme, msgspec.json.encode(recipe.settings)
+        if key not in self._refined:
+            self._progress.stage("choosing which channels are equalised")
+            equalise = self._least_noise(recipe, [
+                self._calibrated(replace(recipe.settings, equalise=word), QUICK) for word in ("none", "all")
+            ]).equalise  # fmt: skip
+            settings = self._calibrated(replace(recipe.settings, equalise=equalise), THOROUGH)
+            if settings.fully_connected == "per-channel":
+                self._progress.stage("choosing how many scales weights have")
+                per_tensor = replace(settings, fully_connected="per-tensor")
+                settings = self._least_noise(recipe, [per_tensor, settings])
+            self._refined[key] = self._rounded(recipe.with_settings(settings))
+        return self._refined[key]
+
+    def _rounded(self, recipe: Recipe) -> Recipe:
+        """With the rounding of weights that serves the outputs best."""
+        self._progress.stage("choosing how weights are rounded")
+        roundings: tuple[Rounding, ...] = get_args(Rounding)
+        options = [replace(recipe.settings, rounding=rounding) for rounding in roundings]
+        return recipe.with_settings(self._least_noise(recipe, options))
+
+    def _least_noise(self, recipe: Recipe, options: list[Settings]) -> Settings:
+        """The settings that give the least noise in the outputs, on typical cases that nothing was made by.
+
+        Of equal ones the first; of a single case nothing can be held back, and the first is as good as any.
+        """
         seen, unseen = self._hubs.typical[1::2], self._hubs.typical[::2]
-        if key not in self._roundings and seen:
-            reference = Reference(self._hubs.float_hub(recipe.settings), unseen)
-            self._progress.stage("choosing how weights are rounded")
-            noises: dict[Rounding, float] = {
-                rounding: reference.noise_of(self._hubs.trial(_with_rounding(recipe, rounding), seen))
-                for rounding in get_args(Rounding)
-            }
-            self._roundings[key] = min(noises, key=noises.__getitem__)
-        return _with_rounding(recipe, self._roundings.get(key, "nearest"))
+        if not seen:
+            return options[0]
+        reference = Reference(self._source.hub, unseen)
+        noises = [reference.noise_of(self._hubs.trial(recipe.with_settings(each), seen)) for each in options]
+        return options[noises.index(min(noises))]
 
     def _mixer(self, settings: Settings, wider: Compute, io: Io) -> Mixer:
         key = (msgspec.json.encode(settings), wider, io)
@@ -99,7 +120,7 @@ class Tuner:
     def _calibrated(self, settings: Settings, effort: Effort) -> Settings:
         """With the channels equalised that need it, ranges by what they do to the output, and corrected biases."""
         seen = self._hubs.calibrator.observed("none", self._source.hub, histograms=True)
-        if find_outliers(self._source.hub, seen):
+        if settings.equalise == "none" and find_outliers(self._source.hub, seen):
             settings = replace(settings, equalise="outliers")
         key = (settings.equalise, effort.singly)
         if key not in self._ranges:
@@ -108,7 +129,3 @@ class Tuner:
             seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
             self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
         return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)
-
-
-def _with_rounding(recipe: Recipe, rounding: Rounding) -> Recipe:
-    return recipe.with_settings(replace(recipe.settings, rounding=rounding))
