@@ -20,6 +20,8 @@ from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 from edgefleet_hardware.profile import TargetProfile
 
+_FEWEST_CASES = 2
+
 
 class Tuner:
     """Makes recipes explicit for one source model.
@@ -36,6 +38,7 @@ class Tuner:
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
         self._refined: dict[tuple[Scheme, bytes], Recipe] = {}
+        self._noises: dict[tuple[Scheme, bytes], float] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
@@ -74,10 +77,11 @@ class Tuner:
         key = recipe.scheme, msgspec.json.encode(recipe.settings)
         if key not in self._refined:
             self._progress.stage("choosing which channels are equalised")
-            equalise = self._least_noise(recipe, [
-                self._calibrated(replace(recipe.settings, equalise=word), QUICK) for word in ("none", "all")
-            ]).equalise  # fmt: skip
-            settings = self._calibrated(replace(recipe.settings, equalise=equalise), THOROUGH)
+            asked = [replace(recipe.settings, equalise=word) for word in ("none", "all")]
+            quick = self._least_noise(recipe, [self._calibrated(settings, QUICK) for settings in asked])
+            # Ranges are searched with biases as they are; corrected ones may be served better by other ranges.
+            thorough = self._calibrated(replace(recipe.settings, equalise=quick.equalise), THOROUGH)
+            settings = self._least_noise(recipe, [thorough, quick])
             if settings.fully_connected == "per-channel":
                 self._progress.stage("choosing how many scales weights have")
                 per_tensor = replace(settings, fully_connected="per-tensor")
@@ -95,14 +99,20 @@ class Tuner:
     def _least_noise(self, recipe: Recipe, options: list[Settings]) -> Settings:
         """The settings that give the least noise in the outputs, on typical cases that nothing was made by.
 
-        Of equal ones the first; of a single case nothing can be held back, and the first is as good as any.
+        Of equal ones the first. Of a single case nothing can be held back, and the first is as good as any.
         """
-        seen, unseen = self._hubs.typical[1::2], self._hubs.typical[::2]
-        if not seen:
+        if len(self._hubs.typical) < _FEWEST_CASES:
             return options[0]
-        reference = Reference(self._source.hub, unseen)
-        noises = [reference.noise_of(self._hubs.trial(recipe.with_settings(each), seen)) for each in options]
+        noises = [self._noise(recipe.with_settings(settings)) for settings in options]
         return options[noises.index(min(noises))]
+
+    def _noise(self, recipe: Recipe) -> float:
+        key = recipe.scheme, msgspec.json.encode(recipe.settings)
+        if key not in self._noises:
+            made_by, held_back = self._hubs.typical[1::2], self._hubs.typical[::2]
+            reference = Reference(self._source.hub, held_back)
+            self._noises[key] = reference.noise_of(self._hubs.trial(recipe, made_by))
+        return self._noises[key]
 
     def _mixer(self, settings: Settings, wider: Compute, io: Io) -> Mixer:
         key = (msgspec.json.encode(settings), wider, io)
