@@ -31,8 +31,8 @@ from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.source import Source
 
-_PARITY_CASES = 256  # where accuracy is not measured; else every case is run for its sake anyway
-_HUB_CASES = 64  # of them, for parity with the hub
+_PARITY_CASES = 128  # where accuracy is not measured; else every case is run for its sake anyway
+_HUB_CASES = 32  # of them, for parity with the hub
 _EXACTNESS_CASES = 16
 
 

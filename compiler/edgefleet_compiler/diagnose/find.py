@@ -20,6 +20,9 @@ from edgefleet_compiler.tensors import Sample
 _MOST_TRIED = 5
 """Remedies tried at most, for the activations that are worst on their own; each costs a hub and a pass over cases."""
 
+_EVIDENCE_CASES = 32
+"""Typical cases that causes are told from; remedies are tried on all of them."""
+
 _LEAST_GAIN_DB = 1.0
 """What a remedy must bring at the outputs for its cause to be worth a word; less is the luck of rounding."""
 
@@ -83,7 +86,8 @@ def _told(outlier: Outlier) -> str:
 
 def _other_findings(patient: Patient, plain: Settings, explained: set[str]) -> list[Finding]:
     ranges = ranges_of(patient.hub, [name for name in patient.seen.activations if name not in explained])
-    evidence = gather(patient.float_hub, patient.seen, ranges, patient.typical, patient.held_out)
+    some = patient.typical[:: max(1, len(patient.typical) // _EVIDENCE_CASES)]
+    evidence = gather(patient.float_hub, patient.seen, ranges, some, patient.held_out)
     suspected = [(name, found, why) for name, found in evidence.items() if (why := cause_of(found)) is not None]
     suspected.sort(key=lambda entry: entry[1].power / (entry[1].rounding + entry[1].held_out.noise))
     if not suspected:

@@ -10,7 +10,7 @@ to the next as well: person detection (27 layers), 13.8 dB uncorrected, comes to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,11 @@ from edgefleet_compiler.checks.fidelity import fidelities
 from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.hub.passage import Passage
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.passes.dead_code import remove_dead_code
 from edgefleet_compiler.tensors import Sample
+
+Means = NDArray[np.float64]
 
 _HELD_OUT = 2
 """Every so many cases one is left out of the measurement, to judge the result by: an output needs more cases for that
@@ -60,11 +64,10 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     held_out, measured = samples[::_HELD_OUT], [case for n, case in enumerate(samples) if n % _HELD_OUT]
     if not layers or not measured:
         return quantised_hub
-    floats = {node.name: node for node in float_hub.graph}
-    expected, seen = Passage(float_hub, measured), Passage(copy, measured)
+    expected, passage = _means(float_hub, {layer.node.name for layer in layers}, measured), Passage(copy, measured)
     for layer in layers:
-        shift = _mean(_outputs(seen, layer.node)) - _mean(_outputs(expected, floats[layer.node.name]))
-        _shift(layer, shift)
+        seen = _mean([_mean_of(output) for output in passage.values(layer.node.outputs[0], before=layer.node)])
+        _shift(layer, seen - expected[layer.node.name])
     corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], held_out)
     return copy if corrected.is_better_than(uncorrected) else quantised_hub
 
@@ -91,15 +94,25 @@ def _is_narrow(weights: ir.Value | None) -> bool:
     return widening is not None and widening.op_type == "DequantizeLinear" and constant(widening.inputs[0]) is not None
 
 
-def _outputs(passage: Passage, layer: ir.Node) -> Iterator[NDArray[np.floating]]:
-    """What a layer gives in each case, before its activation."""
-    return passage.values(layer.outputs[0], before=layer)
+def _means(model: ir.Model, names: Collection[str | None], samples: Sequence[Sample]) -> dict[str | None, Means]:
+    """The means of the channels that the named layers give, before their activation, over cases and places."""
+    copy = model.clone()
+    layers = [node for node in copy.graph if node.name in names]
+    copy.graph.outputs[:] = [node.outputs[0] for node in layers]
+    remove_dead_code(copy)  # nothing behind the last of the layers is computed
+    session = Session(copy, optimise=False)
+    cases = [[_mean_of(output) for output in session.run(sample).values()] for sample in samples]
+    return {layer.name: _mean(means) for layer, means in zip(layers, zip(*cases, strict=True), strict=True)}
 
 
-def _mean(outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """Of each channel, which is the second axis, over cases and places."""
-    means = [output.mean(axis=(0, *range(2, output.ndim)), dtype=np.float64) for output in outputs]
-    mean: NDArray[np.float64] = np.mean(means, axis=0)
+def _mean_of(output: NDArray[np.floating]) -> Means:
+    """Of each channel, which is the second axis."""
+    mean: Means = output.mean(axis=(0, *range(2, output.ndim)), dtype=np.float64)
+    return mean
+
+
+def _mean(cases: Sequence[Means]) -> Means:
+    mean: Means = np.mean(cases, axis=0)
     return mean
 
 
