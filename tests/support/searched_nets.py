@@ -22,7 +22,7 @@ def classifier(seed: int = 0) -> ir.Model:
     level = graph.node("Relu", graph.node("Add", level, graph.conv(inner, (8, 8), (1, 1))))
     gate = graph.node("Sigmoid", graph.conv(level, (8, 4), (1, 1)))
     joined = graph.node("Concat", level, gate, axis=1)
-    pooled = graph.node("AveragePool", joined, kernel_shape=[12, 12])
+    pooled = graph.node("GlobalAveragePool", joined)
     model = graph.model(graph.node("Softmax", graph.gemm(graph.reshape(pooled, 1, 12), 12, 6), axis=1))
     simplify(model)
     return model

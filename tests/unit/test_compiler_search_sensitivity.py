@@ -54,7 +54,7 @@ def test_layers_are_those_of_the_hub_in_order_with_their_fused_activations():
 
 def test_what_is_rounded_again_behind_a_move_is_left_out_with_the_layer():
     found = sensitivity(classifier())
-    pool = next(layer for layer in found.layers if layer.operator == "AveragePool")
+    pool = next(layer for layer in found.layers if layer.operator == "GlobalAveragePool")
     assert pool.without != found.total  # its Reshape has a pair with the same parameters
 
 

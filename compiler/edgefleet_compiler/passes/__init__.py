@@ -25,6 +25,7 @@ from edgefleet_compiler.passes.fold_affine import fold_affine
 from edgefleet_compiler.passes.fold_constants import fold_constants
 from edgefleet_compiler.passes.fold_pad import fold_pad
 from edgefleet_compiler.passes.gemms import normalise_gemms
+from edgefleet_compiler.passes.global_averages import recognise_global_averages
 from edgefleet_compiler.passes.group_norms import recognise_group_norms
 from edgefleet_compiler.passes.integer_gemms import normalise_integer_gemms
 from edgefleet_compiler.passes.layout import choose_layouts
@@ -59,6 +60,7 @@ PASSES: tuple[Callable[[ir.Model], Effects], ...] = (
     normalise_clips,
     recognise_activations,
     write_out_windows,
+    recognise_global_averages,
     write_out_pads_and_slices,
     write_out_resizes,
     merge_reshapes,
