@@ -95,8 +95,12 @@ def test_causes_reach_the_layers_but_what_stays_in_float_keeps_its_reason():
 
 
 def test_warnings_tell_the_first_findings_and_how_many_more_there_are():
-    assert warn_of_findings([]) == []
-    (one,) = warn_of_findings([FINDING])
+    assert warn_of_findings([], equalised=False) == []
+    (one,) = warn_of_findings([FINDING], equalised=False)
     assert "Layer 'conv': outlier channel. In 'relu', channel 3 spans 90" in one
-    assert one.endswith('Tried: equalise = "outliers", 2.0 dB to 20.0 dB.')
-    assert warn_of_findings([FINDING] * 5)[-1] == "The report names 2 more layers that int8 serves badly."
+    gain = 'equalise = "outliers", which takes the outputs from 2.0 to 20.0 dB.'
+    assert one.endswith(f"What would help: {gain}")
+    assert warn_of_findings([FINDING], equalised=True)[0].endswith(f"Remedied by {gain}")
+    assert (
+        warn_of_findings([FINDING] * 5, equalised=False)[-1] == "The report names 2 more layers that int8 serves badly."
+    )

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from edgefleet_compiler.diagnose.record import Finding, Spread
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import compile_model
 from edgefleet_compiler.progress import Silent
@@ -114,3 +116,22 @@ def test_a_report_without_an_artifact_has_a_page(tmp_path: Path) -> None:
     assert outcome.report.artifact is None
     assert "recipe.unfit" in render(outcome.report)
     assert sorted(path.name for path in outcome.folder.iterdir()) == ["report.html", "report.json"]
+
+
+def test_the_page_draws_the_values_of_each_layer_that_int8_serves_badly(reports: dict[str, Report]) -> None:
+    spread = Spread(edges=[0.0, 1.0, 2.0], counts=[90, 10], before=(0.0, 2.0), after=(0.0, 1.0))
+    finding = Finding(
+        layer="conv;bias",
+        activation="relu",
+        cause="outlier channel",
+        evidence="channel 3 spans 90",
+        channel=3,
+        remedy='equalise = "outliers"',
+        before_db=2.0,
+        after_db=20.0,
+        spread=spread,
+    )
+    page = render(replace(reports["x86-64"], findings=[finding]))
+    assert "90 values from 0 to 1" in page
+    assert "range after: 0 to 1" in page
+    assert ">conv</code>" in page

@@ -105,7 +105,7 @@ class Trier:
             *self._bench.calibration_warnings,
             *warn_of_measurement(measurement, self._examiner.evaluation.origin, self._options),
             *warn_of_layers(layers),
-            *warn_of_findings(findings),
+            *warn_of_findings(findings, equalised=_is_equalised(artifact.recipe)),
             *([] if deployment is None else deployment.warnings()),
             *warn_of_size(source, artifact),
             *warn_of_speed(artifact.recipe, speed),
@@ -156,6 +156,10 @@ def _inspect(artifact: Artifact, cases: list[Sample]) -> list[Layer]:
         return inspect_layers(artifact.float_hub, artifact.hub, cases)
     assert artifact.exported.lowered is not None
     return kept_layers(artifact.exported.lowered)
+
+
+def _is_equalised(recipe: Recipe) -> bool:
+    return recipe.quantise is not None and recipe.quantise.equalise != "none"
 
 
 def _timed(layer: Layer, times: Times) -> Layer:

@@ -9,6 +9,7 @@ from edgefleet_compiler.checks.layers import DROWNED, Layer
 from edgefleet_compiler.checks.measure import Measurement
 from edgefleet_compiler.data.evaluation import Origin
 from edgefleet_compiler.keeping import SCHEME
+from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import Source
@@ -62,7 +63,7 @@ def warn_of_layers(layers: list[Layer]) -> list[str]:
     drowned = [layer for layer in layers if layer.cause == DROWNED]
     if not drowned:
         return []
-    named = ", ".join(f"{layer.name!r} ({layer.sqnr_db:.1f} dB)" for layer in drowned[:_LAYERS_NAMED])
+    named = ", ".join(f"{short_name(layer.name)!r} ({layer.sqnr_db:.1f} dB)" for layer in drowned[:_LAYERS_NAMED])
     more = f" and {len(drowned) - _LAYERS_NAMED} more" if len(drowned) > _LAYERS_NAMED else ""
     told = f"Noise drowns what these layers give, though not what they take: {named}{more}."
     cause = "Values that share a tensor with much larger ones share their scale, and may all be rounded to the same."

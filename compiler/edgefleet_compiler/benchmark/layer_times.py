@@ -19,6 +19,7 @@ from edgefleet_compiler.benchmark.subject import random_inputs
 from edgefleet_compiler.checks.latency import time_in_turns
 from edgefleet_compiler.checks.onnx_nodes import layers_of_nodes
 from edgefleet_compiler.checks.runtimes import open_runner
+from edgefleet_compiler.layer_names import short_name
 
 _SECONDS = 0.8
 _TURNS, _MOST_RUNS = 2, 50
@@ -60,7 +61,7 @@ def told_losses(times: Times) -> str:
     losses = sorted(times.items(), key=lambda item: item[1].baseline - item[1].artifact)
     lost = [(name, time) for name, time in losses if time.artifact - time.baseline > _WORTH_NAMING]
     told = [
-        f"{'conversions between types or axis orders' if name is None else repr(name.split(';')[0])} "
+        f"{'conversions between types or axis orders' if name is None else repr(short_name(name))} "
         f"({time.artifact:.1f} µs against {time.baseline:.1f} µs)"
         for name, time in lost[:_LAYERS_NAMED]
     ]

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.diagnose.record import Finding
+from edgefleet_compiler.layer_names import short_name
 
 _NAMED = 3
 
@@ -23,15 +24,23 @@ def _with_cause(layer: Layer, cause: str | None) -> Layer:
     return layer if cause is None or in_float else replace(layer, cause=cause)
 
 
-def warn_of_findings(findings: Sequence[Finding]) -> list[str]:
-    """A sentence for each of the first findings."""
-    told = [_sentence(finding) for finding in findings[:_NAMED]]
+def warn_of_findings(findings: Sequence[Finding], *, equalised: bool) -> list[str]:
+    """A sentence for each of the first findings.
+
+    Args:
+        findings: Of an artifact.
+        equalised: Whether its channels were equalised, which remedies outliers.
+    """
+    told = [_sentence(finding, equalised and finding.channel is not None) for finding in findings[:_NAMED]]
     more = len(findings) - _NAMED
     return told if more <= 0 else [*told, f"The report names {more} more layers that int8 serves badly."]
 
 
-def _sentence(finding: Finding) -> str:
-    told = f"Layer {finding.layer!r}: {finding.cause}. In {finding.activation!r}, {finding.evidence}."
+def _sentence(finding: Finding, remedied: bool) -> str:
+    layer, activation = short_name(finding.layer), short_name(finding.activation)
+    told = f"Layer {layer!r}: {finding.cause}. In {activation!r}, {finding.evidence}."
     if finding.before_db is None or finding.after_db is None:
         return told
-    return f"{told} Tried: {finding.remedy}, {finding.before_db:.1f} dB to {finding.after_db:.1f} dB."
+    does = "Remedied by" if remedied else "What would help:"
+    gain = f"{finding.before_db:.1f} to {finding.after_db:.1f} dB"
+    return f"{told} {does} {finding.remedy}, which takes the outputs from {gain}."

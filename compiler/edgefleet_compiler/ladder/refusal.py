@@ -6,6 +6,7 @@ import math
 
 from edgefleet_compiler.attempt import Attempt
 from edgefleet_compiler.diagnose.record import Finding
+from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.quantise.search.reference import Reference
 from edgefleet_compiler.quantise.search.sensitivity import Sensitivity, measure_sensitivity
 from edgefleet_compiler.recipe.form import STATIC
@@ -50,9 +51,8 @@ def _costs(attempt: Attempt, cases: list[Sample]) -> str:
         return ""
     reference = Reference(artifact.float_hub, cases)
     measured = measure_sensitivity(artifact.float_hub, artifact.hub, reference, leave_out=False)
-    named = [
-        f"{_short(name)!r} ({share:.0%})" for name, share in _shares(measured)[:_MOST_LAYERS] if share >= _LEAST_SHARE
-    ]
+    worst = [(name, share) for name, share in _shares(measured)[:_MOST_LAYERS] if share >= _LEAST_SHARE]
+    named = [f"{short_name(name)!r} ({share:.0%})" for name, share in worst]
     return f"Most of the noise in the outputs comes from {', '.join(named)}." if named else ""
 
 
@@ -63,13 +63,8 @@ def _shares(measured: Sensitivity) -> list[tuple[str, float]]:
     return sorted(((name, noise / total) for name, noise in noises.items()), key=lambda entry: -entry[1])
 
 
-def _short(name: str) -> str:
-    """A name without those of the nodes that TFLite's converter fused into it."""
-    return name.split(";", maxsplit=1)[0]
-
-
 def _helps(finding: Finding) -> str:
-    return f"{_short(finding.layer)!r}: {finding.cause}; {finding.remedy} brings {finding.gain_db:.1f} dB."
+    return f"{short_name(finding.layer)!r}: {finding.cause}; {finding.remedy} brings {finding.gain_db:.1f} dB."
 
 
 def _allow(attempt: Attempt) -> str:

@@ -9,7 +9,10 @@ from markupsafe import Markup
 
 from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
 from edgefleet_compiler.checks.layers import DROWNED
+from edgefleet_compiler.diagnose.record import Finding
+from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.report.pictures import Pictures
+from edgefleet_compiler.report.pictures.histogram import draw_histogram
 from edgefleet_compiler.report.pictures.interval import draw_interval
 from edgefleet_compiler.report.pictures.ratios import draw_ratios
 from edgefleet_compiler.report.pictures.svg import element, picture
@@ -38,6 +41,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         "decibels": _decibels,
         "microseconds": _microseconds,
         "thousands": "{:,}".format,
+        "short": short_name,
     }
     environment.globals |= {"quantity": quantity, "label": label, "drowned": DROWNED}
     accuracy = report.accuracy
@@ -46,6 +50,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         pictures=pictures,
         interval=None if accuracy is None else draw_interval(accuracy.drop, *accuracy.ci95),
         ratios=draw_ratios(report.layers),
+        findings=[(finding, _spread(finding)) for finding in report.findings],
         timed=any(layer.time_us is not None for layer in report.layers),
         budget=[(line, _used(line)) for line in report.budget],
         layers=list(
@@ -65,6 +70,11 @@ def _decibels(value: float | None) -> str:
 
 def _microseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} µs"
+
+
+def _spread(finding: Finding) -> Markup:
+    spread = finding.spread
+    return draw_histogram(spread.edges, spread.counts, spread.before, spread.after)
 
 
 def _bars(values: Sequence[int], unit: str) -> list[Markup]:
