@@ -98,6 +98,9 @@ def _grid_means(extraction: Extraction, values: Array) -> list[float]:
     image = values.reshape(*values.shape[-3:])
     planes = image if extraction.axes == "NCHW" else image.transpose(2, 0, 1)
     height, width = planes.shape[1:]
+    if height % rows == 0 and width % columns == 0:  # all cells at once, the means of the very same rows
+        split = planes.reshape(channels, rows, height // rows, columns, width // columns)
+        return split.transpose(0, 1, 3, 2, 4).reshape(channels * rows * columns, -1).mean(1).tolist()
     cells = [
         planes[
             :,

@@ -31,6 +31,9 @@ _HELD_OUT = 2
 """Every so many cases one is left out of the measurement, to judge the result by: an output needs more cases for that
 than the mean of a channel, which has many places, needs to be known."""
 
+_JUDGES = 32
+"""Of the cases left out, as many are looked at."""
+
 
 @dataclass(frozen=True)
 class _Layer:
@@ -61,14 +64,15 @@ def bias_corrected(float_hub: ir.Model, quantised_hub: ir.Model, samples: Sequen
     """
     copy = quantised_hub.clone()
     layers = _layers(copy)
-    held_out, measured = samples[::_HELD_OUT], [case for n, case in enumerate(samples) if n % _HELD_OUT]
+    measured = [case for n, case in enumerate(samples) if n % _HELD_OUT]
+    judges = samples[:: _HELD_OUT * max(1, len(samples) // (_HELD_OUT * _JUDGES))]
     if not layers or not measured:
         return quantised_hub
     expected, passage = _means(float_hub, {layer.node.name for layer in layers}, measured), Passage(copy, measured)
     for layer in layers:
         seen = _mean([_mean_of(output) for output in passage.values(layer.node.outputs[0], before=layer.node)])
         _shift(layer, seen - expected[layer.node.name])
-    corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], held_out)
+    corrected, uncorrected = fidelities(float_hub, [copy, quantised_hub], judges)
     return copy if corrected.is_better_than(uncorrected) else quantised_hub
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import activations, name_of, rank_of, shape_of
 
-ELEMENTS = 2**16
+ELEMENTS = 2**13
 """Elements of an activation that go into its histogram from one case; of more, as many evenly spread ones."""
 
 _STATISTICS = {"ReduceMin": "lows", "ReduceMax": "highs", "ReduceSumSquare": "squares"}

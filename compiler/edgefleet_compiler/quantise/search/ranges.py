@@ -56,7 +56,7 @@ class Effort:
     singly: bool
 
 
-QUICK = Effort(64, ("min-max", "percentile 99.999", "percentile 99.99", "mse"), singly=False)
+QUICK = Effort(32, ("min-max", "percentile 99.999", "percentile 99.99", "mse"), singly=False)
 THOROUGH = Effort(128, (*QUICK.methods, "percentile 99.95"), singly=True)
 
 
