@@ -13,6 +13,7 @@ from edgefleet_compiler.hub.passage import Passage
 from edgefleet_compiler.quantise.rounding.adaptive import adaptive
 from edgefleet_compiler.quantise.rounding.gram import CrossGram, Gram
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
+from edgefleet_compiler.quantise.rounding.scales import with_chosen_scales
 from edgefleet_compiler.quantise.rounding.second_order import second_order
 from edgefleet_compiler.quantise.rounding.sites import Site, sites
 from edgefleet_compiler.quantise.rounding.targets import target
@@ -37,7 +38,9 @@ def rounded(
     on_progress: Progress = lambda _done, _total: None,
     narrow_pairs: bool = False,
 ) -> ir.Model:
-    """A copy of a quantised hub whose weights are rounded anew; scales, zero points and biases stay.
+    """A copy of a quantised hub whose weights are rounded anew.
+
+    Scales stay, but for those of 4-bit weights with one for each channel (see ``scales``).
 
     Second-order rounding looks once at the inputs that all layers have in the quantised hub. Taking the layers in turn
     changes nothing by itself. Adaptive rounding does so in order that each makes up for the errors of those before it:
@@ -112,6 +115,7 @@ def _seen(site: Site, inputs: Iterable[tuple[Array, Array]]) -> tuple[Matrices, 
 
 def _round(site: Site, wanted: Matrices, gram: Matrices, method: Method, narrow_pairs: bool) -> None:
     """Round what a layer's weights are to be, in the order in which products are added where that matters."""
+    site = with_chosen_scales(site, wanted, gram)
     pairs = narrow_pairs and multiplies_pairs(site.node) and site.largest > LARGEST_PAIR // 2
     order = product_order(site.node) if pairs else np.arange(site.layer.inputs)
     ordered = gram[:, order[:, np.newaxis], order]
