@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Outcome, compile_model
@@ -130,6 +133,21 @@ def test_weight_only_is_refined_where_there_are_typical_inputs_and_replays_witho
     assert again.report.artifact is not None
     assert refined.report.artifact is not None
     assert again.report.artifact.sha256 == refined.report.artifact.sha256
+
+
+def test_weights_that_need_no_rounding_are_rounded_to_nearest(model: Path) -> None:
+    proto = onnx.load(model)
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.ndim > 1:
+            stored = np.rint(array * 127 / np.abs(array).max())
+            rows = stored.reshape(len(stored), -1)
+            rows[:, 0] = 127  # so that each channel has the scale 1
+            tensor.CopyFrom(numpy_helper.from_array(rows.reshape(array.shape).astype(np.float32), tensor.name))
+    onnx.save(proto, model)
+    calibration = write_calibration(model.parent / "c.npz")
+    outcome = compiled(model, "x86-64", recipe="weight-only", calibration=calibration)
+    assert 'rounding = "nearest"' in (outcome.folder / "recipe.toml").read_text()
 
 
 def test_microcontrollers_take_weights_in_four_bits(model: Path) -> None:
