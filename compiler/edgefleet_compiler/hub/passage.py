@@ -77,10 +77,10 @@ class Passage:
         constants = (value.const_value for value in read if constant(value) is not None)
         graph = onnx.GraphProto(
             name="passage",
-            node=[ir.to_proto(node) for node in nodes],
-            initializer=[ir.to_proto(tensor) for tensor in constants if tensor is not None],
-            input=[ir.to_proto(value) for value in read if value.name in self._known],
-            output=[ir.to_proto(value) for value in outputs],
+            node=[ir.serde.serialize_node(node) for node in nodes],
+            initializer=[ir.serde.serialize_tensor(tensor) for tensor in constants if tensor is not None],
+            input=[ir.serde.serialize_value(value) for value in read if value.name in self._known],
+            output=[ir.serde.serialize_value(value) for value in outputs],
         )
         opsets = [onnx.OperatorSetIdProto(domain=name, version=v) for name, v in self._model.opset_imports.items()]
         model = onnx.ModelProto(ir_version=self._model.ir_version, graph=graph, opset_import=opsets)
