@@ -144,7 +144,7 @@ def compile_version(
     chosen = [word for target in targets for word in ("--target", target)]
     answer: dict[str, Any] = teller.commands.run(
         "model", "compile", teller.digits.model, *chosen, "--name", "digits", "--version", version,
-        "--calibration", calibration, "--validation", teller.digits.validation, *more,
+        "--recipe", "int8", "--calibration", calibration, "--validation", teller.digits.validation, *more,
         "--out", teller.folder / version,
     )  # fmt: skip
     return answer
