@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
         calibration: Typical inputs.
         validation: Inputs to measure on, with labels where there are any.
         metric: "top1", "mse", "auc", "agreement" or "module:function".
-        recipe: "auto", the name of a scheme ("int8", "int16x8", "dynamic", "weight-only", "fp16", "float"), or the path of
+        recipe: "auto", a scheme ("int8", "int16x8", "dynamic", "weight-only", "fp16", "float"), or the path of
             a recipe file.
         io: "float" or "int8" inputs and outputs; by default the target's.
         io_layout: "source" or "native" axis order of 4-D inputs and outputs.
