@@ -197,7 +197,7 @@ def _ratios(
 
 def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:
     """A copy whose values of the given names are outputs as well."""
-    copy = ir.from_proto(ir.to_proto(model))
+    copy = model.clone()
     present = {value.name for value in copy.graph.outputs}
     for node in copy.graph:
         for value in node.outputs:

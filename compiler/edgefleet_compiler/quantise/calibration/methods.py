@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from edgefleet_compiler.quantise.calibrate import Range
 from edgefleet_compiler.quantise.calibration.entropy import entropy_range
 from edgefleet_compiler.quantise.calibration.least_squares import least_squares_range
@@ -30,7 +32,9 @@ def range_by(method: Method, seen: Observation, bits: int = 8) -> Range:
     return Range(low * method.factor, high * method.factor)
 
 
+@lru_cache(maxsize=1024)
 def _ends(method: Method, seen: Observation, bits: int) -> tuple[float, float]:
+    """Remembered, because searches take time, and whoever chooses a method has its range found again afterwards."""
     if not needs_histogram(method):
         return seen.low, seen.high
     assert seen.histogram is not None, f"{method} needs a histogram"

@@ -27,9 +27,9 @@ HISTOGRAM_CASES = 250
 Sample = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Observation:
-    """What one activation was seen to be.
+    """What one activation was seen to be; equal to itself alone, so that what is found of it can be remembered.
 
     Attributes:
         low: Its smallest value over all cases, zero included.
