@@ -25,7 +25,7 @@ from edgefleet_hardware.profile import load_profile
 from support.model_files import write_calibration, write_classifier, write_validation
 
 
-def ladder(target: str = "x86-64", **options: Any) -> list[Rung]:
+def ladder(target: str = "rpi4", **options: Any) -> list[Rung]:
     request = CompileOptions(Path("m.onnx"), (target,), Path("out"), calibration=Path("c.npz"), **options)
     return rungs_for(request, load_profile(target))
 

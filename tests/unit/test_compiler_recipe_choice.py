@@ -33,6 +33,11 @@ def test_auto_climbs_from_the_smallest_artifact_up() -> None:
     assert names(rungs()) == ["int8", "int8-refined", "dynamic", *MIXED, "int16x8", "weight-only", "fp16", "float"]
 
 
+def test_auto_leaves_out_rounding_at_run_time_where_the_runtime_hardly_does_it() -> None:
+    assert "dynamic" in names(rungs("x86-64", format="tflite"))
+    assert "dynamic" not in names(rungs("x86-64"))
+
+
 def test_auto_without_calibration_begins_with_what_nobody_has_to_measure() -> None:
     assert names(rungs(calibrated=False)) == ["fp16", "float"]
 

@@ -135,7 +135,15 @@ def _ladder(options: CompileOptions, profile: TargetProfile, names: tuple[RungNa
         # Weights in 16 bits are the one form whose loss nobody has to measure.
         names = tuple(name for name in names if name in ("fp16", "float")) or ("fp16",)
     io = options.io or ("int8" if profile.int8_only else "float")
-    ladder = [name for name in names if profile.runs(NEEDED[_SCHEMES[name]]) and (io == "float" or name in _INTEGER)]
+    artifact = options.format or profile.formats[0]
+    ladder = [
+        name
+        for name in names
+        if profile.runs(NEEDED[_SCHEMES[name]])
+        and (io == "float" or name in _INTEGER)
+        # onnxruntime rounds hardly anything at run time: there weight-only is the same, and better rounded.
+        and (name != "dynamic" or artifact == "tflite")
+    ]
     if ladder:
         return ladder
     if options.calibration is None:
