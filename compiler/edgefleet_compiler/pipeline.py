@@ -12,6 +12,7 @@ from pathlib import Path
 from edgefleet_compiler.artifact import Workbench
 from edgefleet_compiler.attempt import Attempt, Trier
 from edgefleet_compiler.benchmark.evidence import require_boards
+from edgefleet_compiler.benchmark.layer_times import Times
 from edgefleet_compiler.checks.budget import check_limits_can_be_judged
 from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
@@ -144,9 +145,16 @@ class _Compilation:
         if plan.refusal is not None:
             raise plan.refusal
 
+        times: Times = {}
+
         def attempt(rung: Rung) -> Attempt | None:
-            recipe = self.tuner.explicit(rung, plan.profile)
-            return None if recipe is None else self.trier.attempt(recipe, plan.profile)
+            nonlocal times
+            recipe = self.tuner.explicit(rung, plan.profile, times)
+            if recipe is None:
+                return None
+            made = self.trier.attempt(recipe, plan.profile)
+            times = made.speed.times
+            return made
 
         climbed = climb(plan.rungs, attempt)
         explain(climbed.attempt, self.tuner.cases, len(climbed.steps))

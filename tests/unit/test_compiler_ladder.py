@@ -80,7 +80,7 @@ def test_a_refinement_that_is_no_better_is_not_shipped() -> None:
 
 def test_the_ladder_climbs_until_the_loss_is_allowed_and_no_further() -> None:
     loses = {"size": 100, "lost": 0.5}
-    result = climbed(int8=loses, int8_refined=loses, dynamic=loses, mixed={"size": 130})
+    result = climbed(int8=loses, int8_refined=loses, mixed_fast=None, dynamic=loses, mixed={"size": 130})
     assert list(outcomes(result).values()) == ["inaccurate", "inaccurate", "inaccurate", "shipped"]
     assert result.steps[-1].rung == "mixed +3 dB"
     assert result.warnings[0] == "int8 is not used: The artifact loses 0.5."
@@ -88,21 +88,37 @@ def test_the_ladder_climbs_until_the_loss_is_allowed_and_no_further() -> None:
 
 def test_where_int8_is_slower_than_float_nothing_else_in_integers_is_tried() -> None:
     result = climbed(
-        int8={"size": 100, "slower": True}, dynamic={"size": 90, "slower": True}, weight_only={"size": 110}
+        int8={"size": 100, "slower": True},
+        mixed_fast=None,
+        dynamic={"size": 90, "slower": True},
+        weight_only={"size": 110},
     )
     assert outcomes(result) == {"int8": "slower", "dynamic": "slower", "weight-only": "shipped"}
     assert "it is slower than float here: 2.000 ms against 1.000 ms" in result.warnings[0]
 
 
+def test_where_int8_is_slower_than_float_the_layers_that_make_it_so_may_stay_in_float() -> None:
+    result = climbed(int8={"size": 100, "slower": True}, mixed_fast={"size": 101})
+    assert outcomes(result) == {"int8": "slower", "mixed-fast": "shipped"}
+
+
 def test_a_rung_with_nothing_to_try_is_passed_over() -> None:
     loses = {"size": 100, "lost": 0.5}
-    result = climbed(int8=loses, int8_refined=loses, dynamic=None, mixed=None, int16x8={"size": 105})
+    result = climbed(int8=loses, int8_refined=loses, mixed_fast=None, dynamic=None, mixed=None, int16x8={"size": 105})
     assert outcomes(result)["int16x8"] == "shipped"
 
 
 def test_a_rung_that_gives_no_artifact_does_not_stop_the_others() -> None:
     unfit = RecipeUnfit("an operator has no such form")
-    result = climbed(int8=unfit, int8_refined=unfit, dynamic=None, mixed=None, int16x8=unfit, weight_only={"size": 110})
+    result = climbed(
+        int8=unfit,
+        int8_refined=unfit,
+        mixed_fast=None,
+        dynamic=None,
+        mixed=None,
+        int16x8=unfit,
+        weight_only={"size": 110},
+    )
     assert outcomes(result) == {
         "int8": "impossible", "int8-refined": "impossible", "int16x8": "impossible", "weight-only": "shipped",
     }  # fmt: skip
@@ -113,7 +129,7 @@ def test_where_no_rung_gives_an_artifact_the_first_fault_is_told() -> None:
         climbed(**{name: RecipeUnfit("first" if name == "int8" else "later") for name in NAMES})
 
 
-NAMES = ("int8", "int8_refined", "dynamic", "mixed", "int16x8", "weight_only", "fp16", "float")
+NAMES = ("int8", "int8_refined", "mixed_fast", "dynamic", "mixed", "int16x8", "weight_only", "fp16", "float")
 
 
 def test_accuracy_comes_before_speed_where_nothing_has_both() -> None:

@@ -30,7 +30,17 @@ def asked(target: str = "rpi4", **options: Any) -> list[Recipe]:
 
 
 def test_auto_climbs_from_the_smallest_artifact_up() -> None:
-    assert names(rungs()) == ["int8", "int8-refined", "dynamic", *MIXED, "int16x8", "weight-only", "fp16", "float"]
+    assert names(rungs()) == [
+        "int8",
+        "int8-refined",
+        "mixed-fast",
+        "dynamic",
+        *MIXED,
+        "int16x8",
+        "weight-only",
+        "fp16",
+        "float",
+    ]
 
 
 def test_auto_leaves_out_rounding_at_run_time_where_the_runtime_hardly_does_it() -> None:

@@ -38,7 +38,7 @@ def climb(rungs: Sequence[Rung], attempt: Callable[[Rung], Attempt | None]) -> C
     """Try rungs in order until one is accurate enough and not slower than float; ship the smallest of these.
 
     Rungs whose artifacts cost a device the same are all tried; the ladder goes on beyond them only where it has to.
-    What makes int8 slower than float makes every rung so that computes in integers: these are left out then.
+    What makes int8 slower than float makes every rung so that computes in integers throughout: these are left out then.
 
     Args:
         rungs: At least one.
@@ -143,8 +143,8 @@ def _drop(attempt: Attempt) -> float:
 
 
 def _computes_alike(vain: Rung, rung: Rung) -> bool:
-    """Whether a rung computes as another does, or in more bits than that."""
-    return vain.recipe.scheme in STATIC and rung.recipe.scheme in STATIC
+    """Whether a rung computes as another does, or in more bits than that; one that is made faster does not."""
+    return rung.tuning != "fast" and vain.recipe.scheme in STATIC and rung.recipe.scheme in STATIC
 
 
 def _impossible(rung: Rung, fault: GateError) -> Step:

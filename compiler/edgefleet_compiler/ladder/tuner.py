@@ -7,7 +7,9 @@ from typing import get_args
 import msgspec
 from msgspec.structs import replace
 
+from edgefleet_compiler.benchmark.layer_times import Times
 from edgefleet_compiler.hubs import HubMaker
+from edgefleet_compiler.ladder.hastening import hastened
 from edgefleet_compiler.ladder.mixing import Mixer
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.outliers import find_outliers
@@ -41,12 +43,13 @@ class Tuner:
         self._noises: dict[tuple[Scheme, bytes], float] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
-    def explicit(self, rung: Rung, profile: TargetProfile) -> Recipe | None:
+    def explicit(self, rung: Rung, profile: TargetProfile, times: Times) -> Recipe | None:
         """The recipe of a rung with everything measured that it leaves open.
 
         Args:
             rung: What to try.
             profile: The target: where it runs integers alone, wider layers compute in 16 bits.
+            times: Of the layers of an int8 artifact that was slower than float; empty without one.
 
         Returns:
             None where there is nothing that the rungs before did not do.
@@ -56,15 +59,17 @@ class Tuner:
         """
         if rung.tuning == "none":
             return rung.recipe
-        if rung.tuning == "quick":
-            return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
+        if rung.tuning in ("quick", "fast"):
+            # What was timed is the quick one, so that this is it with some layers in float.
+            quick = self._calibrated(rung.recipe.settings, QUICK)
+            settings = quick if rung.tuning == "quick" else hastened(self._source.hub, quick, times)
+            return None if settings is None else rung.recipe.with_settings(settings)
         if rung.tuning == "rounding":
             return self._rounded(rung.recipe.with_settings(replace(rung.recipe.settings, bias_correction=True)))
         recipe = self._thorough(rung.recipe)
         if rung.tuning == "thorough":
             return recipe
-        wider: Compute = "int16" if profile.int8_only else "float"
-        mixed = self._mixer(recipe.settings, wider, rung.recipe.io).settings(rung.gain_db)
+        mixed = self._mixer(recipe.settings, profile, rung.recipe.io).settings(rung.gain_db)
         return None if mixed is None else rung.recipe.with_settings(mixed)
 
     @property
@@ -114,7 +119,8 @@ class Tuner:
             self._noises[key] = reference.noise_of(self._hubs.trial(recipe, made_by))
         return self._noises[key]
 
-    def _mixer(self, settings: Settings, wider: Compute, io: Io) -> Mixer:
+    def _mixer(self, settings: Settings, profile: TargetProfile, io: Io) -> Mixer:
+        wider: Compute = "int16" if profile.int8_only else "float"
         key = (msgspec.json.encode(settings), wider, io)
         if key not in self._mixers:
             self._progress.stage("measuring what each layer does to the output")

@@ -33,6 +33,7 @@ NEEDED: Final[Mapping[Scheme, Dtype]] = {
 _SCHEMES: Final[Mapping[RungName, Scheme]] = {
     "int8": "int8",
     "int8-refined": "int8",
+    "mixed-fast": "int8",
     "dynamic": "dynamic",
     "mixed": "int8",
     "int16x8": "int16x8",
@@ -40,7 +41,12 @@ _SCHEMES: Final[Mapping[RungName, Scheme]] = {
     "fp16": "fp16",
     "float": "float",
 }
-_TUNINGS: Final[Mapping[str, Tuning]] = {"int8": "quick", "int8-refined": "thorough", "weight-only": "rounding"}
+_TUNINGS: Final[Mapping[str, Tuning]] = {
+    "int8": "quick",
+    "int8-refined": "thorough",
+    "mixed-fast": "fast",
+    "weight-only": "rounding",
+}
 _FREE: Final = ("int8", "int8-refined")
 """Rungs that cost a device the same, so that the better one is worth its search even where the first would do."""
 

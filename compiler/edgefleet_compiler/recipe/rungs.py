@@ -10,12 +10,13 @@ import msgspec
 from edgefleet_compiler.recipe.form import IoLayout, Recipe
 from edgefleet_hardware.profile import Format
 
-RungName = Literal["int8", "int8-refined", "dynamic", "mixed", "int16x8", "weight-only", "fp16", "float"]
-Tuning = Literal["none", "quick", "thorough", "mixed", "rounding"]
+RungName = Literal["int8", "int8-refined", "mixed-fast", "dynamic", "mixed", "int16x8", "weight-only", "fp16", "float"]
+Tuning = Literal["none", "quick", "thorough", "mixed", "fast", "rounding"]
 
 RUNGS: tuple[RungName, ...] = get_args(RungName)
 """int8: ranges chosen quickly, by what they do to the output; int8-refined: by a longer search, with the
-rounding that does best and bias correction, for the same bytes and speed; mixed: the layers that cost the output most
+rounding that does best and bias correction, for the same bytes and speed; mixed-fast: the layers that int8 makes slower
+than float stay in float, where the clock says that the whole is; mixed: the layers that cost the output most
 in more bits or in float; the others are schemes, and weight-only is rounded and corrected like int8-refined."""
 
 
