@@ -67,14 +67,18 @@ def outcomes(climb: Climb) -> dict[str, str]:
 
 
 def test_where_int8_does_its_refinement_is_tried_and_nothing_beyond() -> None:
-    result = climbed(int8={"size": 100, "decibels": 22.0}, int8_refined={"size": 100, "decibels": 24.0})
+    result = climbed(
+        int8={"size": 100, "decibels": 22.0}, int8_refined={"size": 100, "decibels": 24.0}, mixed_fast=None
+    )
     assert outcomes(result) == {"int8": "not needed", "int8-refined": "shipped"}
     assert result.attempt.sqnr_db == 24.0
     assert result.warnings == []
 
 
 def test_a_refinement_that_is_no_better_is_not_shipped() -> None:
-    result = climbed(int8={"size": 100, "decibels": 22.0}, int8_refined={"size": 100, "decibels": 21.0})
+    result = climbed(
+        int8={"size": 100, "decibels": 22.0}, int8_refined={"size": 100, "decibels": 21.0}, mixed_fast=None
+    )
     assert outcomes(result) == {"int8": "shipped", "int8-refined": "not needed"}
 
 

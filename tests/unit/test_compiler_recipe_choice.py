@@ -53,7 +53,7 @@ def test_auto_without_calibration_begins_with_what_nobody_has_to_measure() -> No
 
 
 def test_auto_goes_beyond_int8_only_where_it_must() -> None:
-    assert names([rung for rung in rungs() if not rung.deferred]) == ["int8", "int8-refined"]
+    assert names([rung for rung in rungs() if not rung.deferred]) == ["int8", "int8-refined", "mixed-fast"]
 
 
 def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:

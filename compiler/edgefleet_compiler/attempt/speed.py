@@ -8,6 +8,7 @@ from edgefleet_compiler.benchmark.evidence import InstructionEvidence
 from edgefleet_compiler.benchmark.layer_times import Times, told_losses
 from edgefleet_compiler.checks.latency import Latency
 
+_HARDLY = 0.9  # of float's time
 _NOISE = 1.02  # medians of interleaved runs repeat within 2 %
 
 
@@ -18,7 +19,7 @@ class Speed:
     Attributes:
         latency: Timed on the host, where that is the target.
         instructions: Of a Raspberry Pi, where they are wanted.
-        times: Of each layer, where the artifact is slower on the host; empty otherwise.
+        times: Of each layer, where the artifact is hardly faster on the host, or slower; empty otherwise.
     """
 
     latency: Latency | None = None
@@ -39,9 +40,9 @@ class Speed:
         return None if slower is None else f"{slower}. {told_losses(self.times)}".strip().rstrip(".")
 
 
-def is_slower_here(latency: Latency | None) -> bool:
-    """Whether the host's clock says that an artifact is slower than the float model."""
-    return _by_time(latency) is not None
+def is_hardly_faster(latency: Latency | None) -> bool:
+    """Whether an artifact is slower than the float model by the host's clock, or not worth a word faster."""
+    return latency is not None and latency.ratio > _HARDLY
 
 
 def _by_time(latency: Latency | None) -> str | None:

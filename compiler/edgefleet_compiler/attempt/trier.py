@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from edgefleet_compiler.artifact import Artifact, Workbench
 from edgefleet_compiler.attempt.record import Attempt
-from edgefleet_compiler.attempt.speed import Speed, is_slower_here
+from edgefleet_compiler.attempt.speed import Speed, is_hardly_faster
 from edgefleet_compiler.attempt.words import (
     warn_of_layers,
     warn_of_measurement,
@@ -31,6 +31,7 @@ from edgefleet_compiler.memory.runtimes import peak_memory
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.tensors import Sample
 from edgefleet_contract.errors import GateError, ParityLost, RecipeUnfit
 from edgefleet_hardware.profile import TargetProfile
@@ -128,8 +129,8 @@ class Trier:
             return Speed()
         latency = self._time(artifact, profile) if host_is_target(profile) else None
         instructions = self._count(artifact, profile) if is_wanted(profile) else None
-        slower = artifact.recipe.scheme != "float" and is_slower_here(latency)
-        times = layer_times(artifact, self._baseline(artifact, profile)) if slower else {}
+        worth_a_look = artifact.recipe.scheme in STATIC and is_hardly_faster(latency)
+        times = layer_times(artifact, self._baseline(artifact, profile)) if worth_a_look else {}
         return Speed(latency, instructions, times)
 
     def _time(self, artifact: Artifact, profile: TargetProfile) -> Latency:

@@ -49,7 +49,7 @@ class Tuner:
         Args:
             rung: What to try.
             profile: The target: where it runs integers alone, wider layers compute in 16 bits.
-            times: Of the layers of an int8 artifact that was slower than float; empty without one.
+            times: Of the layers of an int8 artifact that was hardly faster than float; empty without one.
 
         Returns:
             None where there is nothing that the rungs before did not do.
@@ -59,10 +59,10 @@ class Tuner:
         """
         if rung.tuning == "none":
             return rung.recipe
-        if rung.tuning in ("quick", "fast"):
-            # What was timed is the quick one, so that this is it with some layers in float.
-            quick = self._calibrated(rung.recipe.settings, QUICK)
-            settings = quick if rung.tuning == "quick" else hastened(self._source.hub, quick, times)
+        if rung.tuning == "quick":
+            return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
+        if rung.tuning == "fast":
+            settings = hastened(self._source.hub, self._best_of(rung.recipe), times)
             return None if settings is None else rung.recipe.with_settings(settings)
         if rung.tuning == "rounding":
             return self._rounded(rung.recipe.with_settings(replace(rung.recipe.settings, bias_correction=True)))
@@ -93,6 +93,11 @@ class Tuner:
                 settings = self._least_noise(recipe, [per_tensor, settings])
             self._refined[key] = self._rounded(recipe.with_settings(settings))
         return self._refined[key]
+
+    def _best_of(self, recipe: Recipe) -> Settings:
+        """The best settings that were found so far."""
+        refined = self._refined.get((recipe.scheme, msgspec.json.encode(recipe.settings)))
+        return self._calibrated(recipe.settings, QUICK) if refined is None else refined.settings
 
     def _rounded(self, recipe: Recipe) -> Recipe:
         """With the rounding of weights that serves the outputs best."""

@@ -47,8 +47,9 @@ _TUNINGS: Final[Mapping[str, Tuning]] = {
     "mixed-fast": "fast",
     "weight-only": "rounding",
 }
-_FREE: Final = ("int8", "int8-refined")
-"""Rungs that cost a device the same, so that the better one is worth its search even where the first would do."""
+_FREE: Final = ("int8", "int8-refined", "mixed-fast")
+"""Rungs that cost a device the same or less, so that the better one is worth its search even where the first would do;
+mixed-fast has nothing to try where int8 is clearly faster than float."""
 
 _GAINS_DB: Final = (3.0, 6.0, 12.0)
 """What mixed precision is to gain: half of the noise power, then a quarter, then a sixteenth."""
