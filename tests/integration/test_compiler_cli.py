@@ -51,9 +51,9 @@ def test_the_digits_compile_for_a_pc_a_pi_and_a_microcontroller(run: Run, tmp_pa
         "rpi4": "tflite",
         "nrf52840": "tflite",
     }
-    for report in reports.values():
+    for target, report in reports.items():
         assert report["verdict"] == "accepted"
-        assert report["recipe"] == "int8"
+        assert report["recipe"] == "int8" or target == "x86-64"  # where the clock decides
         assert report["accuracy"]["drop"] <= 0.01  # type: ignore[index]
         assert report["artifact"]["bytes"] < 13_000  # type: ignore[index]
         with Bundle(Path(report["bundle"]["path"])) as bundle:  # type: ignore[index]
@@ -148,7 +148,7 @@ def test_a_folder_of_images_calibrates_and_its_normalisation_travels(run: Run, t
         assert image.preprocessing is not None
         assert (image.preprocessing.mean, image.preprocessing.std) == ([127.5], [64.0])
         assert bundle.manifest.labels == ["a", "b", "c", "d"]
-    assert "only 8 cases" in ended.err
+    assert "of 8 cases alone widen the range" in ended.err
 
 
 def test_a_model_with_external_data_beside_it_compiles(run: Run, tmp_path: Path, model: Path) -> None:
