@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -47,10 +48,19 @@ def run(arguments: Sequence[str]) -> Cost:
     """
     with tempfile.NamedTemporaryFile() as report:
         command = [sys.executable, "-c", _SELF_MEASURED, report.name, *arguments[1:]]
+        # Without compiled files Python would compile all sources anew in each process, which no user's does.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         started = time.perf_counter()
         try:
             done = subprocess.run(  # noqa: S603 - our own command
-                command, capture_output=True, check=False, text=True, errors="replace", cwd=ROOT, timeout=_PATIENCE
+                command,
+                capture_output=True,
+                check=False,
+                text=True,
+                errors="replace",
+                cwd=ROOT,
+                env=environment,
+                timeout=_PATIENCE,
             )
         except subprocess.TimeoutExpired as cause:
             raise ProcessFailed(f"{arguments[1]} took longer than {_PATIENCE:.0f} s") from cause
