@@ -111,10 +111,13 @@ def test_an_output_that_is_no_number_is_infinitely_far_off() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "agree"),
-    [([1, 2], [3, 4], True), ([1, 2], [4, 3], False), ([2, 2, 0], [1, 3, 0], True), ([1, 3, 0], [2, 2, 1], True)],
+    [([1, 2], [3, 4], True), ([1, 2], [4, 3], False), ([2, 2, 0], [1, 3, 0], False), ([3, 1, 0], [2, 2, 1], True)],
 )
-def test_a_tie_counts_as_agreement(first: list[float], second: list[float], agree: bool) -> None:
-    assert argmax_agrees(np.array(first), np.array(second)) is agree
+def test_of_a_tie_the_first_is_the_choice(first: list[float], second: list[float], agree: bool) -> None:
+    baseline, compiled = np.array(first), np.array(second)
+    assert argmax_agrees(baseline, compiled) is agree
+    quality = measured(choose_metric("agreement", data_with(None)), [(0, baseline, compiled)])
+    assert quality.compiled == float(agree)
 
 
 @pytest.mark.parametrize("size", [2, 3, 10])

@@ -49,7 +49,7 @@ def test_a_published_model_runs_in_onnxruntime_with_its_parity_reported(name: st
     assert outcome.report.artifact is not None
     assert outcome.report.artifact.format == "onnx"
     parity = {entry.oracle: entry for entry in outcome.report.parity}
-    assert parity["source"].argmax_agreement >= 0.9
+    assert parity["source"].argmax_agreement >= 0.8
     assert parity["source"].sqnr_db is not None
     assert parity["source"].sqnr_db > 10
     source = read_tflite((SHARED_MODELS / f"{name}.tflite").read_bytes())

@@ -371,7 +371,7 @@ def test_operators_that_the_hub_lacks_do_no_harm_to_what_stays_tflite(tmp_path: 
 def test_an_onnx_artifact_takes_images_in_either_type_and_layout(io: str, io_layout: str, tmp_path: Path) -> None:
     outcome = compiled(int8_network(1), tmp_path, "x86-64", io=io, io_layout=io_layout)["x86-64"]
     assert not outcome.refusals
-    assert outcome.report.parity[0].argmax_agreement >= 0.9
+    assert outcome.report.parity[0].argmax_agreement >= 0.8
     (taken,) = open_runner(artifact(outcome), "onnx").inputs
     assert taken.dtype == (np.uint8 if io == "int8" else np.float32)
     assert taken.shape == ((1, 3, 8, 8) if io_layout == "native" else (1, 8, 8, 3))

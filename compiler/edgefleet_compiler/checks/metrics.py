@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.checks.intervals import Interval, newcombe_paired, paired_bootstrap, wilson
-from edgefleet_compiler.checks.parity import argmax_agrees
 from edgefleet_compiler.data import DataSet
 from edgefleet_contract.errors import DataMalformed, UsageMalformed
 
@@ -127,13 +126,15 @@ class _Top1:
 
 
 class _Agreement:
+    """The share of cases with the same choice: the first of the largest elements, as ``top1`` takes it."""
+
     name = "agreement"
 
     def __init__(self) -> None:
         self._agreements: list[bool] = []
 
     def add(self, index: int, value: Output, baseline: Output, compiled: Output) -> None:  # noqa: ARG002 - Metric
-        self._agreements.append(argmax_agrees(baseline, compiled))
+        self._agreements.append(int(np.argmax(baseline)) == int(np.argmax(compiled)))
 
     def result(self, seed: int) -> Quality:  # noqa: ARG002 - Metric; the interval is exact
         agreed, n = sum(self._agreements), len(self._agreements)

@@ -21,9 +21,10 @@ class Parity(msgspec.Struct, frozen=True):
         sqnr_db: Signal to noise ratio in decibels, of the output where it is worst; the reference's mean over the
             cases is removed from the signal, which would flatter models that say nearly the same of every input.
             None where there is no noise, or no signal (a single case).
-        argmax_agreement: Share of cases in which the first output's largest element is at the same place. A tie
-            counts as agreement if either model's choice is among the other's largest; but where more than half of the
-            elements are the largest, the model has decided nothing, and agrees only with another such one.
+        argmax_agreement: Share of cases in which the first output's largest element, of equal ones the first, is at
+            the same place, as numpy.argmax says it. But where more than half of the elements are the largest, the
+            model has decided nothing, and agrees only with another such one: a constant output would else agree
+            wherever the reference says the first.
         n: Cases.
     """
 
@@ -70,11 +71,9 @@ class ParityMeter:
 
 
 def argmax_agrees(reference: NDArray[np.generic], compiled: NDArray[np.generic]) -> bool:
-    """Whether both have their largest element at the same place; see ``Parity.argmax_agreement`` for ties."""
-    first, second = reference.reshape(-1), compiled.reshape(-1)
-    if _decides(first) != _decides(second):
-        return False
-    return bool(second[int(np.argmax(first))] == second.max() or first[int(np.argmax(second))] == first.max())
+    """Whether both decide alike; see ``Parity.argmax_agreement`` for ties."""
+    same = int(np.argmax(reference)) == int(np.argmax(compiled))
+    return same and _decides(reference) == _decides(compiled)
 
 
 def _decides(output: NDArray[np.generic]) -> bool:
