@@ -195,10 +195,23 @@ def test_a_refusal_says_what_was_best_what_costs_it_and_what_would_let_it_pass(
     coarse = tmp_path / "coarse.npz"
     np.savez(coarse, x=np.load(request.calibration)["x"] * np.float32(40))
     options = {"calibration": coarse, "validation": request.validation}
-    (outcome,) = compile_model(CompileOptions(request.model, ("nrf52840",), tmp_path / "out", **options), Silent())
+    (outcome,) = compile_model(
+        CompileOptions(request.model, ("nrf52840",), tmp_path / "out", io="int8", **options), Silent()
+    )
     (refusal,) = outcome.refusals
     assert refusal.code == "accuracy.lost"
     assert "rungs is accurate enough; the best: The artifact for 'nrf52840' loses" in refusal.seen
     assert "Most of the noise in the outputs comes from '" in refusal.remedy
     assert "With --max-drop 0." in refusal.remedy
     assert outcome.report.rungs[-1].outcome in ("refused", "inaccurate")
+
+
+@pytest.mark.parametrize("targets", [("rpi4", "web"), ("web", "rpi4")])
+def test_what_is_searched_once_for_all_targets_is_written_as_each_wants_it(
+    compiled: tuple[CompileOptions, dict[str, Outcome]], tmp_path: Path, targets: tuple[str, str]
+) -> None:
+    request, _ = compiled
+    data = {"calibration": request.calibration, "validation": request.validation}
+    outcomes = compile_model(CompileOptions(request.model, targets, tmp_path, **data), Silent())
+    formats = {outcome.report.target: outcome.report.artifact.format for outcome in outcomes if outcome.report.artifact}
+    assert formats == {"rpi4": "tflite", "web": "onnx"}

@@ -57,7 +57,7 @@ def test_auto_goes_beyond_int8_only_where_it_must() -> None:
 
 
 def test_auto_has_nothing_but_int8_for_a_microcontroller() -> None:
-    assert names(rungs("nrf52840")) == ["int8", "int8-refined", *MIXED]
+    assert names(rungs("nrf52840")) == ["int8", "int8-refined", *MIXED, "int16x8"]
     recipe = asked("nrf52840")[0]
     assert (recipe.scheme, recipe.io, recipe.format) == ("int8", "int8", "tflite")
     assert recipe.quantise is not None
@@ -206,3 +206,11 @@ def test_a_fault_of_a_recipe_is_told_in_the_words_of_its_file(tmp_path: Path) ->
     with pytest.raises(RecipeMalformed, match=r"'guess' is none of .* \(in 'quantise'\)") as refused:
         asked(recipe=str(path))
     assert "$" not in str(refused.value)
+
+
+def test_a_recipe_whose_sums_would_saturate_without_a_word_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked("x86-64-vnni", recipe="int8")[0].to_toml())
+    with pytest.raises(RecipeUnfit, match="narrow-pairs = true"):
+        asked("x86-64", recipe=str(path))
+    assert asked("x86-64-vnni", recipe=str(path))[0].settings.narrow_pairs is False

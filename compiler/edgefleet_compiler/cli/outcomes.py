@@ -43,7 +43,7 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
             f"[bold]{escape(report.target)}[/bold]",
             "[red]refused[/red]" if outcome.refusals else "[green]accepted[/green]",
             "-" if report.artifact is None else report.artifact.format,
-            report.recipe or "-",
+            _shipped(report),
             "-" if report.artifact is None else format_bytes(report.artifact.bytes),
             _accuracy(report),
             "-" if report.peak_ram_bytes is None else format_bytes(report.peak_ram_bytes),
@@ -73,11 +73,20 @@ def _rungs(report: Report) -> Table:
     return table
 
 
+def _shipped(report: Report) -> str:
+    """The rung that was shipped, where there was a choice; else the recipe's scheme."""
+    rungs = [step.rung for step in report.rungs if step.outcome == "shipped"]
+    return rungs[0] if rungs and len(report.rungs) > 1 else report.recipe or "-"
+
+
 def tell(outcomes: Sequence[Outcome]) -> None:
     """Warnings and refusals on stderr."""
     console = stderr()
     for outcome in outcomes:
+        shown = len(outcome.report.rungs) > 1  # in the table of rungs
         for warning in outcome.report.warnings:
+            if shown and any(warning.startswith(f"{step.rung} is not used: ") for step in outcome.report.rungs):
+                continue
             console.print(
                 f"[yellow]warning[/yellow]: {escape(outcome.report.target)}: {escape(warning)}", soft_wrap=True
             )

@@ -164,4 +164,6 @@ def _impossible(rung: Rung, fault: GateError) -> Step:
 def _advantage(shipped: Attempt, other: Attempt) -> str:
     if len(shipped.artifact.data) < len(other.artifact.data) * (1 - _ALIKE):
         return f"smaller, {format_bytes(len(shipped.artifact.data))}"
-    return "truer for the same bytes"
+    if _truth(shipped) > _truth(other):
+        return "truer for the same bytes"
+    return "as true in as many bytes"

@@ -11,6 +11,7 @@ from edgefleet_compiler.hub.graph import byte_size, constant, result_of
 from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.quantise.calibrate import Ranges
 from edgefleet_compiler.quantise.integers import quantise
+from edgefleet_compiler.quantise.masks import masked_nodes
 from edgefleet_compiler.quantise.operators import CLIPPING, MOVING
 from edgefleet_compiler.quantise.search.mixed import Option, mix
 from edgefleet_compiler.quantise.search.reference import Reference
@@ -44,7 +45,10 @@ class Mixer:
         measured = measure_sensitivity(hub, quantise(hub, ranges, settings), Reference(hub, samples), leave_out=False)
         nodes = {node.name or "": node for node in hub.graph}
         self._settings = settings
-        free = {name for name, node in nodes.items() if io == "float" or not _is_at_border(node)}
+        masked = masked_nodes(hub.graph) if wider == "int16" else set()  # they stay in float, whatever is asked
+        free = {
+            name for name, node in nodes.items() if node not in masked and (io == "float" or not _is_at_border(node))
+        }
         self._options = {
             layer.name: _options(layer, nodes[layer.name], wider if layer.name in free else None)
             for layer in measured.layers

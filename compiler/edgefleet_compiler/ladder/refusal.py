@@ -15,6 +15,7 @@ from edgefleet_contract.errors import AccuracyLost
 
 _MOST_LAYERS = 3
 _LEAST_SHARE = 0.05
+_ROUNDING = 1e-6
 _GENERAL = "Typical inputs that the calibration set lacks would help, or training for integers."
 
 
@@ -72,4 +73,4 @@ def _allow(attempt: Attempt) -> str:
     accuracy = attempt.measurement.accuracy
     if accuracy is None or not math.isfinite(accuracy.drop):
         return ""
-    return f"With --max-drop {math.ceil(accuracy.drop * 1000) / 1000:g} it would be accepted."
+    return f"With --max-drop {math.ceil(accuracy.drop * 1000 - _ROUNDING) / 1000:g} it would be accepted."

@@ -20,7 +20,7 @@ from edgefleet_compiler.recipe import Io, Recipe, Rung
 from edgefleet_compiler.recipe.form import Scheme
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
-from edgefleet_hardware.profile import TargetProfile
+from edgefleet_hardware.profile import Format, TargetProfile
 
 _FEWEST_CASES = 2
 
@@ -39,8 +39,8 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
-        self._refined: dict[tuple[Scheme, bytes], Recipe] = {}
-        self._noises: dict[tuple[Scheme, bytes], float] = {}
+        self._refined: dict[tuple[Scheme, Format | None, bytes], Settings] = {}
+        self._noises: dict[tuple[Scheme, Format | None, bytes], float] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile, times: Times) -> Recipe | None:
@@ -79,7 +79,7 @@ class Tuner:
 
     def _thorough(self, recipe: Recipe) -> Recipe:
         """With everything that is worth a search where the artifact costs a device the same."""
-        key = recipe.scheme, msgspec.json.encode(recipe.settings)
+        key = _key(recipe)
         if key not in self._refined:
             self._progress.stage("choosing which channels are equalised")
             asked = [replace(recipe.settings, equalise=word) for word in ("none", "all")]
@@ -91,13 +91,13 @@ class Tuner:
                 self._progress.stage("choosing how many scales weights have")
                 per_tensor = replace(settings, fully_connected="per-tensor")
                 settings = self._least_noise(recipe, [per_tensor, settings])
-            self._refined[key] = self._rounded(recipe.with_settings(settings))
-        return self._refined[key]
+            self._refined[key] = self._rounded(recipe.with_settings(settings)).settings
+        return recipe.with_settings(self._refined[key])
 
     def _best_of(self, recipe: Recipe) -> Settings:
         """The best settings that were found so far."""
-        refined = self._refined.get((recipe.scheme, msgspec.json.encode(recipe.settings)))
-        return self._calibrated(recipe.settings, QUICK) if refined is None else refined.settings
+        refined = self._refined.get(_key(recipe))
+        return self._calibrated(recipe.settings, QUICK) if refined is None else refined
 
     def _rounded(self, recipe: Recipe) -> Recipe:
         """With the rounding of weights that serves the outputs best."""
@@ -117,7 +117,7 @@ class Tuner:
         return options[noises.index(min(noises))]
 
     def _noise(self, recipe: Recipe) -> float:
-        key = recipe.scheme, msgspec.json.encode(recipe.settings)
+        key = _key(recipe)
         if key not in self._noises:
             made_by, held_back = self._hubs.typical[1::2], self._hubs.typical[::2]
             reference = Reference(self._source.hub, held_back)
@@ -150,3 +150,8 @@ class Tuner:
             seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
             self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
         return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)
+
+
+def _key(recipe: Recipe) -> tuple[Scheme, Format | None, bytes]:
+    """What decides how the hub of a recipe is made: of its format only where rounding at run time hangs on that."""
+    return recipe.scheme, recipe.format if recipe.scheme == "dynamic" else None, msgspec.json.encode(recipe.settings)

@@ -141,13 +141,13 @@ def _ladder(options: CompileOptions, profile: TargetProfile, names: tuple[RungNa
             )
         # Weights in 16 bits are the one form whose loss nobody has to measure.
         names = tuple(name for name in names if name in ("fp16", "float")) or ("fp16",)
-    io = options.io or ("int8" if profile.int8_only else "float")
     artifact = options.format or profile.formats[0]
     ladder = [
         name
         for name in names
         if profile.runs(NEEDED[_SCHEMES[name]])
-        and (io == "float" or name in _INTEGER)
+        and (options.io != "int8" or name in _INTEGER)
+        and (name != "mixed-fast" or not profile.int8_only)
         # onnxruntime rounds hardly anything at run time: there weight-only is the same, and better rounded.
         and (name != "dynamic" or artifact == "tflite")
     ]
@@ -156,7 +156,7 @@ def _ladder(options: CompileOptions, profile: TargetProfile, names: tuple[RungNa
     if options.calibration is None:
         raise CalibrationMissing("--io int8 needs a calibration set", remedy="Give one with --calibration F.npz.")
     raise RecipeUnfit(
-        f"The target {profile.name!r} runs none of the rungs {', '.join(names)} with {io} inputs and outputs",
+        f"The target {profile.name!r} runs none of the rungs {', '.join(names)} as they are asked for",
         expected=f"rungs that compute with {', '.join(profile.dtypes)}",
         target=profile.name,
     )
@@ -193,11 +193,16 @@ def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> R
 
 def _settings(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -> Settings:
     """What the target's kernels ask for, and nothing that has to be measured."""
-    traits = profile.quantiser
+    per_channel = profile.quantiser.per_channel_fully_connected
     return Settings(
-        fully_connected="per-channel" if traits.per_channel_fully_connected else "per-tensor",
-        narrow_pairs=traits.saturating_pairs and artifact_format == "onnx" and scheme in ("int8", "dynamic"),
+        fully_connected="per-channel" if per_channel else "per-tensor",
+        narrow_pairs=_saturates(scheme, artifact_format, profile),
     )
+
+
+def _saturates(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -> bool:
+    """Whether sums of two products may leave 16 bits on machines of the target."""
+    return profile.quantiser.saturating_pairs and artifact_format == "onnx" and scheme in ("int8", "dynamic")
 
 
 def _checked(
@@ -216,6 +221,13 @@ def _checked(
         raise RecipeUnfit(
             f"The kernels of {profile.name!r} take fully connected weights with one scale, not one per channel",
             remedy='Set fully-connected = "per-tensor" in the recipe.',
+            target=profile.name,
+        )
+    if _saturates(recipe.scheme, recipe.format, profile) and not recipe.settings.narrow_pairs:
+        raise RecipeUnfit(
+            f"The recipe has narrow-pairs = false: on a {profile.name!r} without VNNI sums of products would saturate",
+            expected="narrow-pairs = true",
+            remedy="Set that in the recipe, or compile for x86-64-vnni where all machines are known to have VNNI.",
             target=profile.name,
         )
     if options.calibration is None:
