@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.data import DataSet
-from edgefleet_compiler.hub.graph import byte_size
+from edgefleet_compiler.hub.graph import byte_size, products
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.passes.record import PassRecord
@@ -34,6 +34,8 @@ from edgefleet_compiler.tensors import Sample
 
 _TYPICAL_CASES = 128
 _TYPICAL_BYTES = 64 * 1024 * 1024
+_TYPICAL_PRODUCTS = 2_000_000_000  # of all cases together; a search runs them a few hundred times
+_FEWEST_CASES = 24
 """Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
 
 
@@ -120,7 +122,8 @@ class HubMaker:
         data = self._data
         assert data is not None, "recipes are checked against the options before anything is built"
         size = sum(byte_size(value) for value in self._source.hub.graph.inputs)
-        count = max(1, min(_TYPICAL_CASES, _TYPICAL_BYTES // max(size, 1)))
+        affordable = max(_FEWEST_CASES, _TYPICAL_PRODUCTS // max(products(self._source.hub.graph), 1))
+        count = max(1, min(_TYPICAL_CASES, affordable, _TYPICAL_BYTES // max(size, 1)))
         with naming(data.path):
             return [{**case, **self._source.rest} for case in data.pick(data.spread(count))]
 

@@ -25,6 +25,12 @@ def test_a_small_loss_without_labels_is_no_refusal():
     assert check_accuracy(OPTIONS, None, FAITHFUL, "rpi4", "int8") is None
 
 
+def test_a_loss_of_just_the_limit_is_allowed():
+    two_of_200 = Accuracy("top1", 1.0, 0.99, 1.0 - 0.99, (0.0, 0.04), 200, "Newcombe", "validation", chance=0.1)
+    assert two_of_200.drop > 0.01  # by the last bit of a float
+    assert check_accuracy(OPTIONS, two_of_200, FAITHFUL, "rpi4", "int8") is None
+
+
 @pytest.mark.parametrize(
     ("scheme", "words"),
     [

@@ -81,6 +81,21 @@ def byte_size(value: ir.Value) -> int:
     return math.ceil(math.prod(shape_of(value)) * dtype_of(value).bitwidth / 8)
 
 
+def products(graph: ir.Graph) -> int:
+    """Multiply-accumulates of an inference, as far as layers with constant weights make them."""
+    total = 0
+    for node in graph:
+        weights = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        if weights is None or node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            continue
+        positions = node.inputs[0] if node.op_type == "ConvTranspose" else result_of(node)
+        assert positions is not None
+        shape = shape_of(positions)
+        inner = shape[2:] if node.op_type.startswith("Conv") else shape[:-1]
+        total += int(weights.size) * math.prod(inner)
+    return total
+
+
 def result_of(node: ir.Node) -> ir.Value:
     """The first output of a node that is not left out; recurrent layers may leave out any."""
     return next(value for value in node.outputs if value.name)
