@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgefleet_compiler.checks.layers import DROWNED
+from edgefleet_compiler.attempt.words import warn_of_layers
+from edgefleet_compiler.checks.layers import DROWNED, inspect_layers
 from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.pipeline import Outcome, compile_model
 from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.quantise.calibrate import Range
+from edgefleet_compiler.quantise.calibration.observe import observe
+from edgefleet_compiler.quantise.integers import quantise
+from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.source import load_source
 from edgefleet_contract.errors import DataMalformed, RecipeMalformed, UsageMalformed
 from support.model_files import images, write_calibration, write_classifier, write_validation
@@ -200,6 +206,61 @@ def test_scores_that_the_scale_of_boxes_drowns_are_named(tmp_path: Path, target:
     assert [layer.name for layer in apart.report.layers if layer.cause == DROWNED] == []
     assert not says(apart, "an output of their own")
     assert '<tr class="warn">' not in (apart.folder / "report.html").read_text()
+
+
+def test_scores_that_drown_in_a_concat_of_boxes_are_named_although_it_is_true_as_a_whole(tmp_path: Path) -> None:
+    graph = OnnxGraph(4)
+    hidden = graph.node("Relu", graph.gemm(graph.input("x", 1, 32), 32, 64))
+    boxes = graph.node("Mul", graph.node("Sigmoid", graph.gemm(hidden, 64, 4)), graph.constant(np.float32(640)))
+    scores = graph.node("Sigmoid", graph.gemm(hidden, 64, 10))
+    model = tmp_path / "joined.onnx"
+    model.write_bytes(graph.proto(graph.node("Concat", boxes, scores, axis=1)).SerializeToString())
+    cases = np.random.default_rng(0).normal(size=(60, 1, 32)).astype(np.float32)[:, 0]
+    outcome = compiled(model, "rpi4", recipe="int8", calibration=saved(tmp_path / "c.npz", x=cases))
+    (joined,) = [layer for layer in outcome.report.layers if layer.cause == DROWNED]
+    assert (joined.operator, len(joined.drowned_parts)) == ("Concat", 1)
+    assert joined.sqnr_db is not None
+    assert joined.sqnr_db > 20
+    (sigmoid,) = [layer for layer in outcome.report.layers if layer.name in joined.drowned_parts]
+    assert sigmoid.operator == "Sigmoid"
+    assert says(outcome, f"with much larger values: {sigmoid.name!r} in {joined.name!r}")
+
+
+def test_a_layer_that_noise_only_makes_worse_is_not_called_drowned(tmp_path: Path) -> None:
+    graph = OnnxGraph(8)
+    features = graph.gemm(graph.input("x", 1, 32), 32, 32)
+    below = graph.node("Add", graph.node("Abs", graph.gemm(features, 32, 32)), graph.constant(np.float32(0.03)))
+    graph.node("Div", graph.gemm(features, 32, 32), below, name="y")
+    model = tmp_path / "divided.onnx"
+    model.write_bytes(graph.proto("y").SerializeToString())
+    cases = np.random.default_rng(0).normal(size=(60, 32)).astype(np.float32)
+    outcome = compiled(model, "rpi4", recipe="int8", calibration=saved(tmp_path / "c.npz", x=cases))
+    (divided,) = [layer for layer in outcome.report.layers if layer.operator == "Div"]
+    assert divided.sqnr_db is not None
+    assert divided.sqnr_db < 12
+    assert divided.cause != DROWNED
+    assert not says(outcome, "Noise drowns")
+
+
+def test_a_layer_that_its_weights_of_four_bits_drown_is_told_so() -> None:
+    random = np.random.default_rng(0)
+    graph = OnnxGraph()
+    weights = random.normal(size=(8, 32)) * 5
+    weights[:, 0] = 300  # of an input that hardly varies
+    hub = graph.model(graph.node("Gemm", graph.input("x", 1, 32), graph.constant(weights), transB=1))
+    simplify(hub)
+    cases = random.uniform(-1, 1, size=(40, 1, 32)).astype(np.float32)
+    cases[:, :, 0] = 1
+    samples = [{"x": case} for case in cases]
+    seen = observe(hub, samples, lambda _: None, histograms=False).activations
+    ranges = {name: Range(found.low, found.high) for name, found in seen.items()}
+    sound, drowned = (
+        inspect_layers(hub, quantise(hub, ranges, Settings(weights=weights)), samples) for weights in ("int8", "int4")
+    )
+    assert warn_of_layers(sound) == []
+    (warning,) = warn_of_layers(drowned)
+    assert warning.endswith("Their weights have 4 bits: give them 8.")
+    assert "scale" not in warning
 
 
 def test_shuffled_labels_are_told_although_they_are_a_little_better_than_chance(model: Path) -> None:

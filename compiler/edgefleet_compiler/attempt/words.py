@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.attempt.speed import Speed
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, drop_limit, guesses
-from edgefleet_compiler.checks.layers import DROWNED, Layer
+from edgefleet_compiler.checks.layers import DROWNED, DROWNED_BY_WEIGHTS, Layer
 from edgefleet_compiler.checks.measure import Measurement
 from edgefleet_compiler.data.evaluation import Origin
 from edgefleet_compiler.keeping import SCHEME
@@ -59,15 +59,47 @@ def warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
 
 
 def warn_of_layers(layers: list[Layer]) -> list[str]:
-    """Layers whose output is drowned in the noise of its own rounding."""
-    drowned = [layer for layer in layers if layer.cause == DROWNED]
-    if not drowned:
+    """Layers whose output, or a part of it, is drowned in the noise of its own rounding; each cause in a sentence."""
+    drowned = [layer for layer in layers if layer.cause in (DROWNED, DROWNED_BY_WEIGHTS) and not layer.drowned_parts]
+    by_weights = [layer for layer in drowned if layer.cause == DROWNED_BY_WEIGHTS]
+    otherwise = [layer for layer in drowned if layer.cause == DROWNED]
+    return [
+        *_drowning(
+            [_named_parts(layer) for layer in layers if layer.drowned_parts],
+            "Noise drowns what shares a tensor, and so a scale, with much larger values",
+            "They may all be rounded to the same. Use --recipe fp16, let the layer that joins them compute in float, "
+            "or give them an output of their own.",
+        ),
+        *_drowning(
+            list(map(_named, by_weights)),
+            "Noise drowns what these layers give, though not what they take",
+            "Their weights have 4 bits: give them 8.",
+        ),
+        *_drowning(
+            list(map(_named, otherwise)),
+            "Noise drowns what these layers give, though not what they take",
+            "Use --recipe fp16, or let them compute in float.",
+        ),
+    ]
+
+
+def _drowning(named: list[str], told: str, remedy: str) -> list[str]:
+    if not named:
         return []
-    named = ", ".join(f"{short_name(layer.name)!r} ({layer.sqnr_db:.1f} dB)" for layer in drowned[:_LAYERS_NAMED])
-    more = f" and {len(drowned) - _LAYERS_NAMED} more" if len(drowned) > _LAYERS_NAMED else ""
-    told = f"Noise drowns what these layers give, though not what they take: {named}{more}."
-    cause = "Values that share a tensor with much larger ones share their scale, and may all be rounded to the same."
-    return [f"{told} {cause} Use --recipe fp16, or give them an output of their own."]
+    more = f" and {len(named) - _LAYERS_NAMED} more" if len(named) > _LAYERS_NAMED else ""
+    return [f"{told}: {', '.join(named[:_LAYERS_NAMED])}{more}. {remedy}"]
+
+
+def _named(layer: Layer) -> str:
+    return f"{short_name(layer.name)!r} ({layer.sqnr_db:.1f} dB)"
+
+
+def _named_parts(layer: Layer) -> str:
+    """The layer alone, where what drowns is all that it gives; else the parts of what it joins."""
+    if layer.drowned_parts == (layer.name,):
+        return _named(layer)
+    parts = " and ".join(repr(short_name(name)) for name in layer.drowned_parts)
+    return f"{parts} in {short_name(layer.name)!r}"
 
 
 def warn_of_size(source: Source, artifact: Artifact) -> list[str]:

@@ -6,13 +6,17 @@ figure holds all the noise that gathered up to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 import onnx_ir as ir
 
+from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB
+from edgefleet_compiler.checks.layer_nodes import givers_of, is_fused, last_of, name_of_node
+from edgefleet_compiler.checks.parts import Part, parts_of
 from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
-from edgefleet_compiler.hub.graph import byte_size, constant, name_of, result_of, sole_consumer
+from edgefleet_compiler.hub.graph import byte_size, constant, dtype_of, name_of, result_of
 from edgefleet_compiler.hub.operators import SIXTEEN_BITS
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.lowered.costs import layer_costs
@@ -21,12 +25,15 @@ from edgefleet_compiler.quantise.masks import masked_nodes
 from edgefleet_compiler.quantise.operators import is_quantisable
 from edgefleet_compiler.tensors import Sample
 
+_Key = TypeVar("_Key", bound=Hashable)
+
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
-_ACTIVATIONS = frozenset({"Relu", "Clip"})
 _LEFT_IN_FLOAT = "left in float: it has no form in these integers"
 _FLOAT_BY_CHOICE = "in float, as the recipe asks of it or of all its neighbours"
 DROWNED = "drowned: the noise begins here"
+DROWNED_BY_WEIGHTS = "drowned: its weights have 4 bits"
 _LEAST_DB = 0.0
+_BAD_DB = 6.0  # one bit; what is better was made worse by a layer, but not drowned
 _LARGEST_STEP_DB = 15.0
 _BEST_OF_EIGHT_BITS_DB = 45.0  # inputs in 16 bits are far better than what weights of 8 bits make of them
 _MASKED = "left in float: a mask leaves int8 no range"
@@ -45,6 +52,8 @@ class Layer(msgspec.Struct, frozen=True):
         macs: Multiply-accumulates of one inference; None where they cannot be counted.
         time_us: Microseconds on this host; None but where the artifact is slower than its float model here.
         float_time_us: The same of the float model.
+        drowned_parts: What the scale that it shares with much larger values drowns, by the names of the layers that
+            give it: parts of what a Concat joins, or the layer's own output, where that is such a part.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Layer(msgspec.Struct, frozen=True):
     macs: int | None = None
     time_us: float | None = None
     float_time_us: float | None = None
+    drowned_parts: tuple[str, ...] = ()
 
 
 def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]) -> list[Layer]:
@@ -65,24 +75,27 @@ def inspect_layers(float_hub: ir.Model, hub: ir.Model, samples: Iterable[Sample]
         hub: The hub that was exported: quantised, with narrow weights, or the reference itself.
         samples: A few cases.
     """
-    references = {name_of_node(node): name_of(result_of(_last(node))) for node in float_hub.graph}
+    references = {name_of_node(node): name_of(result_of(last_of(node))) for node in float_hub.graph}
     nodes = [
         node
         for node in hub.graph
-        if name_of_node(node) in references and node.op_type != "Transpose" and not _is_fused(node)
+        if name_of_node(node) in references and node.op_type != "Transpose" and not is_fused(node)
     ]
     pairs = {name_of_node(node): (references[name_of_node(node)], name_of(_stored(node))) for node in nodes}
-    ratios = {} if hub is float_hub else _ratios(float_hub, hub, pairs, samples)
+    parts = [part for part in parts_of(float_hub.graph) if part.concat in pairs]
+    ratios, ratios_of_parts = ({}, {}) if hub is float_hub else _ratios(float_hub, hub, pairs, parts, samples)
     quantised = any(node.op_type == "QuantizeLinear" for node in hub.graph)
     drowned = _drowned(float_hub, ratios)
+    drowned_parts = _drowned_parts(ratios_of_parts, ratios, drowned)
     masked = {name_of_node(node) for node in masked_nodes(float_hub.graph)} if quantised else set()
     return [
         Layer(
             name=name_of_node(node),
-            operator=node.op_type if _last(node) is node else f"{node.op_type} + {_last(node).op_type}",
+            operator=node.op_type if last_of(node) is node else f"{node.op_type} + {last_of(node).op_type}",
             sqnr_db=ratios.get(name_of_node(node)),
             bytes=sum(byte_size(value) for value in _constants(node)),
-            cause=_cause(node, quantised, drowned, masked),
+            cause=_cause(node, quantised, drowned | drowned_parts.keys(), masked),
+            drowned_parts=tuple(drowned_parts.get(name_of_node(node), ())),
         )
         for node in nodes
     ]
@@ -100,24 +113,12 @@ def kept_layers(graph: LoweredGraph) -> list[Layer]:
     ]
 
 
-def name_of_node(node: ir.Node) -> str:
-    """The name of a node; every hub node has one."""
-    assert node.name
-    return node.name
-
-
-def _last(node: ir.Node) -> ir.Node:
-    """The activation that is fused into a node, or the node itself: both are one layer."""
-    follower = sole_consumer(result_of(node))
-    return follower if follower is not None and follower.op_type in _ACTIVATIONS else node
-
-
 def _cause(node: ir.Node, quantised: bool, drowned: set[str], masked: set[str]) -> str | None:
     if name_of_node(node) in drowned:
-        return DROWNED
+        return DROWNED_BY_WEIGHTS if _has_four_bits(node) else DROWNED
     if name_of_node(node) in masked:
         return _MASKED
-    if not quantised or _stored(node) is not result_of(_last(node)):
+    if not quantised or _stored(node) is not result_of(last_of(node)):
         return None
     return _FLOAT_BY_CHOICE if is_quantisable(node) and node.op_type in SIXTEEN_BITS else _LEFT_IN_FLOAT
 
@@ -131,35 +132,42 @@ def _drowned(float_hub: ir.Model, ratios: Mapping[str, float]) -> set[str]:
     drowned = set()
     for node in float_hub.graph:
         ratio = ratios.get(name_of_node(node))
-        before = [ratios[name] for name in _layers_before(node) if name in ratios]
+        before = [ratios[name] for name in givers_of(node) if name in ratios]
         if ratio is None:
             continue
         sinks = ratio < _LEAST_DB and all(other >= _LEAST_DB for other in before)
-        if sinks or (before and ratio < min(*before, _BEST_OF_EIGHT_BITS_DB) - _LARGEST_STEP_DB):
+        if sinks or (before and ratio < _BAD_DB and _falls(ratio, min(before))):
             drowned.add(name_of_node(node))
     return drowned
 
 
-def _layers_before(node: ir.Node) -> Iterator[str]:
-    """The names of the layers that a node is computed from."""
-    for value in node.inputs:
-        producer = None if value is None else value.producer()
-        while producer is not None and (producer.op_type == "Transpose" or _is_fused(producer)):
-            first = producer.inputs[0]
-            producer = None if first is None else first.producer()
-        if producer is not None:
-            yield name_of_node(producer)
+def _drowned_parts(
+    ratios_of_parts: Mapping[Part, float], ratios: Mapping[str, float], drowned: set[str]
+) -> dict[str, list[str]]:
+    """What a shared scale drowns: of each Concat the parts, and of what gives a drowned part itself.
+
+    A part is told from the limit on from which the outputs are: the figure of the whole tells nothing of it.
+    """
+    found: dict[str, list[str]] = {}
+    for part, ratio in ratios_of_parts.items():
+        if part.name in drowned:
+            found.setdefault(part.name, [part.name])
+        elif ratio < LOW_SQNR_DB and _falls(ratio, ratios.get(part.name, _BEST_OF_EIGHT_BITS_DB)):
+            found.setdefault(part.concat, []).append(part.name)
+    return found
 
 
-def _is_fused(node: ir.Node) -> bool:
-    """Whether a node is part of the layer before it."""
-    producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
-    return producer is not None and _last(producer) is node
+def _falls(ratio: float, before: float) -> bool:
+    return ratio < min(before, _BEST_OF_EIGHT_BITS_DB) - _LARGEST_STEP_DB
+
+
+def _has_four_bits(node: ir.Node) -> bool:
+    return any(dtype_of(value) == ir.DataType.INT4 for value in _constants(node))
 
 
 def _stored(node: ir.Node) -> ir.Value:
     """What a layer's consumers see: its output behind QuantizeLinear and DequantizeLinear, if it has them."""
-    output = result_of(_last(node))
+    output = result_of(last_of(node))
     for quantise in output.consumers():
         if quantise.op_type == "QuantizeLinear":
             for dequantise in quantise.outputs[0].consumers():
@@ -183,16 +191,26 @@ def _constants(node: ir.Node) -> list[ir.Value]:
 
 
 def _ratios(
-    float_hub: ir.Model, hub: ir.Model, pairs: dict[str, tuple[str, str]], samples: Iterable[Sample]
-) -> dict[str, float]:
+    float_hub: ir.Model, hub: ir.Model, pairs: dict[str, tuple[str, str]], parts: list[Part], samples: Iterable[Sample]
+) -> tuple[dict[str, float], dict[Part, float]]:
+    """The ratios of layers, and of the parts of what Concats join."""
     reference = Session(_with_outputs(float_hub, {first for first, _ in pairs.values()}))
     compiled = Session(_with_outputs(hub, {second for _, second in pairs.values()}), optimise=False)
-    meters: dict[str, SignalToNoise] = {}
+    layers: dict[str, SignalToNoise] = {}
+    joined: dict[Part, SignalToNoise] = {}
     for sample in samples:
         expected, seen = reference.run(sample), compiled.run(sample)
         for name, (first, second) in pairs.items():
-            meters.setdefault(name, SignalToNoise(expected[first].size)).add(expected[first], seen[second])
-    return {name: ratio for name, meter in meters.items() if (ratio := meter.decibels()) is not None}
+            layers.setdefault(name, SignalToNoise(expected[first].size)).add(expected[first], seen[second])
+        for part in parts:
+            first, second = pairs[part.concat]
+            wanted = part.of(expected[first])
+            joined.setdefault(part, SignalToNoise(wanted.size)).add(wanted, part.of(seen[second]))
+    return _decibels(layers), _decibels(joined)
+
+
+def _decibels(meters: Mapping[_Key, SignalToNoise]) -> dict[_Key, float]:
+    return {key: ratio for key, meter in meters.items() if (ratio := meter.decibels()) is not None}
 
 
 def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
-from edgefleet_compiler.checks.layers import DROWNED
+from edgefleet_compiler.checks.layers import DROWNED, DROWNED_BY_WEIGHTS
 from edgefleet_compiler.diagnose.record import Finding
 from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.report.pictures import Pictures
@@ -43,7 +43,7 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         "thousands": "{:,}".format,
         "short": short_name,
     }
-    environment.globals |= {"quantity": quantity, "label": label, "drowned": DROWNED}
+    environment.globals |= {"quantity": quantity, "label": label, "drowned": (DROWNED, DROWNED_BY_WEIGHTS)}
     accuracy = report.accuracy
     return environment.get_template("report.html.j2").render(
         report=report,
