@@ -11,6 +11,7 @@ from edgefleet_compiler.hub.passage import ROOM, Passage
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes import simplify
 from edgefleet_compiler.quantise.calibrate import calibrate
+from edgefleet_compiler.quantise.dynamic import dynamic
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from support.onnx_graphs import OnnxGraph
@@ -20,14 +21,19 @@ CASES = [{"x": RANDOM.normal(size=(1, 3, 8, 8)).astype(np.float32)} for _ in ran
 ROOMS = pytest.mark.parametrize("room", [0, 20_000, ROOM], ids=["none", "for some values", "for all"])
 
 
-@pytest.fixture
-def hub():
+def float_hub():
     """Three convolutions, around the second of which goes a shortcut."""
     graph = OnnxGraph(seed=2)
     first = graph.node("Relu", graph.conv(graph.input("x", 1, 3, 8, 8), (3, 8), (3, 3)))
     second = graph.node("Add", graph.node("Relu", graph.conv(first, (8, 8), (1, 1))), first)
     model = graph.model(graph.node("GlobalAveragePool", graph.conv(second, (8, 4), (3, 3))))
     simplify(model)
+    return model
+
+
+@pytest.fixture
+def hub():
+    model = float_hub()
     return quantise(model, calibrate(model, CASES, lambda _: None), Settings())
 
 
@@ -76,3 +82,14 @@ def test_the_hub_and_the_cases_are_left_as_they_are(hub):
     list(Passage(hub, CASES).values(layers(hub)[1].outputs[0], before=layers(hub)[1]))
     assert [node.name for node in hub.graph] == nodes
     assert [case.keys() for case in CASES] == [case.keys() for case in cases]
+
+
+@pytest.mark.parametrize("room", [0, ROOM], ids=["none", "for all"])
+def test_what_is_rounded_at_run_time_waits_as_reals(room):
+    # The integers alone say nothing: their scale is another in each case.
+    rounded_late = dynamic(float_hub(), Settings(), "tflite")
+    passage = Passage(rounded_late, CASES, room=room)
+    for layer in layers(rounded_late):
+        wanted = layer.outputs[0]
+        seen = list(passage.values(wanted, before=layer))
+        np.testing.assert_array_equal(seen, whole(rounded_late, wanted.name))

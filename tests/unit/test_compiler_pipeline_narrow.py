@@ -115,21 +115,27 @@ def test_weights_are_rounded_by_what_they_do_to_typical_inputs(model: Path, sche
     assert second.parity[0].sqnr_db > nearest.parity[0].sqnr_db
 
 
-def plain(model: Path, scheme: str) -> str:
+def plain(model: Path, scheme: str, form: str = "onnx") -> str:
     path = model.parent / "plain.toml"
-    path.write_text(ROUNDED.format(scheme=scheme).replace("second-order", "nearest"))
+    path.write_text(ROUNDED.format(scheme=scheme).replace("second-order", "nearest").replace("onnx", form))
     return str(path)
 
 
-def test_weight_only_is_refined_where_there_are_typical_inputs_and_replays_without_a_search(model: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "target", "form"),
+    [("weight-only", "x86-64", "onnx"), ("dynamic", "rpi4", "tflite"), ("int16x8", "rpi4", "tflite")],
+)
+def test_schemes_are_refined_where_there_are_typical_inputs_and_replay_without_a_search(
+    model: Path, scheme: str, target: str, form: str
+) -> None:
     calibration = write_calibration(model.parent / "c.npz")
-    nearest = compiled(model, "x86-64", recipe=plain(model, "weight-only"), calibration=calibration).report
-    refined = compiled(model, "x86-64", recipe="weight-only", calibration=calibration)
+    nearest = compiled(model, target, recipe=plain(model, scheme, form), calibration=calibration).report
+    refined = compiled(model, target, recipe=scheme, calibration=calibration)
     assert refined.report.parity[0].sqnr_db > nearest.parity[0].sqnr_db + 1
     written = refined.folder / "recipe.toml"
     assert "bias-correction = true" in written.read_text()
     kept = written.rename(model.parent / "kept.toml")
-    again = compiled(model, "x86-64", recipe=str(kept), calibration=calibration)
+    again = compiled(model, target, recipe=str(kept), calibration=calibration)
     assert again.report.artifact is not None
     assert refined.report.artifact is not None
     assert again.report.artifact.sha256 == refined.report.artifact.sha256

@@ -100,8 +100,10 @@ class Passage:
 
 
 def _stored(value: ir.Value) -> ir.Value:
-    """The integers that a DequantizeLinear makes reals of; other values as they are."""
+    """The integers that a DequantizeLinear makes reals of; other values, and those of computed scales, as they are."""
     producer = value.producer()
     if producer is None or producer.op_type != "DequantizeLinear" or producer.inputs[0] is None:
+        return value
+    if constant(producer.inputs[1]) is None:
         return value
     return producer.inputs[0]

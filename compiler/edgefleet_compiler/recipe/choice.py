@@ -45,6 +45,8 @@ _TUNINGS: Final[Mapping[str, Tuning]] = {
     "int8": "quick",
     "int8-refined": "thorough",
     "mixed-fast": "fast",
+    "dynamic": "rounding",
+    "int16x8": "rounding",
     "weight-only": "rounding",
 }
 _FREE: Final = ("int8", "int8-refined", "mixed-fast")

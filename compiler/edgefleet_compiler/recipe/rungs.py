@@ -17,7 +17,7 @@ RUNGS: tuple[RungName, ...] = get_args(RungName)
 """int8: ranges chosen quickly, by what they do to the output; int8-refined: by a longer search, with the
 rounding that does best and bias correction, for the same bytes and speed; mixed-fast: the layers that int8 makes slower
 than float stay in float, where the clock says that the whole is; mixed: the layers that cost the output most
-in more bits or in float; the others are schemes, and weight-only is rounded and corrected like int8-refined."""
+in more bits or in float; the others are schemes, those with integer weights rounded and corrected like int8-refined."""
 
 
 @dataclass(frozen=True)
