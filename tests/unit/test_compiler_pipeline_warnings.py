@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgefleet_compiler.attempt.words import warn_of_layers
-from edgefleet_compiler.checks.layers import DROWNED, inspect_layers
+from edgefleet_compiler.checks.layers import DROWNED, LEFT_IN_FLOAT, Layer, inspect_layers
 from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.passes import simplify
@@ -23,8 +23,10 @@ from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.source import load_source
 from edgefleet_contract.errors import DataMalformed, RecipeMalformed, UsageMalformed
+from edgefleet_hardware.profile import load_profile
 from support.model_files import images, write_calibration, write_classifier, write_validation
 from support.onnx_graphs import OnnxGraph
+from support.whole_nets import lstm_net
 
 
 @pytest.fixture
@@ -257,8 +259,8 @@ def test_a_layer_that_its_weights_of_four_bits_drown_is_told_so() -> None:
     sound, drowned = (
         inspect_layers(hub, quantise(hub, ranges, Settings(weights=weights)), samples) for weights in ("int8", "int4")
     )
-    assert warn_of_layers(sound) == []
-    (warning,) = warn_of_layers(drowned)
+    assert warn_of_layers(sound, load_profile("rpi4")) == []
+    (warning,) = warn_of_layers(drowned, load_profile("rpi4"))
     assert warning.endswith("Their weights have 4 bits: give them 8.")
     assert "scale" not in warning
 
@@ -312,3 +314,29 @@ def test_a_recipe_that_names_an_activation_that_is_not_there_is_refused(model: P
         if each.name == "calibrate"
     ]
     assert record.effect == "min-max of 60 cases; mse of 1 activation"
+
+
+@pytest.mark.parametrize("target", ["rpi4", "x86-64"])
+@pytest.mark.parametrize("recipe", ["int8", "int16x8"])
+def test_a_memory_that_stays_float_is_told_with_its_share_of_the_constants(
+    tmp_path: Path, target: str, recipe: str
+) -> None:
+    model = tmp_path / "lstm.onnx"
+    model.write_bytes(lstm_net().SerializeToString())
+    cases = np.random.default_rng(0).normal(size=(60, 12, 8)).astype(np.float32)
+    outcome = compiled(model, target, recipe=recipe, calibration=saved(tmp_path / "c.npz", x=cases))
+    (recurrent,) = [layer for layer in outcome.report.layers if layer.operator == "LSTM"]
+    assert recurrent.cause == LEFT_IN_FLOAT
+    share = recurrent.bytes / sum(layer.bytes for layer in outcome.report.layers)
+    assert says(outcome, f"{share:.0%} of the bytes of all constants stay float: {recurrent.name!r} (LSTM) has no form")
+
+
+def test_a_model_of_integers_is_not_said_to_stay_float(model: Path) -> None:
+    outcome = compiled(model, recipe="int8", calibration=write_calibration(model.parent / "c.npz"))
+    assert not says(outcome, "stay float")
+
+
+def test_a_microcontroller_is_advised_to_compute_drowned_layers_in_wider_integers() -> None:
+    layer = Layer("scores", "Sigmoid", -3.0, 0, DROWNED)
+    (warning,) = warn_of_layers([layer], load_profile("nrf52840"))
+    assert warning.endswith("Use --recipe int16x8, or let them compute in 16-bit integers.")

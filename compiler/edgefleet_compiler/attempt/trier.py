@@ -8,6 +8,7 @@ from edgefleet_compiler.artifact import Artifact, Workbench
 from edgefleet_compiler.attempt.record import Attempt
 from edgefleet_compiler.attempt.speed import Speed, is_hardly_faster
 from edgefleet_compiler.attempt.words import (
+    warn_of_float,
     warn_of_layers,
     warn_of_measurement,
     warn_of_recipe,
@@ -83,7 +84,7 @@ class Trier:
             refusals.append(lost)
         measurement = self._examiner.measure(artifact, execution)
         lost_accuracy = check_accuracy(
-            self._options, measurement.accuracy, measurement.parity[0], profile.name, artifact.recipe.scheme
+            self._options, measurement.accuracy, measurement.parity[0], profile, artifact.recipe.scheme
         )
         refusals += [lost_accuracy] if lost_accuracy is not None else []
         speed = self._speed(artifact, profile)
@@ -105,7 +106,8 @@ class Trier:
             *warn_of_recipe(recipe, artifact),
             *self._bench.calibration_warnings,
             *warn_of_measurement(measurement, self._examiner.evaluation.origin, self._options),
-            *warn_of_layers(layers),
+            *warn_of_layers(layers, profile),
+            *warn_of_float(layers, artifact.recipe),
             *warn_of_findings(findings, equalised=_is_equalised(artifact.recipe)),
             *([] if deployment is None else deployment.warnings()),
             *warn_of_size(source, artifact),

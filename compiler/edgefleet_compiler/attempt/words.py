@@ -5,7 +5,8 @@ from __future__ import annotations
 from edgefleet_compiler.artifact import Artifact
 from edgefleet_compiler.attempt.speed import Speed
 from edgefleet_compiler.checks.accuracy import LOW_SQNR_DB, drop_limit, guesses
-from edgefleet_compiler.checks.layers import DROWNED, DROWNED_BY_WEIGHTS, Layer
+from edgefleet_compiler.checks.advice import finer_recipe, wider_layers
+from edgefleet_compiler.checks.layers import DROWNED, DROWNED_BY_WEIGHTS, LEFT_IN_FLOAT, Layer
 from edgefleet_compiler.checks.measure import Measurement
 from edgefleet_compiler.data.evaluation import Origin
 from edgefleet_compiler.keeping import SCHEME
@@ -13,10 +14,12 @@ from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.source import Source
+from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
 
 _LOW_AGREEMENT = 0.95
 _LAYERS_NAMED = 3
+_MUCH_IN_FLOAT = 0.1  # of the bytes of all constants
 _MUCH_LARGER, _MUCH_LARGER_BYTES = 0.01, 1024  # a larger artifact is worth a word from both on
 
 
@@ -58,17 +61,18 @@ def warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
     return [f"The recipe {asked.scheme} changes nothing, as {reason}: this is the recipe float."]
 
 
-def warn_of_layers(layers: list[Layer]) -> list[str]:
+def warn_of_layers(layers: list[Layer], profile: TargetProfile) -> list[str]:
     """Layers whose output, or a part of it, is drowned in the noise of its own rounding; each cause in a sentence."""
     drowned = [layer for layer in layers if layer.cause in (DROWNED, DROWNED_BY_WEIGHTS) and not layer.drowned_parts]
     by_weights = [layer for layer in drowned if layer.cause == DROWNED_BY_WEIGHTS]
     otherwise = [layer for layer in drowned if layer.cause == DROWNED]
+    recipe, wider = finer_recipe(profile), wider_layers(profile)
     return [
         *_drowning(
             [_named_parts(layer) for layer in layers if layer.drowned_parts],
             "Noise drowns what shares a tensor, and so a scale, with much larger values",
-            "They may all be rounded to the same. Use --recipe fp16, let the layer that joins them compute in float, "
-            "or give them an output of their own.",
+            f"They may all be rounded to the same. Use --recipe {recipe}, let the layer that joins them compute in "
+            f"{wider}, or give them an output of their own.",
         ),
         *_drowning(
             list(map(_named, by_weights)),
@@ -78,16 +82,32 @@ def warn_of_layers(layers: list[Layer]) -> list[str]:
         *_drowning(
             list(map(_named, otherwise)),
             "Noise drowns what these layers give, though not what they take",
-            "Use --recipe fp16, or let them compute in float.",
+            f"Use --recipe {recipe}, or let them compute in {wider}.",
         ),
     ]
 
 
-def _drowning(named: list[str], told: str, remedy: str) -> list[str]:
-    if not named:
+def warn_of_float(layers: list[Layer], recipe: Recipe) -> list[str]:
+    """That much of the weights of a model that was to compute in integers has no such form."""
+    left = sorted(
+        (layer for layer in layers if layer.cause == LEFT_IN_FLOAT and layer.bytes), key=lambda layer: -layer.bytes
+    )
+    share = sum(layer.bytes for layer in left) / max(1, sum(layer.bytes for layer in layers))
+    if not left or share < _MUCH_IN_FLOAT:
         return []
+    named = [f"{short_name(layer.name)!r} ({layer.operator})" for layer in left]
+    have = "has" if len(left) == 1 else "have"
+    return [f"{share:.0%} of the bytes of all constants stay float: {_some(named)} {have} no form in {recipe.scheme}."]
+
+
+def _some(named: list[str]) -> str:
+    """The first of them, and how many there are beside."""
     more = f" and {len(named) - _LAYERS_NAMED} more" if len(named) > _LAYERS_NAMED else ""
-    return [f"{told}: {', '.join(named[:_LAYERS_NAMED])}{more}. {remedy}"]
+    return f"{', '.join(named[:_LAYERS_NAMED])}{more}"
+
+
+def _drowning(named: list[str], told: str, remedy: str) -> list[str]:
+    return [f"{told}: {_some(named)}. {remedy}"] if named else []
 
 
 def _named(layer: Layer) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
+from edgefleet_compiler.checks.advice import for_accuracy
 from edgefleet_compiler.checks.intervals import wilson
 from edgefleet_compiler.checks.metrics import Quality
 from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
 from edgefleet_compiler.recipe.form import Scheme
 from edgefleet_contract.errors import AccuracyLost
+from edgefleet_hardware.profile import TargetProfile
 
 MeasuredOn = Literal["validation", "calibration"]
 
@@ -20,20 +21,6 @@ LOW_SQNR_DB = 10.0
 _ROUNDING = 1e-9  # 2 of 200 cases are a drop of 0.010000000000000009
 _LEAST_SQNR_DB = 0.0  # what a constant output reaches that says the mean of the reference
 _LEAST_AGREEMENT = 0.5
-
-_CALIBRATE = "Calibrate on more typical inputs, use --recipe fp16"
-_LESS_ROUNDED = "Use --recipe fp16"
-_NOT_ROUNDED = "Check that the data is what the model takes"
-_REMEDIES: Final[Mapping[Scheme, str]] = {
-    "int8": _CALIBRATE,
-    "int16x8": _CALIBRATE,
-    "dynamic": _LESS_ROUNDED,
-    "weight-only": _LESS_ROUNDED,
-    "fp16": "Use --recipe float",
-    "float": _NOT_ROUNDED,
-    "source": _NOT_ROUNDED,
-}
-"""What may keep more accuracy than a scheme did."""
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -105,7 +92,7 @@ def drop_limit(options: CompileOptions, accuracy: Accuracy) -> float | None:
 
 
 def check_accuracy(
-    options: CompileOptions, accuracy: Accuracy | None, parity: Parity, target: str, scheme: Scheme
+    options: CompileOptions, accuracy: Accuracy | None, parity: Parity, profile: TargetProfile, scheme: Scheme
 ) -> AccuracyLost | None:
     """The refusal that a loss asks for: of accuracy where that has a limit, else only a gross one of parity.
 
@@ -113,7 +100,7 @@ def check_accuracy(
         options: With the user's limit.
         accuracy: What the artifact keeps; None where it was not measured.
         parity: Against the source.
-        target: Name of the target.
+        profile: The target.
         scheme: That was applied.
 
     Returns:
@@ -121,23 +108,23 @@ def check_accuracy(
     """
     limit = None if accuracy is None else drop_limit(options, accuracy)
     if accuracy is None or limit is None:
-        return _check_gross_loss(parity, target, scheme)
+        return _check_gross_loss(parity, profile, scheme)
     if accuracy.drop <= limit + _ROUNDING:
         # Where the source only guesses there is nothing to lose: labels of another model would let anything pass.
-        return _check_gross_loss(parity, target, scheme) if guesses(accuracy) and options.max_drop is None else None
+        return _check_gross_loss(parity, profile, scheme) if guesses(accuracy) and options.max_drop is None else None
     low, high = accuracy.ci95
     return AccuracyLost(
-        f"The artifact for {target!r} loses {accuracy.drop:.4f} of {accuracy.metric} "
+        f"The artifact for {profile.name!r} loses {accuracy.drop:.4f} of {accuracy.metric} "
         f"({accuracy.baseline:.4f} to {accuracy.compiled:.4f}, 95 % interval {low:.4f} to {high:.4f}, n={accuracy.n})",
         expected=f"at most --max-drop {limit:g}",
-        remedy=f"{_REMEDIES[scheme]}, or allow more.",
-        target=target,
+        remedy=f"{for_accuracy(scheme, profile)}, or allow more.",
+        target=profile.name,
         drop=accuracy.drop,
         max_drop=limit,
     )
 
 
-def _check_gross_loss(parity: Parity, target: str, scheme: Scheme) -> AccuracyLost | None:
+def _check_gross_loss(parity: Parity, profile: TargetProfile, scheme: Scheme) -> AccuracyLost | None:
     """The refusal of an artifact that no labels are needed to call broken.
 
     That is one with more noise than signal in an output, or one that decides otherwise than the source in most cases
@@ -151,11 +138,11 @@ def _check_gross_loss(parity: Parity, target: str, scheme: Scheme) -> AccuracyLo
         return None
     noise = "" if ratio is None else f"a signal to noise ratio of {ratio:.1f} dB, and "
     return AccuracyLost(
-        f"The artifact for {target!r} has little in common with the source: {noise}equal decisions in "
+        f"The artifact for {profile.name!r} has little in common with the source: {noise}equal decisions in "
         f"{agreement:.3f} of {parity.n} cases",
         expected=f"at least {_LEAST_SQNR_DB:g} dB, and equal decisions in half of the cases",
-        remedy=f"{_REMEDIES[scheme]}, or set your own limit with --max-drop.",
-        target=target,
+        remedy=f"{for_accuracy(scheme, profile)}, or set your own limit with --max-drop.",
+        target=profile.name,
         sqnr_db=ratio,
         argmax_agreement=agreement,
     )

@@ -28,7 +28,7 @@ from edgefleet_compiler.tensors import Sample
 _Key = TypeVar("_Key", bound=Hashable)
 
 _WRAPPERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
-_LEFT_IN_FLOAT = "left in float: it has no form in these integers"
+LEFT_IN_FLOAT = "left in float: it has no form in these integers"
 _FLOAT_BY_CHOICE = "in float, as the recipe asks of it or of all its neighbours"
 DROWNED = "drowned: the noise begins here"
 DROWNED_BY_WEIGHTS = "drowned: its weights have 4 bits"
@@ -118,9 +118,16 @@ def _cause(node: ir.Node, quantised: bool, drowned: set[str], masked: set[str]) 
         return DROWNED_BY_WEIGHTS if _has_four_bits(node) else DROWNED
     if name_of_node(node) in masked:
         return _MASKED
-    if not quantised or _stored(node) is not result_of(last_of(node)):
+    in_float = _stored(node) is result_of(last_of(node)) or _has_real_weights(node)
+    if not quantised or not in_float:
         return None
-    return _FLOAT_BY_CHOICE if is_quantisable(node) and node.op_type in SIXTEEN_BITS else _LEFT_IN_FLOAT
+    return _FLOAT_BY_CHOICE if is_quantisable(node) and node.op_type in SIXTEEN_BITS else LEFT_IN_FLOAT
+
+
+def _has_real_weights(node: ir.Node) -> bool:
+    """Whether it computes in float, though what it gives may be stored as integers: LSTM and GRU do."""
+    arrays = (constant(value) for value in node.inputs if value is not None)
+    return any(array is not None and array.ndim > 1 and array.dtype.kind == "f" for array in arrays)
 
 
 def _drowned(float_hub: ir.Model, ratios: Mapping[str, float]) -> set[str]:
