@@ -155,11 +155,17 @@ def test_without_histograms_there_are_none() -> None:
     assert seen(network(), cases(2)).has_histograms
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, True), (4, True), (10, True), (400, False)])
+@pytest.mark.parametrize(("count", "told"), [(4, True), (10, True), (400, False)])
 def test_few_cases_are_told_by_what_each_adds(count: int, told: bool) -> None:
     warnings = warn_of_few(seen(network(), cases(count), histograms=False))
     assert bool(warnings) is told
     assert all(f"of {count} cases alone widen" in warning for warning in warnings)
+
+
+def test_of_a_single_case_no_chance_is_told() -> None:
+    (warning,) = warn_of_few(seen(network(), cases(1), histograms=False))
+    assert "a single case shows nothing" in warning
+    assert "%" not in warning
 
 
 def test_the_chance_that_is_told_is_that_of_new_cases() -> None:

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from edgefleet_compiler.checks.layers import Layer
-from edgefleet_compiler.diagnose.causes import Evidence, Saturated, cause_of
+from edgefleet_compiler.diagnose.causes import Evidence, Saturated, cause_of, is_unlike
 from edgefleet_compiler.diagnose.record import Finding, Spread
 from edgefleet_compiler.diagnose.words import warn_of_findings, with_causes
 
@@ -45,7 +45,7 @@ def test_a_rare_case_is_named_with_what_it_leaves_to_others():
     cause, told = cause_of(evidence(high=70.0, reach=70.0, reach_case=41))
     assert cause == "range lost to a rare input"
     assert "case 41" in told
-    assert "10.0 times the median case's 7, which is left 26 of 255 steps" in told
+    assert "10 times the median case's 7, which is left 26 of 255 steps" in told
 
 
 def test_a_rare_case_that_the_range_does_not_follow_is_none():
@@ -56,6 +56,21 @@ def test_cases_that_calibration_has_none_like_show_that_it_is_too_small():
     cause, told = cause_of(evidence(held_out=Saturated(0.02, 0.5, 0.0, 25.0), cases=8))
     assert cause == "calibration too small"
     assert "up to 25, which 8 calibration cases do not show" in told
+
+
+@pytest.mark.parametrize(("cases", "reach", "unlike"), [(250, 2550.0, True), (8, 2550.0, False), (250, 25.0, False)])
+def test_a_set_that_is_not_small_and_that_others_leave_far_is_unlike_them(cases, reach, unlike):
+    found = evidence(held_out=Saturated(0.9, 1e5, 0.0, reach), cases=cases)
+    assert is_unlike([evidence(cases=cases), found]) is unlike
+    assert not is_unlike([evidence(held_out=Saturated(0.05, 1e5, 0.0, reach), cases=cases)])
+    cause, told = cause_of(found, unlike=unlike)
+    assert (cause == "calibration unlike other cases") is unlike
+    assert ("255 times as far as any of 250 calibration cases" in told) is unlike
+
+
+def test_a_factor_of_any_size_is_told_in_three_digits():
+    _, told = cause_of(evidence(high=1e30, reach=1e30))
+    assert "1.43e+29 times" in told
 
 
 @pytest.mark.parametrize(("power", "cause"), [(4.0, None), (0.0002, "dead scale")])
@@ -98,7 +113,7 @@ def test_warnings_tell_the_first_findings_and_how_many_more_there_are():
     assert warn_of_findings([], equalised=False) == []
     (one,) = warn_of_findings([FINDING], equalised=False)
     assert "Layer 'conv': outlier channel. In 'relu', channel 3 spans 90" in one
-    gain = 'equalise = "outliers", which takes the outputs from 2.0 to 20.0 dB.'
+    gain = 'equalise = "outliers". With nothing else done, such as bias correction, the outputs go from 2.0 to 20.0 dB.'
     assert one.endswith(f"What would help: {gain}")
     assert warn_of_findings([FINDING], equalised=True)[0].endswith(f"Remedied by {gain}")
     assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgefleet_compiler.diagnose.record import Cause
@@ -17,6 +18,15 @@ _CLIPPED = 10.0
 
 _AUDIBLE_DB = 30.0
 """Signal to noise of an activation on its own, above which saturation may be left alone: 8 bits give about 40."""
+
+_ENOUGH_CASES = 50
+"""From here on a set is not small: of so many typical cases, others do not reach several times as far as all."""
+
+_OTHER_SCALE = 4.0
+"""Two bits: how many times further than a set that is not small other cases reach only if they are made otherwise."""
+
+_USUALLY = 0.2
+"""Share of values: typical ones leave the range, not those of a rare case."""
 
 _DEAD_DB = 10.0
 """Signal to rounding noise of an activation on its own, below which most of its values fall on one or two steps."""
@@ -81,10 +91,28 @@ class Evidence:
         return self.step**2 / 12
 
 
-def cause_of(evidence: Evidence) -> tuple[Cause, str] | None:
+def is_unlike(inputs: Iterable[Evidence]) -> bool:
+    """Whether other cases leave the range of an input so far, and so often, that calibration's are of another scale.
+
+    Inputs divided by 255 in one set and not in the other are the usual reason; more cases of that kind would not help.
+    Biases hide it from the layers behind.
+    """
+    return any(
+        found.cases >= _ENOUGH_CASES
+        and found.held_out.reach >= _OTHER_SCALE * found.reach > 0
+        and found.held_out.share >= _USUALLY
+        for found in inputs
+    )
+
+
+def cause_of(evidence: Evidence, *, unlike: bool = False) -> tuple[Cause, str] | None:
     """Why an activation is bad, and the figures; None where nothing is wrong with it.
 
     Outlier channels are told apart before (``quantise.outliers``); they would look like a dead scale here.
+
+    Args:
+        evidence: Of the activation.
+        unlike: Whether the calibration set ``is_unlike`` other cases.
     """
     if evidence.reach == 0:
         return _never_seen(evidence)
@@ -93,18 +121,27 @@ def cause_of(evidence: Evidence) -> tuple[Cause, str] | None:
     if evidence.reach >= _RARE * evidence.median_reach > 0 and _follows_the_rare_case(evidence):
         return "range lost to a rare input", (
             f"case {evidence.reach_case} of the calibration set reaches {evidence.reach:.4g}, "
-            f"{evidence.reach / evidence.median_reach:.1f} times the median case's {evidence.median_reach:.4g}, "
+            f"{evidence.reach / evidence.median_reach:.3g} times the median case's {evidence.median_reach:.4g}, "
             f"which is left {_LEVELS * evidence.median_reach / (evidence.high - evidence.low):.0f} of {_LEVELS} steps"
         )
     if _cuts_too_much(evidence.held_out, evidence):
-        told = _told_saturation(evidence.held_out, evidence, "values of other cases")
-        return "calibration too small", f"{told}, which {evidence.cases} calibration cases do not show"
+        return _calibrated_otherwise(evidence, unlike)
     if _decibels(evidence.power, evidence.rounding) < _DEAD_DB:
         return "dead scale", (
             f"a step is {evidence.step:.4g}, and the values' root mean square {math.sqrt(evidence.power):.4g}: most of "
             "them fall on one or two steps"
         )
     return None
+
+
+def _calibrated_otherwise(evidence: Evidence, unlike: bool) -> tuple[Cause, str]:
+    told = _told_saturation(evidence.held_out, evidence, "values of other cases")
+    if not unlike:
+        return "calibration too small", f"{told}, which {evidence.cases} calibration cases do not show"
+    return "calibration unlike other cases", (
+        f"{told}, {evidence.held_out.reach / evidence.reach:.3g} times as far as any of {evidence.cases} "
+        "calibration cases"
+    )
 
 
 def _never_seen(evidence: Evidence) -> tuple[Cause, str] | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 from msgspec.structs import replace
 
-from edgefleet_compiler.diagnose.causes import cause_of
+from edgefleet_compiler.diagnose.causes import cause_of, is_unlike
 from edgefleet_compiler.diagnose.evidence import gather, layers_of, ranges_of, spread_of
 from edgefleet_compiler.diagnose.record import Cause, Finding
 from edgefleet_compiler.diagnose.remedies import Clinic, Tried, whole_ranges
+from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.quantise.calibration.observe import Observations
 from edgefleet_compiler.quantise.outliers import Outlier, find_outliers
 from edgefleet_compiler.quantise.settings import Settings
@@ -53,15 +54,19 @@ class Patient:
 
 
 def diagnose(patient: Patient) -> list[Finding]:
-    """The findings: outlier channels, whether or not they are remedied already, then what else is wrong, worst first.
+    """The findings whose remedy helps: outlier channels, even if remedied already, then the others, worst first.
 
     A model without faults costs one pass over the cases; nothing is tried on it.
     """
     plain = replace(patient.settings, equalise="none", bias_correction=False, rounding="nearest")
-    outliers = list(_outlier_findings(patient, plain))
+    outliers = _helped(_outlier_findings(patient, plain))
     # A channel that reaches far does so in some cases more than in others; that is no second cause.
     explained = {finding.activation for finding in outliers if patient.float_hub is patient.source_hub}
-    return [*outliers, *_other_findings(patient, plain, explained)]
+    return [*outliers, *_helped(_other_findings(patient, plain, explained))]
+
+
+def _helped(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.gain_db >= _LEAST_GAIN_DB]
 
 
 def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
@@ -78,9 +83,9 @@ def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
 
 def _told(outlier: Outlier) -> str:
     return (
-        f"channel {outlier.channel} spans {outlier.span:.4g}, {outlier.span / outlier.usual_span:.0f} times the usual "
+        f"channel {outlier.channel} spans {outlier.span:.4g}, {outlier.span / outlier.usual_span:.3g} times the usual "
         f"{outlier.usual_span:.4g}, and its weights are as much smaller; without it the range would be "
-        f"{outlier.shrinks:.0f} times finer"
+        f"{outlier.shrinks:.3g} times finer"
     )
 
 
@@ -88,7 +93,11 @@ def _other_findings(patient: Patient, plain: Settings, explained: set[str]) -> l
     ranges = ranges_of(patient.hub, [name for name in patient.seen.activations if name not in explained])
     some = patient.typical[:: max(1, len(patient.typical) // _EVIDENCE_CASES)]
     evidence = gather(patient.float_hub, patient.seen, ranges, some, patient.held_out)
-    suspected = [(name, found, why) for name, found in evidence.items() if (why := cause_of(found)) is not None]
+    unlike = is_unlike(
+        evidence[name] for value in patient.float_hub.graph.inputs if (name := name_of(value)) in evidence
+    )
+    causes = {name: cause_of(found, unlike=unlike) for name, found in evidence.items()}
+    suspected = [(name, evidence[name], why) for name, why in causes.items() if why is not None]
     suspected.sort(key=lambda entry: entry[1].power / (entry[1].rounding + entry[1].held_out.noise))
     if not suspected:
         return []
@@ -101,12 +110,12 @@ def _other_findings(patient: Patient, plain: Settings, explained: set[str]) -> l
     for name, found, (cause, told) in suspected[:_MOST_TRIED]:
         layer = layers[name]
         # One rare case widens many activations, and is left out of all at once; more cases serve all, too.
-        common = {"range lost to a rare input": f"case {found.reach_case}", "calibration too small": cause}
-        key = common.get(cause, name)
+        common = {"range lost to a rare input": f"case {found.reach_case}"}
+        key = cause if cause.startswith("calibration") else common.get(cause, name)
         if key not in tried:
             tried[key] = clinic.try_for(cause, name, layer if layer in nodes else None, found)
         findings.append(_finding(clinic, name, layer, cause, told, tried[key]))
-    return [finding for finding in findings if finding.gain_db >= _LEAST_GAIN_DB]
+    return findings
 
 
 def _finding(

@@ -6,7 +6,14 @@ from typing import Literal
 
 import msgspec
 
-Cause = Literal["outlier channel", "saturation", "dead scale", "range lost to a rare input", "calibration too small"]
+Cause = Literal[
+    "outlier channel",
+    "saturation",
+    "dead scale",
+    "range lost to a rare input",
+    "calibration too small",
+    "calibration unlike other cases",
+]
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -35,8 +42,10 @@ class Finding(msgspec.Struct, frozen=True):
         evidence: The figures that say so.
         channel: The outlier, by its place on the channel axis; None for other causes.
         remedy: What was tried, in the words of recipes where they have any.
-        before_db: SQNR of the model's outputs against the float hub without the remedy; None without noise or signal.
-        after_db: The same with the remedy.
+        before_db: SQNR of the model's outputs against the float hub without the remedy, nor any other: with weights
+            rounded to the nearest, and biases not corrected. So it is not the artifact's own. None without noise or
+            signal.
+        after_db: The same with the remedy alone.
         spread: The activation's values and ranges.
     """
 

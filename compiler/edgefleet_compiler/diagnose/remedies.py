@@ -77,21 +77,23 @@ class Clinic:
         if cause == "dead scale" and evidence.reach > 0:
             return self._in_16_bits(activation, layer)
         if cause in ("calibration too small", "dead scale"):
-            return self._with_more_cases()
+            return self._with_other_cases("more calibration cases")
+        if cause == "calibration unlike other cases":
+            return self._with_other_cases("calibration cases of the same scale as the others")
         if cause == "saturation":
             seen = self.seen.activations[activation]
             words = f'ranges."{activation}" = "min-max"'
             return self._with_ranges({activation: Range(seen.low, seen.high)}, words, self.typical)
         return self._without_case(evidence.reach_case)
 
-    def _with_more_cases(self) -> Tried:
+    def _with_other_cases(self, words: str) -> Tried:
         """Let every range hold what it has in the other cases, too."""
         others = whole_ranges(observe(self.float_hub, self.held_out, lambda _: None, histograms=False))
         wider = {
             name: Range(min(chosen.low, others[name].low), max(chosen.high, others[name].high))
             for name, chosen in self.ranges.items()
         }
-        return self._with_ranges(wider, "more calibration cases", self.held_out)
+        return self._with_ranges(wider, words, self.held_out)
 
     def _without_case(self, case: int) -> Tried:
         """Keep every activation that reaches furthest in a case to how far the others reach.
@@ -103,7 +105,7 @@ class Clinic:
             if name in self.ranges and seen.reach_case == case and seen.reach > 0:
                 low, high = self.ranges[name].low, self.ranges[name].high
                 narrower[name] = Range(max(low, -seen.second_reach), min(high, seen.second_reach))
-        return self._with_ranges(narrower, f"the calibration set without case {case}", self.held_out)
+        return self._with_ranges(narrower, f"a calibration set without case {case}", self.held_out)
 
     def _in_16_bits(self, activation: str, layer: str | None) -> Tried:
         before = self._without(self.typical)

@@ -42,5 +42,5 @@ def _sentence(finding: Finding, remedied: bool) -> str:
     if finding.before_db is None or finding.after_db is None:
         return told
     does = "Remedied by" if remedied else "What would help:"
-    gain = f"{finding.before_db:.1f} to {finding.after_db:.1f} dB"
-    return f"{told} {does} {finding.remedy}, which takes the outputs from {gain}."
+    gain = f"from {finding.before_db:.1f} to {finding.after_db:.1f} dB"
+    return f"{told} {does} {finding.remedy}. With nothing else done, such as bias correction, the outputs go {gain}."

@@ -65,7 +65,8 @@ def _shares(measured: Sensitivity) -> list[tuple[str, float]]:
 
 
 def _helps(finding: Finding) -> str:
-    return f"{short_name(finding.layer)!r}: {finding.cause}; {finding.remedy} brings {finding.gain_db:.1f} dB."
+    gain = f"with {finding.remedy} the outputs gain {finding.gain_db:.1f} dB"
+    return f"{short_name(finding.layer)!r}: {finding.cause}; {gain}."
 
 
 def _allow(attempt: Attempt) -> str:

@@ -23,6 +23,9 @@ _USUAL_CASES = 200
 
 def warn_of_few(seen: Observations) -> list[str]:
     """A warning if more than one new case in ten is likely to leave a range by more than ``cases.LEAD`` of it."""
+    if seen.cases == 1:
+        told = "The calibration set is small: a single case shows nothing of how far others reach."
+        return [f"{told} About {_USUAL_CASES} typical cases serve better."]
     chance = seen.leading / seen.cases
     if chance <= _LARGEST_CHANCE:
         return []
