@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from markupsafe import Markup
@@ -29,6 +30,7 @@ from edgefleet_compiler.report.pictures.ratios import draw_ratios
 from edgefleet_compiler.report.schema import report_schema
 from edgefleet_compiler.source import load_source
 from support.model_files import write_calibration, write_classifier, write_validation
+from support.onnx_graphs import OnnxGraph
 
 
 def drawn(markup: Markup) -> ET.Element:
@@ -65,6 +67,34 @@ def test_every_operator_of_a_file_is_in_its_picture(tmp_path: Path) -> None:
     assert {found.tone for found in after} == {"float"}
     shown = titles(draw_graph(after, "after"))
     assert len(shown) == len(after)
+
+
+def test_what_computes_between_pairs_of_eight_bits_is_drawn_as_integers() -> None:
+    graph = OnnxGraph()
+    source = graph.pair(graph.input("x", 1, 2, 4, 4), 0.02, 0)
+    weights = graph.stored(np.ones((3, 2, 1, 1), np.int8), np.full(3, 0.1))
+    fused = graph.node("Relu", graph.node("Conv", source, weights))
+    added = graph.node("Add", graph.pair(fused, 0.05, 0), graph.pair(fused, 0.05, 0))
+    proto = graph.proto(graph.node("Sigmoid", graph.pair(graph.node("Sigmoid", added), 0.01, 0)))
+    tones = [(box.kind, box.tone) for box in boxes_of_file(proto.SerializeToString()) if box.tone != "convert"]
+    assert tones == [
+        ("Conv", "integer"),
+        ("Relu", "integer"),
+        ("Add", "float"),
+        ("Sigmoid", "float"),
+        ("Sigmoid", "float"),
+    ]
+
+
+@pytest.mark.parametrize(("recipe", "tone"), [("int8", "integer"), ("weight-only", "float"), ("float", "float")])
+def test_the_picture_of_an_onnx_artifact_says_what_its_convolutions_compute_with(
+    tmp_path: Path, recipe: str, tone: str
+) -> None:
+    model, calibration = write_classifier(tmp_path / "model.onnx"), write_calibration(tmp_path / "c.npz")
+    options = CompileOptions(model, ("x86-64",), tmp_path / "out", recipe=recipe, calibration=calibration)
+    (outcome,) = compile_model(options, Silent())
+    boxes = boxes_of_file((outcome.folder / "model.onnx").read_bytes())
+    assert {box.tone for box in boxes if box.kind == "Conv"} == {tone}
 
 
 def test_of_a_graph_that_nobody_would_scroll_through_the_rest_is_counted() -> None:

@@ -34,8 +34,8 @@ def compile_command(
     recipe: Annotated[
         str,
         typer.Option(
-            help="auto, int8, int16x8, weight-only, fp16, float, source, or a recipe file (.toml), where single layers "
-            "may compute otherwise.",
+            help="auto, int8, int16x8, dynamic, weight-only, fp16, float, source, or a recipe file (.toml), where "
+            "single layers may compute otherwise.",
             rich_help_panel=_WHAT,
         ),
     ] = "auto",

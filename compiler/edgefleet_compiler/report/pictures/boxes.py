@@ -12,6 +12,9 @@ from edgefleet_compiler.report.pictures.graph import Box
 from edgefleet_compiler.tflite.reader import read_tflite
 
 _TFLITE_IDENTIFIER = slice(4, 8), b"TFL3"  # schema.fbs: file_identifier
+_EIGHT_BITS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+_FUSED = frozenset({"Relu", "Clip"})
+_FLOAT = onnx.TensorProto.FLOAT
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"})
 
 
@@ -40,6 +43,7 @@ def boxes_of_onnx(data: bytes) -> list[Box]:
     """The operators of an ONNX file that take part in inference: those on constants alone are left out."""
     graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(data)).graph
     constants = {tensor.name for tensor in graph.initializer}
+    quantised = _computed_between_pairs(graph)
     shapes = {value.name: _dimensions(value) for value in (*graph.input, *graph.output, *graph.value_info)}
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.output, *graph.value_info)}
     boxes = []
@@ -48,11 +52,42 @@ def boxes_of_onnx(data: bytes) -> list[Box]:
         if not reads:
             constants.update(node.output)
             continue
-        integer = types.get(node.output[0]) in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        integer = types.get(node.output[0]) in _EIGHT_BITS or node.output[0] in quantised
         tone = "convert" if node.op_type in _CONVERSIONS else "integer" if integer else "float"
         name = node.name or node.output[0]
         boxes.append(Box(node.op_type, name, shapes.get(node.output[0], ""), tone, reads, list(node.output)))
     return boxes
+
+
+def _computed_between_pairs(graph: onnx.GraphProto) -> set[str]:
+    """The first outputs of nodes that read dequantised values alone, and whose results are rounded to 8 bits again.
+
+    So QDQ models say that a runtime may compute with the integers; an activation behind such a node is fused into it.
+    """
+    weights = {tensor.name for tensor in graph.initializer if tensor.data_type == _FLOAT and len(tensor.dims) > 1}
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.output, *graph.value_info)}
+    producers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    kept = {value.name for value in graph.output}
+
+    def is_rounded(name: str) -> bool:
+        found = readers.get(name, [])
+        if len(found) == 1 and found[0].op_type in _FUSED and name not in kept:
+            return is_rounded(found[0].output[0])
+        rounds = all(node.op_type == "QuantizeLinear" and types.get(node.output[0]) in _EIGHT_BITS for node in found)
+        return bool(found) and rounds and name not in kept
+
+    between: set[str] = set()
+    for node in graph.node:
+        computed = [name for name in node.input if name in producers]
+        dequantised = bool(computed) and all(producers[name].op_type == "DequantizeLinear" for name in computed)
+        fused = node.op_type in _FUSED and node.input[0] in between
+        if (dequantised or fused) and weights.isdisjoint(node.input) and is_rounded(node.output[0]):
+            between.add(node.output[0])
+    return between
 
 
 def _tone_of(kind: str, output: Tensor) -> str:
