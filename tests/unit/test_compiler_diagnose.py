@@ -65,6 +65,24 @@ def test_a_spoiled_channel_is_named_with_its_layer_and_what_equalising_brings(di
     assert sum(named.spread.counts) == 64 * 32 * 4 * 4
 
 
+def test_an_outlier_that_no_equalising_reaches_is_named_with_the_layers_to_compute_in_float():
+    random = np.random.default_rng(5)
+    first, second = random.normal(size=(16, 3, 3, 3)) * 0.3, random.normal(size=(16, 16, 3, 3)) * 0.1
+    first[5] *= 1000
+    second[:, 5] /= 1000
+    graph = OnnxGraph()
+    wide = graph.node("Conv", graph.input("x", 1, 3, 8, 8), graph.constant(first), name="wide")
+    swished = graph.node("HardSwish", wide, name="swished")
+    read = graph.node("Relu", graph.node("Conv", swished, graph.constant(second), name="read"))
+    hub = graph.model(graph.gemm(graph.reshape(read, 1, 256), 256, 5))
+    simplify(hub)
+    cases = [{"x": random.normal(size=(1, 3, 8, 8)).astype(np.float32)} for _ in range(60)]
+    (found,) = findings(hub, cases[:40], cases[40:])
+    assert (found.cause, found.activation, found.channel) == ("outlier channel", "swished", 5)
+    assert found.remedy == "compute = \"float\" of 'node_wide' and 'node_swished' and 'node_read'"
+    assert found.gain_db > 10
+
+
 @pytest.fixture(scope="module")
 def small():
     """A net without a Clip or a Softmax, which would hide how far its inputs reach."""

@@ -12,6 +12,7 @@ from edgefleet_compiler.diagnose.causes import cause_of, is_unlike
 from edgefleet_compiler.diagnose.evidence import gather, layers_of, ranges_of, spread_of
 from edgefleet_compiler.diagnose.record import Cause, Finding
 from edgefleet_compiler.diagnose.remedies import Clinic, Tried, whole_ranges
+from edgefleet_compiler.diagnose.unscalable import find_unscalable
 from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.quantise.calibration.observe import Observations
 from edgefleet_compiler.quantise.outliers import Outlier, find_outliers
@@ -59,7 +60,7 @@ def diagnose(patient: Patient) -> list[Finding]:
     A model without faults costs one pass over the cases; nothing is tried on it.
     """
     plain = replace(patient.settings, equalise="none", bias_correction=False, rounding="nearest")
-    outliers = _helped(_outlier_findings(patient, plain))
+    outliers = _helped([*_outlier_findings(patient, plain), *_unscalable_findings(patient, plain)])
     # A channel that reaches far does so in some cases more than in others; that is no second cause.
     explained = {finding.activation for finding in outliers if patient.float_hub is patient.source_hub}
     return [*outliers, *_helped(_other_findings(patient, plain, explained))]
@@ -79,6 +80,21 @@ def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
     for outlier in outliers:
         name = outlier.activation
         yield _finding(clinic, name, layers[name], "outlier channel", _told(outlier), tried, channel=outlier.channel)
+
+
+def _unscalable_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
+    found = list(find_unscalable(patient.float_hub, patient.seen))[:_MOST_TRIED]
+    if not found:
+        return
+    ranges, layers = whole_ranges(patient.seen), layers_of(patient.float_hub)
+    clinic = Clinic(patient.float_hub, plain, ranges, patient.seen, patient.typical, patient.held_out)
+    for unscalable in found:
+        tried = clinic.in_float(unscalable.layers)
+        for outlier in unscalable.outliers:
+            name = outlier.activation
+            yield _finding(
+                clinic, name, layers[name], "outlier channel", _told(outlier), tried, channel=outlier.channel
+            )
 
 
 def _told(outlier: Outlier) -> str:

@@ -18,6 +18,9 @@ from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 from edgefleet_compiler.tensors import Sample
 
+EQUALISED = 'equalise = "outliers"'
+"""The remedy of outlier channels, in the words of recipes."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -63,7 +66,15 @@ class Clinic:
         hub = equalised(self.float_hub, self.seen, "outliers")
         healed = whole_ranges(observe(hub, self.typical, lambda _: None, histograms=False))
         after = output_sqnr_db(hub, quantise(hub, healed, self.settings), self.typical)
-        return Tried('equalise = "outliers"', self._without(self.typical), after, self.ranges, healed)
+        return Tried(EQUALISED, self._without(self.typical), after, self.ranges, healed)
+
+    def in_float(self, names: Sequence[str]) -> Tried:
+        """Let layers compute in float, their activations between them, too."""
+        layers = {**self.settings.layers, **{name: LayerSettings(compute="float") for name in names}}
+        hub = quantise(self.float_hub, self.ranges, replace(self.settings, layers=layers))
+        after = output_sqnr_db(self.float_hub, hub, self.typical)
+        words = f'compute = "float" of {" and ".join(f"{name!r}" for name in names)}'
+        return Tried(words, self._without(self.typical), after, self.ranges, {})
 
     def try_for(self, cause: Cause, activation: str, layer: str | None, evidence: Evidence) -> Tried:
         """The remedy of another cause.

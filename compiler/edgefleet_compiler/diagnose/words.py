@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.diagnose.record import Finding
+from edgefleet_compiler.diagnose.remedies import EQUALISED
 from edgefleet_compiler.layer_names import short_name
 
 _NAMED = 3
@@ -31,7 +32,7 @@ def warn_of_findings(findings: Sequence[Finding], *, equalised: bool) -> list[st
         findings: Of an artifact.
         equalised: Whether its channels were equalised, which remedies outliers.
     """
-    told = [_sentence(finding, equalised and finding.channel is not None) for finding in findings[:_NAMED]]
+    told = [_sentence(finding, equalised and finding.remedy == EQUALISED) for finding in findings[:_NAMED]]
     more = len(findings) - _NAMED
     return told if more <= 0 else [*told, f"The report names {more} more layers that int8 serves badly."]
 

@@ -74,7 +74,18 @@ def outlier_scales(group: Group) -> Floats:
 
 def _outliers(group: Group, value: Value) -> list[Outlier]:
     strengths, spans = group.weights()[value.places], value.high - value.low
-    alive = (spans > 0) & (strengths > 0) & (value.places < group.classes.size)
+    return outliers_among(value.name, spans, np.where(value.places < group.classes.size, strengths, 0.0))
+
+
+def outliers_among(activation: str, spans: Floats, strengths: Floats) -> list[Outlier]:
+    """The outliers among the channels of one activation.
+
+    Args:
+        activation: Its name.
+        spans: High minus low of each channel, zero included.
+        strengths: How strongly the weights read each; channels that none reads are left alone.
+    """
+    alive = (spans > 0) & (strengths > 0)
     if alive.sum() < _FEWEST_CHANNELS:
         return []
     quotients = np.divide(spans, strengths, out=np.zeros_like(spans), where=alive)
@@ -85,6 +96,6 @@ def _outliers(group: Group, value: Value) -> list[Outlier]:
         return []
     usual = float(np.median(spans[alive]))
     return [
-        Outlier(value.name, channel, float(spans[channel]), usual, float(excess[channel]), shrinks)
+        Outlier(activation, channel, float(spans[channel]), usual, float(excess[channel]), shrinks)
         for channel in np.flatnonzero(outlying).tolist()
     ]
