@@ -9,7 +9,7 @@ import typer
 
 from edgefleet_compiler.cli import parse
 from edgefleet_compiler.cli.outcomes import outcomes_as_json, show_outcomes, tell
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress
+from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
 from edgefleet_compiler.options import DEFAULT_MAX_DROP, MAX_SEED, CompileOptions
 from edgefleet_contract.errors import GateError
 
@@ -133,7 +133,7 @@ def compile_command(
     if json:
         print_json(outcomes_as_json(outcomes))
     else:
-        show_outcomes(outcomes)
+        show_outcomes(outcomes, stdout())
     tell(outcomes)
     if any(outcome.refusals for outcome in outcomes):
         raise typer.Exit(GateError.exit_status)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
-from edgefleet_compiler.cli.show import stderr, stdout
+from edgefleet_compiler.cli.show import stderr
 from edgefleet_hardware.units import format_bytes
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _FIGURES = ("bytes", "SQNR", "accuracy", "x float")
-_ACCURACY = "accuracy, source to artifact"
+_UNLIMITED = 1000  # characters; what a table would like to have is asked for regardless of the terminal
 
 
 def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -30,36 +32,57 @@ def outcomes_as_json(outcomes: Sequence[Outcome]) -> dict[str, object]:
     return document
 
 
-def show_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """A table with one row a target: what a person wants to know first."""
+def show_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
+    """What a person wants to know first: a row a target, or a block a target where the terminal is too narrow."""
     source = outcomes[0].report.source
-    title = f"{escape(source.path)} ({source.format}, {format_bytes(source.bytes)})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("target", "verdict", "artifact", "recipe", "size", _ACCURACY, "peak RAM", "folder"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == _ACCURACY)
+    rows = [_figures(outcome) for outcome in outcomes]
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in rows[0]:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(f"{escape(source.path)} ({source.format}, {format_bytes(source.bytes)})", soft_wrap=True)
+    if Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).maximum <= console.width:
+        console.print(table)
+    else:
+        for row in rows:
+            console.print(_block(row))
     for outcome in outcomes:
-        report = outcome.report
-        table.add_row(
-            f"[bold]{escape(report.target)}[/bold]",
-            "[red]refused[/red]" if outcome.refusals else "[green]accepted[/green]",
-            "-" if report.artifact is None else report.artifact.format,
-            _shipped(report),
-            "-" if report.artifact is None else format_bytes(report.artifact.bytes),
-            _accuracy(report),
-            "-" if report.peak_ram_bytes is None else format_bytes(report.peak_ram_bytes),
-            escape(str(outcome.folder)),
-        )
-    stdout().print(table)
+        console.print(f"{escape(outcome.report.target)}: {escape(str(outcome.folder))}", soft_wrap=True)
     for outcome in outcomes:
         if len(outcome.report.rungs) > 1:
-            stdout().print(_rungs(outcome.report))
+            console.print(_rungs(outcome.report))
+
+
+def _figures(outcome: Outcome) -> dict[str, str]:
+    """The cells of one target, by their headings."""
+    report = outcome.report
+    return {
+        "target": f"[bold]{escape(report.target)}[/bold]",
+        "verdict": "[red]refused[/red]" if outcome.refusals else "[green]accepted[/green]",
+        "artifact": "-" if report.artifact is None else report.artifact.format,
+        "recipe": _shipped(report),
+        "size": "-" if report.artifact is None else format_bytes(report.artifact.bytes),
+        "accuracy, source to artifact": _accuracy(report),
+        "peak RAM": "-" if report.peak_ram_bytes is None else format_bytes(report.peak_ram_bytes),
+    }
+
+
+def _block(row: dict[str, str]) -> Table:
+    """One target with its headings at the left."""
+    block = Table(box=box.SIMPLE_HEAD, show_header=False)
+    block.add_column(no_wrap=True)
+    block.add_column()
+    for heading, cell in row.items():
+        block.add_row(heading.split(",")[0], cell)
+    return block
 
 
 def _rungs(report: Report) -> Table:
     """What was tried for a target, and what became of it."""
     table = Table(title=f"rungs tried for {escape(report.target)}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("rung", "bytes", "SQNR", "accuracy", "x float", "outcome"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in _FIGURES else "left")
+        table.add_column(heading, no_wrap=heading != "outcome", justify="right" if heading in _FIGURES else "left")
     for step in report.rungs:
         told = "[green]shipped[/green]" if step.outcome == "shipped" else step.outcome
         table.add_row(
