@@ -201,10 +201,12 @@ def parse_profile(data: bytes, *, where: str) -> TargetProfile:
     if len(data) > _PROFILE_LIMIT:
         raise ProfileMalformed(f"The profile {where!r} has {len(data)} bytes", expected=f"at most {_PROFILE_LIMIT}")
     try:
-        profile = msgspec.convert(tomllib.loads(data.decode()), TargetProfile)
+        entries = tomllib.loads(data.decode())
+        profile = msgspec.convert(entries, TargetProfile)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as cause:
+        known = (entries, TargetProfile) if isinstance(cause, msgspec.ValidationError) else ()
         raise ProfileMalformed(
-            f"The target profile {where!r} cannot be read: {plain_fault(cause)}",
+            f"The target profile {where!r} cannot be read: {plain_fault(cause, *known)}",
             expected="the keys and units of the profiles that ship with edgefleet",
             remedy="Compare it with `edgefleet target show rpi4 --toml`.",
             path=where,

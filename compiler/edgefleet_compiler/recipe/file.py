@@ -12,7 +12,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.recipe.form import Recipe
 from edgefleet_compiler.recipe.rungs import RUNGS, LadderFile
 from edgefleet_contract.errors import RecipeMalformed, UsageMalformed
-from edgefleet_hardware.toml_faults import plain_fault
+from edgefleet_hardware.toml_faults import plain_fault, required_keys
 
 _RECIPE_LIMIT = 1024 * 1024  # bytes; ranges of a net with a thousand activations take about 60,000
 
@@ -34,8 +34,8 @@ def read_recipe(path: Path, options: CompileOptions) -> Recipe | LadderFile:
         recipe = msgspec.convert(entries, form)
     except (msgspec.ValidationError, RecursionError) as cause:
         raise RecipeMalformed(
-            f"The recipe {str(path)!r} cannot be read: {plain_fault(cause)}",
-            expected="a recipe.toml that edgefleet wrote"
+            f"The recipe {str(path)!r} cannot be read: {plain_fault(cause, entries, form)}",
+            expected=f"the keys {required_keys(Recipe)}, as in a recipe.toml that edgefleet wrote"
             if form is Recipe
             else f'scheme = "auto" and rungs, some of {", ".join(RUNGS)}',
         ) from cause

@@ -59,3 +59,12 @@ class LadderFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     io: Literal["float", "int8"] | None = None
     io_layout: IoLayout | None = None
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is something to try.
+
+        Raises:
+            ValueError: There is not; msgspec makes a ``ValidationError`` of it.
+        """
+        if not self.rungs:
+            raise ValueError("the list 'rungs' is empty")
