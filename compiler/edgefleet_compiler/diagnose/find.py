@@ -28,6 +28,9 @@ _EVIDENCE_CASES = 32
 _LEAST_GAIN_DB = 1.0
 """What a remedy must bring at the outputs for its cause to be worth a word; less is the luck of rounding."""
 
+_LEAST_GAIN_OF_MORE_CASES_DB = 2.0
+"""More cases always bring a little, however many there are."""
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -67,7 +70,7 @@ def diagnose(patient: Patient) -> list[Finding]:
 
 
 def _helped(findings: Iterable[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.gain_db >= _LEAST_GAIN_DB]
+    return [finding for finding in findings if finding.gain_db >= _least_gain_db(finding.cause)]
 
 
 def _outlier_findings(patient: Patient, plain: Settings) -> Iterator[Finding]:
@@ -132,6 +135,10 @@ def _other_findings(patient: Patient, plain: Settings, explained: set[str]) -> l
             tried[key] = clinic.try_for(cause, name, layer if layer in nodes else None, found)
         findings.append(_finding(clinic, name, layer, cause, told, tried[key]))
     return findings
+
+
+def _least_gain_db(cause: Cause) -> float:
+    return _LEAST_GAIN_OF_MORE_CASES_DB if cause == "calibration too small" else _LEAST_GAIN_DB
 
 
 def _finding(
