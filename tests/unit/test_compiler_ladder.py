@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_where_int8_does_its_refinement_is_tried_and_nothing_beyond() -> None:
     assert outcomes(result) == {"int8": "not needed", "int8-refined": "shipped"}
     assert result.attempt.sqnr_db == 24.0
     assert result.warnings == []
+
+
+def test_of_artifacts_as_small_the_clearly_faster_one_is_shipped() -> None:
+    slow, fast = Latency("host", 1.0, 1.0, 200, (0.99, 1.01)), Latency("host", 0.8, 1.0, 200, (0.79, 0.81))
+
+    def attempt(rung: Rung) -> Attempt:
+        made = attempted(rung, 100, decibels=24.0 if rung.tuning == "quick" else 22.0)
+        return replace(made, speed=Speed(fast if rung.tuning == "fast" else slow))
+
+    result = climb([rung for rung in ladder() if rung.tuning in ("quick", "fast")], attempt)
+    assert outcomes(result) == {"int8": "not needed", "mixed-fast": "shipped"}
+    assert result.steps[0].why == "mixed-fast is faster for as few bytes"
 
 
 def test_a_refinement_that_is_no_better_is_not_shipped() -> None:

@@ -13,6 +13,7 @@ from edgefleet_contract.errors import GateError
 from edgefleet_hardware.units import format_bytes
 
 _UNFIT: tuple[Outcome, ...] = ("impossible", "inaccurate", "slower", "without effect")
+_AS_FAST = 0.95  # of the speed of another
 _ALIKE = 0.01  # artifacts whose bytes differ by less than this share are equally small
 
 
@@ -117,7 +118,7 @@ class _Tried:
 
 
 def _best(tried: Sequence[_Tried]) -> _Tried:
-    """The smallest of the good ones, and of equally small ones the truest; where none is good, what comes nearest.
+    """The smallest of the good ones; of equally small ones the fastest, and of equally fast ones the truest.
 
     Accuracy comes before speed: where nothing is as fast as float, the smallest accurate artifact is shipped with a
     warning. Where nothing is accurate, the least inaccurate one is refused.
@@ -129,7 +130,9 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
         if allowed:
             smallest = min(len(each.attempt.artifact.data) for each in allowed)
             alike = [each for each in allowed if len(each.attempt.artifact.data) <= smallest * (1 + _ALIKE)]
-            return max(alike, key=lambda each: _truth(each.attempt))
+            fastest = max(each.attempt.speed.ratio or 0.0 for each in alike)
+            quick = [each for each in alike if (each.attempt.speed.ratio or fastest) >= fastest * _AS_FAST]
+            return max(quick, key=lambda each: _truth(each.attempt))
     return min(tried, key=lambda each: (_drop(each.attempt), -_truth(each.attempt)))
 
 
@@ -164,6 +167,8 @@ def _impossible(rung: Rung, fault: GateError) -> Step:
 def _advantage(shipped: Attempt, other: Attempt) -> str:
     if len(shipped.artifact.data) < len(other.artifact.data) * (1 - _ALIKE):
         return f"smaller, {format_bytes(len(shipped.artifact.data))}"
+    if (other.speed.ratio or 1.0) < (shipped.speed.ratio or 1.0) * _AS_FAST:
+        return "faster for as few bytes"
     if _truth(shipped) > _truth(other):
         return "truer for the same bytes"
     return "as true in as many bytes"
