@@ -28,15 +28,27 @@ from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
 from edgefleet_compiler.recipe import Recipe
-from edgefleet_compiler.recipe.form import QUANTISING
+from edgefleet_compiler.recipe.form import QUANTISING, Scheme
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
+from edgefleet_hardware.profile import Format
 
 _TYPICAL_CASES = 128
 _TYPICAL_BYTES = 64 * 1024 * 1024
 _TYPICAL_PRODUCTS = 2_000_000_000  # of all cases together; a search runs them a few hundred times
 _FEWEST_CASES = 24
 """Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
+
+
+HubKey = tuple[Scheme, Format | None, bytes]
+
+
+def hub_key(recipe: Recipe) -> HubKey:
+    """What decides how the hub of a recipe is made; hubs of recipes with equal keys are equal.
+
+    What is worth rounding at run time is another thing in each format; other schemes make one hub for all.
+    """
+    return recipe.scheme, recipe.format if recipe.scheme == "dynamic" else None, msgspec.json.encode(recipe.quantise)
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class HubMaker:
         self._source = source
         self._data = data
         self._progress = progress
-        self._made: dict[object, Made] = {}
+        self._made: dict[HubKey, Made] = {}
         self._equalised: dict[str, ir.Model] = {}
         self.calibrator = Calibrator(data, progress)
 
@@ -81,9 +93,7 @@ class HubMaker:
             RecipeMalformed: The settings name what is not there.
             DataMalformed: A case of the calibration set cannot be used.
         """
-        # What is worth rounding at run time is another thing in each format; other schemes make one hub for all.
-        artifact = recipe.format if recipe.scheme == "dynamic" else None
-        key = (recipe.scheme, artifact, msgspec.json.encode(recipe.quantise))
+        key = hub_key(recipe)
         if key not in self._made:
             self._made[key] = self._make(recipe)
         return self._made[key]
@@ -142,9 +152,10 @@ class HubMaker:
     def _quantised(self, recipe: Recipe) -> Made:
         """Weights as integers, and activations where the scheme has them so."""
         settings, records = recipe.settings, list[PassRecord]()
-        float_hub = self.float_hub(settings)
         if settings.equalise != "none":
-            records.append(PassRecord("equalise", 0.0, f"channels: {settings.equalise}"))
+            with recorded(records, "equalise", f"channels: {settings.equalise}"):
+                self.float_hub(settings)
+        float_hub = self.float_hub(settings)
         hub = self._nearest(recipe, float_hub, records)
         if settings.rounding != "nearest" or settings.bias_correction:
             hub = self._refined(hub, float_hub, settings, self.typical, records)

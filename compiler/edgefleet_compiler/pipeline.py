@@ -157,7 +157,8 @@ class _Compilation:
             return made
 
         climbed = climb(plan.rungs, attempt)
-        explain(climbed.attempt, self.tuner.cases, len(climbed.steps))
+        if climbed.attempt.lost_accuracy is not None:
+            explain(climbed.attempt, self.tuner.cases, len(climbed.steps))
         return climbed
 
     def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:

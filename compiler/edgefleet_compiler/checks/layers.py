@@ -18,6 +18,7 @@ from edgefleet_compiler.checks.parts import Part, parts_of
 from edgefleet_compiler.checks.signal_to_noise import SignalToNoise
 from edgefleet_compiler.hub.graph import byte_size, constant, dtype_of, name_of, result_of
 from edgefleet_compiler.hub.operators import SIXTEEN_BITS
+from edgefleet_compiler.hub.outputs import with_outputs
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.lowered.costs import layer_costs
 from edgefleet_compiler.lowered.graph import LoweredGraph
@@ -201,8 +202,8 @@ def _ratios(
     float_hub: ir.Model, hub: ir.Model, pairs: dict[str, tuple[str, str]], parts: list[Part], samples: Iterable[Sample]
 ) -> tuple[dict[str, float], dict[Part, float]]:
     """The ratios of layers, and of the parts of what Concats join."""
-    reference = Session(_with_outputs(float_hub, {first for first, _ in pairs.values()}))
-    compiled = Session(_with_outputs(hub, {second for _, second in pairs.values()}), optimise=False)
+    reference = Session(with_outputs(float_hub, {first for first, _ in pairs.values()}))
+    compiled = Session(with_outputs(hub, {second for _, second in pairs.values()}), optimise=False)
     layers: dict[str, SignalToNoise] = {}
     joined: dict[Part, SignalToNoise] = {}
     for sample in samples:
@@ -218,14 +219,3 @@ def _ratios(
 
 def _decibels(meters: Mapping[_Key, SignalToNoise]) -> dict[_Key, float]:
     return {key: ratio for key, meter in meters.items() if (ratio := meter.decibels()) is not None}
-
-
-def _with_outputs(model: ir.Model, names: set[str]) -> ir.Model:
-    """A copy whose values of the given names are outputs as well."""
-    copy = model.clone()
-    present = {value.name for value in copy.graph.outputs}
-    for node in copy.graph:
-        for value in node.outputs:
-            if value.name in names and value.name not in present:
-                copy.graph.outputs.append(value)
-    return copy

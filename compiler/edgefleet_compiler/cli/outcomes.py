@@ -106,9 +106,10 @@ def tell(outcomes: Sequence[Outcome]) -> None:
     """Warnings and refusals on stderr."""
     console = stderr()
     for outcome in outcomes:
-        shown = len(outcome.report.rungs) > 1  # in the table of rungs
+        rungs = outcome.report.rungs
+        shown = {step.warning for step in rungs} if len(rungs) > 1 else set()  # in the table of rungs
         for warning in outcome.report.warnings:
-            if shown and any(warning.startswith(f"{step.rung} is not used: ") for step in outcome.report.rungs):
+            if warning in shown:
                 continue
             console.print(
                 f"[yellow]warning[/yellow]: {escape(outcome.report.target)}: {escape(warning)}", soft_wrap=True

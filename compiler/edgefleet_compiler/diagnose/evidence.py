@@ -12,6 +12,7 @@ from edgefleet_compiler.diagnose.causes import Evidence, Saturated
 from edgefleet_compiler.diagnose.record import Spread
 from edgefleet_compiler.hub.dequantised import reals
 from edgefleet_compiler.hub.graph import activations, constant, name_of, sole_consumer
+from edgefleet_compiler.hub.outputs import with_outputs
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.quantise.calibrate import Range, Ranges
 from edgefleet_compiler.quantise.calibration.observe import Observations
@@ -65,7 +66,7 @@ def gather(
         typical: Cases of the calibration set.
         held_out: Other cases.
     """
-    watched = _with_outputs(float_hub, ranges)
+    watched = with_outputs(float_hub, ranges)
     calibration, others = _saturated(watched, ranges, typical), _saturated(watched, ranges, held_out)
     return {
         name: Evidence(
@@ -88,7 +89,7 @@ def spread_of(
     float_hub: ir.Model, activation: str, samples: Sequence[Sample], before: Range, after: Range | None
 ) -> Spread:
     """A histogram of an activation over cases, beside its ranges."""
-    session = Session(_with_outputs(float_hub, [activation]), optimise=False)
+    session = Session(with_outputs(float_hub, [activation]), optimise=False)
     values = np.concatenate([_value(session, sample, activation).reshape(-1) for sample in samples])
     counts, edges = np.histogram(values.astype(np.float64), _BINS)
     ends = None if after is None else (after.low, after.high)
@@ -127,13 +128,3 @@ def _half_step(chosen: Range) -> float:
 
 def _value(session: Session, sample: Sample, name: str) -> NDArray[np.generic]:
     return session.run(sample, [name])[name] if name in session.outputs else sample[name]
-
-
-def _with_outputs(model: ir.Model, names: Iterable[str]) -> ir.Model:
-    """A copy that gives the named values as well; inputs need no giving."""
-    copy = model.clone()
-    wanted, given = set(names), {value.name for value in copy.graph.outputs}
-    for value in list(activations(copy.graph)):
-        if value.name in wanted and value.name not in given and value.producer() is not None:
-            copy.graph.outputs.append(value)
-    return copy

@@ -12,7 +12,6 @@ from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_contract.errors import GateError
 from edgefleet_hardware.units import format_bytes
 
-_UNFIT: tuple[Outcome, ...] = ("impossible", "inaccurate", "slower", "without effect")
 _AS_FAST = 0.95  # of the speed of another
 _ALIKE = 0.01  # artifacts whose bytes differ by less than this share are equally small
 
@@ -32,7 +31,7 @@ class Climb:
     @property
     def warnings(self) -> list[str]:
         """Why what is smaller was not shipped, in sentences."""
-        return [f"{step.rung} is not used: {step.why.rstrip('.')}." for step in self.steps if step.outcome in _UNFIT]
+        return [step.warning for step in self.steps if step.warning is not None]
 
 
 def climb(rungs: Sequence[Rung], attempt: Callable[[Rung], Attempt | None]) -> Climb:

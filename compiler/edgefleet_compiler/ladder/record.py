@@ -8,6 +8,8 @@ import msgspec
 
 Outcome = Literal["shipped", "not needed", "inaccurate", "slower", "without effect", "impossible", "refused"]
 
+_UNFIT: tuple[Outcome, ...] = ("impossible", "inaccurate", "slower", "without effect")
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One rung of the ladder.
@@ -35,3 +37,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     speed_ratio: float | None
     outcome: Outcome
     why: str
+
+    @property
+    def warning(self) -> str | None:
+        """Why the rung was not good enough, as a sentence; None for one that was, or that came nearest."""
+        return f"{self.rung} is not used: {self.why.rstrip('.')}." if self.outcome in _UNFIT else None

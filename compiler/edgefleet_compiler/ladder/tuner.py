@@ -8,19 +8,18 @@ import msgspec
 from msgspec.structs import replace
 
 from edgefleet_compiler.benchmark.layer_times import Times
-from edgefleet_compiler.hubs import HubMaker
+from edgefleet_compiler.hubs import HubKey, HubMaker, hub_key
 from edgefleet_compiler.ladder.hastening import hastened
 from edgefleet_compiler.ladder.mixing import Mixer
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.quantise.outliers import find_outliers
+from edgefleet_compiler.quantise.equalise import needs_equalising
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, choose_ranges, with_ranges
 from edgefleet_compiler.quantise.search.reference import Reference
 from edgefleet_compiler.quantise.settings import Compute, Rounding, Settings
 from edgefleet_compiler.recipe import Io, Recipe, Rung
-from edgefleet_compiler.recipe.form import Scheme
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
-from edgefleet_hardware.profile import Format, TargetProfile
+from edgefleet_hardware.profile import TargetProfile
 
 _FEWEST_CASES = 2
 
@@ -39,8 +38,8 @@ class Tuner:
         self._hubs = hubs
         self._progress = progress
         self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
-        self._refined: dict[tuple[Scheme, Format | None, bytes], Settings] = {}
-        self._noises: dict[tuple[Scheme, Format | None, bytes], float] = {}
+        self._refined: dict[HubKey, Settings] = {}
+        self._noises: dict[HubKey, float] = {}
         self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile, times: Times) -> Recipe | None:
@@ -79,7 +78,7 @@ class Tuner:
 
     def _thorough(self, recipe: Recipe) -> Recipe:
         """With everything that is worth a search where the artifact costs a device the same."""
-        key = _key(recipe)
+        key = hub_key(recipe)
         if key not in self._refined:
             self._progress.stage("choosing which channels are equalised")
             asked = [replace(recipe.settings, equalise=word) for word in ("none", "all")]
@@ -96,7 +95,7 @@ class Tuner:
 
     def _best_of(self, recipe: Recipe) -> Settings:
         """The best settings that were found so far."""
-        refined = self._refined.get(_key(recipe))
+        refined = self._refined.get(hub_key(recipe))
         return self._calibrated(recipe.settings, QUICK) if refined is None else refined
 
     def _rounded(self, recipe: Recipe) -> Recipe:
@@ -117,7 +116,7 @@ class Tuner:
         return options[noises.index(min(noises))]
 
     def _noise(self, recipe: Recipe) -> float:
-        key = _key(recipe)
+        key = hub_key(recipe)
         if key not in self._noises:
             made_by, held_back = self._hubs.typical[1::2], self._hubs.typical[::2]
             reference = Reference(self._source.hub, held_back)
@@ -141,7 +140,7 @@ class Tuner:
     def _calibrated(self, settings: Settings, effort: Effort) -> Settings:
         """With the channels equalised that need it, ranges by what they do to the output, and corrected biases."""
         seen = self._hubs.calibrator.observed("none", self._source.hub, histograms=True)
-        if settings.equalise == "none" and find_outliers(self._source.hub, seen):
+        if settings.equalise == "none" and needs_equalising(self._source.hub, seen):
             settings = replace(settings, equalise="outliers")
         key = (settings.equalise, effort.singly)
         if key not in self._ranges:
@@ -150,8 +149,3 @@ class Tuner:
             seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
             self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
         return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)
-
-
-def _key(recipe: Recipe) -> tuple[Scheme, Format | None, bytes]:
-    """What decides how the hub of a recipe is made: of its format only where rounding at run time hangs on that."""
-    return recipe.scheme, recipe.format if recipe.scheme == "dynamic" else None, msgspec.json.encode(recipe.settings)
