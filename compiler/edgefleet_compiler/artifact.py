@@ -8,9 +8,9 @@ import onnx_ir as ir
 
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.exports import Exported, export, export_kept
-from edgefleet_compiler.hubs import HubMaker, recorded
+from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.keeping import SCHEME
-from edgefleet_compiler.passes.record import PassRecord
+from edgefleet_compiler.passes.record import PassRecord, recorded
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_compiler.recipe.form import QUANTISING, STATIC

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,13 +10,16 @@ import msgspec
 import onnx_ir as ir
 
 from edgefleet_compiler.calibrator import Calibrator
+from edgefleet_compiler.compress.compressed import Compressed, Means, compressed
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.hub.graph import byte_size, products
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.naming import naming
-from edgefleet_compiler.passes.record import PassRecord
+from edgefleet_compiler.passes.record import PassRecord, recorded
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.bias import bias_corrected
+from edgefleet_compiler.quantise.calibrate import Ranges
+from edgefleet_compiler.quantise.calibration.observe import Observations
 from edgefleet_compiler.quantise.dynamic import dynamic
 from edgefleet_compiler.quantise.equalise import equalised
 from edgefleet_compiler.quantise.fp16 import fp16_weights
@@ -41,6 +42,12 @@ _FEWEST_CASES = 24
 
 
 HubKey = tuple[Scheme, Format | None, bytes]
+BaseKey = bytes
+
+
+def base_key(recipe: Recipe) -> BaseKey:
+    """What decides how the base of a recipe is made."""
+    return msgspec.json.encode((recipe.compress, recipe.seed if recipe.compress is not None else None))
 
 
 def hub_key(recipe: Recipe) -> HubKey:
@@ -48,7 +55,11 @@ def hub_key(recipe: Recipe) -> HubKey:
 
     What is worth rounding at run time is another thing in each format; other schemes make one hub for all.
     """
-    return recipe.scheme, recipe.format if recipe.scheme == "dynamic" else None, msgspec.json.encode(recipe.quantise)
+    return (
+        recipe.scheme,
+        recipe.format if recipe.scheme == "dynamic" else None,
+        msgspec.json.encode((recipe.compress, recipe.quantise)),
+    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Made:
 
     Attributes:
         hub: What will be exported.
-        float_hub: What it was made of: the source's float hub, or that with its channels equalised.
+        float_hub: What it was made of: the source's float hub, or that compressed and its channels equalised.
         passes: What was done, in order.
     """
 
@@ -83,7 +94,8 @@ class HubMaker:
         self._data = data
         self._progress = progress
         self._made: dict[HubKey, Made] = {}
-        self._equalised: dict[str, ir.Model] = {}
+        self._bases: dict[BaseKey, Compressed] = {}
+        self._equalised: dict[tuple[BaseKey, str], ir.Model] = {}
         self.calibrator = Calibrator(data, progress)
 
     def make(self, recipe: Recipe) -> Made:
@@ -105,21 +117,58 @@ class HubMaker:
             As ``make``.
         """
         records = list[PassRecord]()
-        float_hub = self.float_hub(recipe.settings)
+        float_hub = self.float_hub(recipe)
         return self._refined(self._nearest(recipe, float_hub, records), float_hub, recipe.settings, cases, records)
 
-    def float_hub(self, settings: Settings) -> ir.Model:
-        """What is quantised: the source's float hub, equalised where the settings ask for it.
+    def base(self, recipe: Recipe) -> ir.Model:
+        """The source's float hub, with that taken away which the recipe says.
 
         Raises:
+            RecipeMalformed: It names what is not there.
+            RecipeUnfit: It asks for what a part of the model does not take.
             DataMalformed: A case of the calibration set cannot be used.
         """
-        if settings.equalise == "none":
-            return self._source.hub
-        if settings.equalise not in self._equalised:
-            seen = self.calibrator.observed("none", self._source.hub, histograms=False)
-            self._equalised[settings.equalise] = equalised(self._source.hub, seen, settings.equalise)
-        return self._equalised[settings.equalise]
+        return self._compressed(recipe).hub
+
+    def float_hub(self, recipe: Recipe) -> ir.Model:
+        """What is quantised: the base, equalised where the settings ask for it.
+
+        Raises:
+            As ``base``.
+        """
+        base, word = self.base(recipe), recipe.settings.equalise
+        if word == "none":
+            return base
+        key = (base_key(recipe), word)
+        if key not in self._equalised:
+            self._equalised[key] = equalised(base, self.seen_of_base(recipe, histograms=False), word)
+        return self._equalised[key]
+
+    def seen_of_base(self, recipe: Recipe, *, histograms: bool) -> Observations:
+        """What the activations of the base were seen to be.
+
+        Raises:
+            As ``base``.
+        """
+        return self.calibrator.observed((base_key(recipe), "none"), self.base(recipe), histograms=histograms)
+
+    def seen(self, recipe: Recipe, *, histograms: bool) -> Observations:
+        """What the activations of the float hub were seen to be.
+
+        Raises:
+            As ``base``.
+        """
+        key = (base_key(recipe), recipe.settings.equalise)
+        return self.calibrator.observed(key, self.float_hub(recipe), histograms=histograms)
+
+    def ranges(self, recipe: Recipe, records: list[PassRecord], bits: int = 8) -> Ranges:
+        """The range of each activation of the float hub.
+
+        Raises:
+            As ``base``.
+        """
+        key = (base_key(recipe), recipe.settings.equalise)
+        return self.calibrator.ranges(key, self.float_hub(recipe), recipe.settings, records, bits)
 
     @property
     def is_calibrated(self) -> bool:
@@ -137,25 +186,34 @@ class HubMaker:
         with naming(data.path):
             return [{**case, **self._source.rest} for case in data.pick(data.spread(count))]
 
+    def _compressed(self, recipe: Recipe) -> Compressed:
+        key = base_key(recipe)
+        if key not in self._bases:
+            cases = [] if recipe.compress is None else self.typical
+            means = Means(cases, recipe.seed, self._progress)
+            self._bases[key] = compressed(self._source.hub, recipe.compress, means)
+        return self._bases[key]
+
     def _make(self, recipe: Recipe) -> Made:
-        hub, records = self._source.hub, list[PassRecord]()
+        if recipe.scheme == SCHEME:
+            assert self._source.hubs.quantised is not None, "recipes are checked against the source"
+            return Made(self._source.hubs.quantised, self._source.hub, ())
         if recipe.scheme in QUANTISING:
             return self._quantised(recipe)
+        base = self._compressed(recipe)
+        hub, records = base.hub, list(base.passes)
         if recipe.scheme == "fp16":
             with recorded(records, "narrow weights", "weights in 16 bits"):
                 hub = fp16_weights(hub)
-        elif recipe.scheme == SCHEME:
-            assert self._source.hubs.quantised is not None, "recipes are checked against the source"
-            hub = self._source.hubs.quantised
-        return Made(hub, self._source.hub, tuple(records))
+        return Made(hub, base.hub, tuple(records))
 
     def _quantised(self, recipe: Recipe) -> Made:
         """Weights as integers, and activations where the scheme has them so."""
-        settings, records = recipe.settings, list[PassRecord]()
+        settings, records = recipe.settings, list(self._compressed(recipe).passes)
         if settings.equalise != "none":
             with recorded(records, "equalise", f"channels: {settings.equalise}"):
-                self.float_hub(settings)
-        float_hub = self.float_hub(settings)
+                self.float_hub(recipe)
+        float_hub = self.float_hub(recipe)
         hub = self._nearest(recipe, float_hub, records)
         if settings.rounding != "nearest" or settings.bias_correction:
             hub = self._refined(hub, float_hub, settings, self.typical, records)
@@ -190,7 +248,7 @@ class HubMaker:
                 return dynamic(float_hub, settings, recipe.format)
         activations: IntegerType = "int8" if recipe.scheme == "int8" else "int16"
         bits = 8 if activations == "int8" else 16
-        ranges = self.calibrator.ranges(settings.equalise, float_hub, settings, records, bits)
+        ranges = self.ranges(recipe, records, bits)
         with recorded(records, f"quantise {recipe.scheme}", f"fully connected weights {settings.fully_connected}"):
             return quantise(float_hub, ranges, settings, activations)
 
@@ -198,11 +256,3 @@ class HubMaker:
         if done == 1:
             self._progress.stage("rounding weights", total)
         self._progress.advance()
-
-
-@contextmanager
-def recorded(records: list[PassRecord], name: str, effect: str) -> Iterator[None]:
-    """Note what is done meanwhile, with the seconds that it takes."""
-    start = time.perf_counter()
-    yield
-    records.append(PassRecord(name, time.perf_counter() - start, effect))

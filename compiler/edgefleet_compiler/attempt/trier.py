@@ -100,7 +100,7 @@ class Trier:
         deployment = inspect_deployment(artifact, runtime.name)
         source, kept = self._examiner.source, artifact.hub is None  # what is kept may have what no hub can be made of
         cases = [] if kept else [{**case, **source.rest} for case in self._examiner.cases]
-        findings = [] if kept else diagnose_artifact(artifact, self._bench.hubs, source.hub, cases)
+        findings = [] if kept else diagnose_artifact(artifact, self._bench.hubs, cases)
         layers = with_causes([_timed(layer, speed.times) for layer in _inspect(artifact, cases)], findings)
         warnings = [
             *warn_of_recipe(recipe, artifact),

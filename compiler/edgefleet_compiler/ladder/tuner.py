@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import get_args
 
-import msgspec
 from msgspec.structs import replace
 
 from edgefleet_compiler.benchmark.layer_times import Times
-from edgefleet_compiler.hubs import HubKey, HubMaker, hub_key
+from edgefleet_compiler.hubs import BaseKey, HubKey, HubMaker, base_key, hub_key
 from edgefleet_compiler.ladder.hastening import hastened
 from edgefleet_compiler.ladder.mixing import Mixer
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.equalise import needs_equalising
 from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, choose_ranges, with_ranges
 from edgefleet_compiler.quantise.search.reference import Reference
-from edgefleet_compiler.quantise.settings import Compute, Rounding, Settings
+from edgefleet_compiler.quantise.settings import Compute, Equalised, Rounding, Settings
 from edgefleet_compiler.recipe import Io, Recipe, Rung
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
@@ -37,10 +36,10 @@ class Tuner:
         self._source = source
         self._hubs = hubs
         self._progress = progress
-        self._ranges: dict[tuple[str, bool], dict[str, str]] = {}
+        self._ranges: dict[tuple[BaseKey, Equalised, bool], dict[str, str]] = {}
         self._refined: dict[HubKey, Settings] = {}
         self._noises: dict[HubKey, float] = {}
-        self._mixers: dict[tuple[bytes, Compute, Io], Mixer] = {}
+        self._mixers: dict[tuple[HubKey, Compute, Io], Mixer] = {}
 
     def explicit(self, rung: Rung, profile: TargetProfile, times: Times) -> Recipe | None:
         """The recipe of a rung with everything measured that it leaves open.
@@ -59,16 +58,16 @@ class Tuner:
         if rung.tuning == "none":
             return rung.recipe
         if rung.tuning == "quick":
-            return rung.recipe.with_settings(self._calibrated(rung.recipe.settings, QUICK))
+            return self._calibrated(rung.recipe, QUICK)
         if rung.tuning == "fast":
-            settings = hastened(self._source.hub, self._best_of(rung.recipe), times)
+            settings = hastened(self._hubs.base(rung.recipe), self._best_of(rung.recipe), times)
             return None if settings is None else rung.recipe.with_settings(settings)
         if rung.tuning == "rounding":
             return self._rounded(rung.recipe.with_settings(replace(rung.recipe.settings, bias_correction=True)))
         recipe = self._thorough(rung.recipe)
         if rung.tuning == "thorough":
             return recipe
-        mixed = self._mixer(recipe.settings, profile, rung.recipe.io).settings(rung.gain_db)
+        mixed = self._mixer(recipe, profile).settings(rung.gain_db)
         return None if mixed is None else rung.recipe.with_settings(mixed)
 
     @property
@@ -81,10 +80,11 @@ class Tuner:
         key = hub_key(recipe)
         if key not in self._refined:
             self._progress.stage("choosing which channels are equalised")
-            asked = [replace(recipe.settings, equalise=word) for word in ("none", "all")]
-            quick = self._least_noise(recipe, [self._calibrated(settings, QUICK) for settings in asked])
+            quick = self._least_noise(
+                recipe, [self._calibrated(_equalising(recipe, word), QUICK).settings for word in ("none", "all")]
+            )
             # Ranges are searched with biases as they are; corrected ones may be served better by other ranges.
-            thorough = self._calibrated(replace(recipe.settings, equalise=quick.equalise), THOROUGH)
+            thorough = self._calibrated(_equalising(recipe, quick.equalise), THOROUGH).settings
             settings = self._least_noise(recipe, [thorough, quick])
             if settings.fully_connected == "per-channel":
                 self._progress.stage("choosing how many scales weights have")
@@ -96,7 +96,7 @@ class Tuner:
     def _best_of(self, recipe: Recipe) -> Settings:
         """The best settings that were found so far."""
         refined = self._refined.get(hub_key(recipe))
-        return self._calibrated(recipe.settings, QUICK) if refined is None else refined
+        return self._calibrated(recipe, QUICK).settings if refined is None else refined
 
     def _rounded(self, recipe: Recipe) -> Recipe:
         """With the rounding of weights that serves the outputs best."""
@@ -123,29 +123,32 @@ class Tuner:
             self._noises[key] = reference.noise_of(self._hubs.trial(recipe, made_by))
         return self._noises[key]
 
-    def _mixer(self, settings: Settings, profile: TargetProfile, io: Io) -> Mixer:
+    def _mixer(self, recipe: Recipe, profile: TargetProfile) -> Mixer:
         wider: Compute = "int16" if profile.int8_only else "float"
-        key = (msgspec.json.encode(settings), wider, io)
+        key = (hub_key(recipe), wider, recipe.io)
         if key not in self._mixers:
             self._progress.stage("measuring what each layer does to the output")
-            hub, calibrator = self._hubs.float_hub(settings), self._hubs.calibrator
-            ranges = calibrator.ranges(settings.equalise, hub, settings, [])
-            self._mixers[key] = Mixer(hub, ranges, settings, self.cases, wider, io)
+            hub, ranges = self._hubs.float_hub(recipe), self._hubs.ranges(recipe, [])
+            self._mixers[key] = Mixer(hub, ranges, recipe.settings, self.cases, wider, recipe.io)
         return self._mixers[key]
 
     def _some(self, count: int) -> list[Sample]:
         """So many of the typical cases, evenly spread."""
         return self._hubs.typical[:: max(1, len(self._hubs.typical) // count)]
 
-    def _calibrated(self, settings: Settings, effort: Effort) -> Settings:
+    def _calibrated(self, recipe: Recipe, effort: Effort) -> Recipe:
         """With the channels equalised that need it, ranges by what they do to the output, and corrected biases."""
-        seen = self._hubs.calibrator.observed("none", self._source.hub, histograms=True)
-        if settings.equalise == "none" and needs_equalising(self._source.hub, seen):
-            settings = replace(settings, equalise="outliers")
-        key = (settings.equalise, effort.singly)
+        seen = self._hubs.seen_of_base(recipe, histograms=True)
+        if recipe.settings.equalise == "none" and needs_equalising(self._hubs.base(recipe), seen):
+            recipe = _equalising(recipe, "outliers")
+        key = (base_key(recipe), recipe.settings.equalise, effort.singly)
         if key not in self._ranges:
             self._progress.stage("choosing ranges")
-            hub = self._hubs.float_hub(settings)
-            seen = self._hubs.calibrator.observed(settings.equalise, hub, histograms=True)
-            self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), settings, effort)
-        return replace(with_ranges(settings, self._ranges[key]), bias_correction=True)
+            hub, seen = self._hubs.float_hub(recipe), self._hubs.seen(recipe, histograms=True)
+            self._ranges[key] = choose_ranges(hub, seen, self._some(effort.cases), recipe.settings, effort)
+        settings = with_ranges(recipe.settings, self._ranges[key])
+        return recipe.with_settings(replace(settings, bias_correction=True))
+
+
+def _equalising(recipe: Recipe, word: Equalised) -> Recipe:
+    return recipe.with_settings(replace(recipe.settings, equalise=word))

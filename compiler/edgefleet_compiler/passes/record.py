@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 Effects = Counter[str]
@@ -27,3 +30,11 @@ class PassRecord:
 def describe(effects: Effects) -> str:
     """The effects as one line of text."""
     return "; ".join(sentence.format(count) for sentence, count in effects.items()) or "no change"
+
+
+@contextmanager
+def recorded(records: list[PassRecord], name: str, effect: str) -> Iterator[None]:
+    """Note what is done meanwhile, with the seconds that it takes."""
+    start = time.perf_counter()
+    yield
+    records.append(PassRecord(name, time.perf_counter() - start, effect))

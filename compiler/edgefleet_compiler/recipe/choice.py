@@ -245,6 +245,12 @@ def _check_needs_no_calibration(recipe: Recipe) -> None:
             expected=expected,
             remedy="Without one, `--recipe auto` falls back to fp16 where the target runs it.",
         )
+    if recipe.compress is not None:
+        raise CalibrationMissing(
+            "The recipe has a table [compress], which typical inputs decide, and there is no calibration set",
+            expected=expected,
+            remedy="Without one, take the table out of the recipe.",
+        )
     if recipe.quantise is None:
         return
     settings, usual = recipe.quantise, Settings()

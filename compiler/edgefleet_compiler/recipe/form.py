@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
+from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_hardware.profile import Format
@@ -35,6 +37,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         io: Element type of the artifact's inputs and outputs; "source" keeps those of a quantised TFLite source.
         io_layout: Axis order of the artifact's 4-D inputs and outputs: the source's, or that of the runtime's kernels.
         seed: Of everything random.
+        lossless: Whether the integers of a TFLite artifact are freed of channels that provably never matter.
+        compress: What is taken away of the float hub first; None for nothing.
         quantise: Settings of the quantiser; None for schemes without one.
     """
 
@@ -44,6 +48,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     io: Io
     io_layout: IoLayout
     seed: int
+    lossless: bool = True
+    compress: Compression | None = None
     quantise: Settings | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +64,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
             raise ValueError(f"io int8 needs the scheme int8, not {self.scheme}")
         if self.io == "source" and self.scheme != SCHEME:
             raise ValueError(f"io source needs the scheme source, not {self.scheme}")
+        if self.compress is not None and self.scheme == SCHEME:
+            raise ValueError(f"the table [compress] changes weights, and the scheme {SCHEME} keeps them")
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +81,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         """The recipe as the text of ``recipe.toml``: the same text for equal recipes."""
         lines = [
             "# What was done to the model. Replay it: edgefleet model compile MODEL --recipe recipe.toml ...",
-            *_entries(self, ("version", "scheme", "format", "io", "io_layout", "seed")),
+            *_entries(self, ("version", "scheme", "format", "io", "io_layout", "seed", "lossless")),
+            *_compression(self.compress),
         ]
         if self.quantise is not None:
             lines += ["", "[quantise]", *_entries(self.quantise, _PLAIN_SETTINGS)]
@@ -87,13 +96,21 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 _PLAIN_SETTINGS = tuple(field for field in Settings.__struct_fields__ if field not in ("ranges", "layers"))
 
 
+def _compression(compress: Compression | None) -> list[str]:
+    """The lines of the table ``[compress]``."""
+    if compress is None or compress.prune is None:
+        return []
+    prune = compress.prune
+    return ["", "[compress.prune]", *_entries(prune, ("saliency", "refit")), *_table("compress.prune.keep", prune.keep)]
+
+
 def _entries(struct: msgspec.Struct, fields: tuple[str, ...]) -> list[str]:
     """A line for each field that is not None; the keys are those of the file."""
     values = {field: getattr(struct, field) for field in fields}
     return [f"{field.replace('_', '-')} = {_value(value)}" for field, value in values.items() if value is not None]
 
 
-def _table(name: str, entries: dict[str, str]) -> list[str]:
+def _table(name: str, entries: Mapping[str, object]) -> list[str]:
     rows = [f"{_quoted(key)} = {_value(entries[key])}" for key in sorted(entries)]
     return ["", f"[{name}]", *rows] if rows else []
 
@@ -101,7 +118,7 @@ def _table(name: str, entries: dict[str, str]) -> list[str]:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) else _quoted(str(value))
+    return str(value) if isinstance(value, int | float) else _quoted(str(value))
 
 
 def _quoted(text: str) -> str:
