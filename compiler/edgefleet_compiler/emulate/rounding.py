@@ -1,0 +1,186 @@
+"""How runtimes bring a 32-bit sum to the scale of an output: a multiplication in fixed point, rounded in their way.
+
+A real multiplier m is held as m = multiplier * 2**(shift - 31), 2**30 <= multiplier < 2**31. The product is rounded
+once or twice; where ties fall differs between runtimes, and between kernels of one runtime. Jacob et al.,
+"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (arXiv 1712.05877),
+section 2.2, has the scheme; gemmlowp's ``fixedpoint.h`` (SaturatingRoundingDoublingHighMul, RoundingDivideByPOT) and
+TFLite's ``kernels/internal/common.cc`` have the roundings.
+
+Every function here that rounds is exact, works element by element, and never decreases where its argument grows: the
+bounds of an interval give the bounds of its image.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgefleet_contract.errors import ModelMalformed
+
+Integers = NDArray[np.int64]
+
+_FRACTION_BITS: Final = 31  # of a multiplier
+_REDUCED_BITS: Final = 15  # of a multiplier of 64-bit sums
+_LARGEST_TO_REDUCE: Final = 0x7FFF0000  # from here on, rounding to 15 bits would carry
+_LEAST_SHIFT: Final = -31  # of what is smaller nothing would be left: the kernels take 0
+
+
+class Dialect(StrEnum):
+    """Whose integers: the runtime, and how it is told to run.
+
+    LITERT is LiteRT without delegates, LITERT_REFERENCE its reference resolver. What XNNPACK computes, LiteRT's default
+    delegate, is none of these.
+    """
+
+    TFLITE_MICRO = "tflite-micro"
+    LITERT = "litert"
+    LITERT_REFERENCE = "litert-reference"
+
+
+class Rounding(StrEnum):
+    """How the product of a 32-bit sum and a multiplier loses its fraction.
+
+    TWICE_AWAY: to 31 bits, then by the shift, ties away from zero. TWICE_UP: the same, ties up. ONCE: by both shifts
+    together, ties up.
+    """
+
+    TWICE_AWAY = "twice-away"
+    TWICE_UP = "twice-up"
+    ONCE = "once"
+
+
+# What the kernels do that do not round twice with ties away from zero.
+_OTHER: Final[dict[Dialect, dict[str, Rounding]]] = {
+    Dialect.TFLITE_MICRO: {},
+    Dialect.LITERT: dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), Rounding.TWICE_UP),
+    Dialect.LITERT_REFERENCE: {"FULLY_CONNECTED": Rounding.ONCE},
+}
+
+
+def rounding_of(dialect: Dialect, kind: str) -> Rounding:
+    """How the kernel of an operator rounds.
+
+    Args:
+        dialect: Whose kernel.
+        kind: The operator, as in ``Operator.kind``.
+    """
+    return _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
+
+
+def quantise_multiplier(real: ArrayLike) -> tuple[Integers, Integers]:
+    """Real multipliers in fixed point, as TFLite's ``QuantizeMultiplier`` has them.
+
+    Args:
+        real: Any shape, not negative; taken as float64.
+
+    Returns:
+        Multiplier and shift, both of that shape: 0 and 0 for what is below 2**-32, else 2**30 <= multiplier < 2**31.
+    """
+    fraction, exponent = np.frexp(np.asarray(real, np.float64))
+    multiplier = np.floor(np.ldexp(fraction, _FRACTION_BITS) + 0.5).astype(np.int64)
+    shift = exponent.astype(np.int64)
+    carries = multiplier == 1 << _FRACTION_BITS
+    multiplier, shift = np.where(carries, multiplier >> 1, multiplier), np.where(carries, shift + 1, shift)
+    vanishes = (shift < _LEAST_SHIFT) | (multiplier == 0)
+    return np.where(vanishes, 0, multiplier), np.where(vanishes, 0, shift)
+
+
+def convolution_multipliers(inputs: ArrayLike, weights: ArrayLike, outputs: ArrayLike) -> NDArray[np.float64]:
+    """The real multipliers of convolutions, and of fully connected layers with a scale for each channel.
+
+    Args:
+        inputs: The float32 scale of the input.
+        weights: float32, (channels,) or (1,).
+        outputs: The float32 scale of the output.
+    """
+    product = np.asarray(inputs, np.float64) * np.asarray(weights, np.float64)
+    return np.asarray(product / np.asarray(outputs, np.float64))
+
+
+def fully_connected_multiplier(inputs: ArrayLike, weights: ArrayLike, outputs: ArrayLike) -> NDArray[np.float64]:
+    """The real multiplier of a fully connected layer whose weights have one scale.
+
+    Its first product is of float32, as in TFLite's ``GetQuantizedConvolutionMultipler``: not that of a convolution.
+    """
+    product = np.asarray(inputs, np.float32) * np.asarray(weights, np.float32)
+    return np.asarray(product.astype(np.float64) / np.asarray(outputs, np.float64))
+
+
+def requantise(
+    accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, dialect: Dialect, kind: str
+) -> Integers:
+    """Sums of 32 bits times a multiplier, rounded as a kernel rounds; the output's zero point is not added yet.
+
+    Args:
+        accumulators: Integers of any shape that fit 32 bits; channels last where ``multiplier`` has several.
+        multiplier: As ``quantise_multiplier`` gives it, against which ``accumulators`` broadcast.
+        shift: Of the same shape.
+        dialect: Whose kernel.
+        kind: Of which operator.
+
+    Raises:
+        ModelMalformed: A sum leaves 32 bits, where kernels overflow.
+    """
+    return rounded_product(accumulators, multiplier, shift, rounding_of(dialect, kind))
+
+
+def rounded_product(accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Integers:
+    """``requantise`` by the name of the rounding."""
+    shift = np.asarray(shift, np.int64)
+    shifted = _shifted_left(np.asarray(accumulators, np.int64), shift)
+    product = shifted * np.asarray(multiplier, np.int64)
+    right = np.maximum(-shift, 0)
+    if rounding is Rounding.ONCE:
+        return divide_half_up(product, right + _FRACTION_BITS)
+    high = divide_half_up(product, _FRACTION_BITS)
+    return divide_half_away(high, right) if rounding is Rounding.TWICE_AWAY else divide_half_up(high, right)
+
+
+def requantise_wide(accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Integers:
+    """Sums of 64 bits times a multiplier of which 15 bits are kept, rounded once, ties up: int16 with int64 biases.
+
+    Every dialect does this alike. Args as of ``requantise``; sums below 2**47.
+
+    Raises:
+        ModelMalformed: A sum leaves 48 bits.
+    """
+    sums, multiplier = np.asarray(accumulators, np.int64), np.asarray(multiplier, np.int64)
+    _refuse_overflow(sums, 47, np.int64(0))
+    reduced = np.where(multiplier < _LARGEST_TO_REDUCE, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    return divide_half_up(sums * reduced, _REDUCED_BITS - np.asarray(shift, np.int64))
+
+
+def divide_half_up(values: ArrayLike, exponent: ArrayLike) -> Integers:
+    """``values`` over 2**``exponent`` to the nearest integer, ties up."""
+    exponent = np.asarray(exponent, np.int64)
+    half = (np.int64(1) << exponent) >> 1
+    return np.asarray((np.asarray(values, np.int64) + half) >> exponent)
+
+
+def divide_half_away(values: ArrayLike, exponent: ArrayLike) -> Integers:
+    """``values`` over 2**``exponent`` to the nearest integer, ties away from zero."""
+    values, exponent = np.asarray(values, np.int64), np.asarray(exponent, np.int64)
+    half = (np.int64(1) << exponent) >> 1
+    at_a_tie_down = (values < 0) & (exponent > 0)
+    return np.asarray((values + half - at_a_tie_down) >> exponent)
+
+
+def _shifted_left(sums: Integers, shift: Integers) -> Integers:
+    left = np.maximum(shift, 0)
+    _refuse_overflow(sums, 31, left)
+    return np.asarray(sums << left)
+
+
+def _refuse_overflow(sums: Integers, bits: int, left: ArrayLike) -> None:
+    """Refuse sums that, shifted left, take more than ``bits`` bits beside their sign."""
+    allowed = np.right_shift(np.int64(1) << bits, left)
+    if (np.abs(sums) >= allowed).any():
+        raise ModelMalformed(
+            f"A sum reaches {np.abs(sums).max()}, where kernels overflow and each runtime gives something else",
+            expected=f"sums below {np.min(allowed)}",
+            remedy="Look for a bias or an output scale that does not fit the rest of the model.",
+            largest=int(np.abs(sums).max()),
+        )
