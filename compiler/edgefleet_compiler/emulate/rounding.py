@@ -1,7 +1,7 @@
 """How runtimes bring a 32-bit sum to the scale of an output: a multiplication in fixed point, rounded in their way.
 
-A real multiplier m is held as m = multiplier * 2**(shift - 31), 2**30 <= multiplier < 2**31. The product is rounded
-once or twice; where ties fall differs between runtimes, and between kernels of one runtime. Jacob et al.,
+The product is rounded once or twice; where ties fall differs between runtimes, and between kernels of one runtime.
+LiteRT's reference kernel of fully connected layers multiplies in float64 instead. Jacob et al.,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (arXiv 1712.05877),
 section 2.2, has the scheme; gemmlowp's ``fixedpoint.h`` (SaturatingRoundingDoublingHighMul, RoundingDivideByPOT) and
 TFLite's ``kernels/internal/common.cc`` have the roundings.
@@ -12,6 +12,7 @@ bounds of an interval give the bounds of its image.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -43,20 +44,35 @@ class Dialect(StrEnum):
 class Rounding(StrEnum):
     """How the product of a 32-bit sum and a multiplier loses its fraction.
 
-    TWICE_AWAY: to 31 bits, then by the shift, ties away from zero. TWICE_UP: the same, ties up. ONCE: by both shifts
-    together, ties up.
+    TWICE_AWAY: in fixed point, to 31 bits and then by the shift, ties away from zero. TWICE_UP: the same, ties up.
+    IN_FLOAT64: once, by the real multiplier in float64, ties away from zero.
     """
 
     TWICE_AWAY = "twice-away"
     TWICE_UP = "twice-up"
-    ONCE = "once"
+    IN_FLOAT64 = "in-float64"
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """What sums are multiplied by: one number, or one for each channel.
+
+    Attributes:
+        real: float64, any shape, not negative.
+        fraction: The same in fixed point, int64 of that shape: 2**30 <= fraction < 2**31, or 0 with a shift of 0.
+        shift: real is about fraction * 2**(shift - 31); -31 or more.
+    """
+
+    real: NDArray[np.float64]
+    fraction: Integers
+    shift: Integers
 
 
 # What the kernels do that do not round twice with ties away from zero.
 _OTHER: Final[dict[Dialect, dict[str, Rounding]]] = {
     Dialect.TFLITE_MICRO: {},
     Dialect.LITERT: dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), Rounding.TWICE_UP),
-    Dialect.LITERT_REFERENCE: {"FULLY_CONNECTED": Rounding.ONCE},
+    Dialect.LITERT_REFERENCE: {"FULLY_CONNECTED": Rounding.IN_FLOAT64},
 }
 
 
@@ -70,22 +86,20 @@ def rounding_of(dialect: Dialect, kind: str) -> Rounding:
     return _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
 
 
-def quantise_multiplier(real: ArrayLike) -> tuple[Integers, Integers]:
-    """Real multipliers in fixed point, as TFLite's ``QuantizeMultiplier`` has them.
+def quantise_multiplier(real: ArrayLike) -> Multiplier:
+    """Real multipliers in fixed point, as TFLite's ``QuantizeMultiplier`` has them; what is below 2**-32 is 0.
 
     Args:
-        real: Any shape, not negative; taken as float64.
-
-    Returns:
-        Multiplier and shift, both of that shape: 0 and 0 for what is below 2**-32, else 2**30 <= multiplier < 2**31.
+        real: Any shape, not negative.
     """
-    fraction, exponent = np.frexp(np.asarray(real, np.float64))
-    multiplier = np.floor(np.ldexp(fraction, _FRACTION_BITS) + 0.5).astype(np.int64)
+    real = np.asarray(real, np.float64)
+    mantissa, exponent = np.frexp(real)
+    fraction = np.floor(np.ldexp(mantissa, _FRACTION_BITS) + 0.5).astype(np.int64)
     shift = exponent.astype(np.int64)
-    carries = multiplier == 1 << _FRACTION_BITS
-    multiplier, shift = np.where(carries, multiplier >> 1, multiplier), np.where(carries, shift + 1, shift)
-    vanishes = (shift < _LEAST_SHIFT) | (multiplier == 0)
-    return np.where(vanishes, 0, multiplier), np.where(vanishes, 0, shift)
+    carries = fraction == 1 << _FRACTION_BITS
+    fraction, shift = np.where(carries, fraction >> 1, fraction), np.where(carries, shift + 1, shift)
+    vanishes = (shift < _LEAST_SHIFT) | (fraction == 0)
+    return Multiplier(real, np.where(vanishes, 0, fraction), np.where(vanishes, 0, shift))
 
 
 def convolution_multipliers(inputs: ArrayLike, weights: ArrayLike, outputs: ArrayLike) -> NDArray[np.float64]:
@@ -109,37 +123,32 @@ def fully_connected_multiplier(inputs: ArrayLike, weights: ArrayLike, outputs: A
     return np.asarray(product.astype(np.float64) / np.asarray(outputs, np.float64))
 
 
-def requantise(
-    accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, dialect: Dialect, kind: str
-) -> Integers:
+def requantise(accumulators: ArrayLike, multiplier: Multiplier, dialect: Dialect, kind: str) -> Integers:
     """Sums of 32 bits times a multiplier, rounded as a kernel rounds; the output's zero point is not added yet.
 
     Args:
         accumulators: Integers of any shape that fit 32 bits; channels last where ``multiplier`` has several.
-        multiplier: As ``quantise_multiplier`` gives it, against which ``accumulators`` broadcast.
-        shift: Of the same shape.
+        multiplier: Against which ``accumulators`` broadcast.
         dialect: Whose kernel.
         kind: Of which operator.
 
     Raises:
         ModelMalformed: A sum leaves 32 bits, where kernels overflow.
     """
-    return rounded_product(accumulators, multiplier, shift, rounding_of(dialect, kind))
+    return rounded_product(accumulators, multiplier, rounding_of(dialect, kind))
 
 
-def rounded_product(accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Integers:
+def rounded_product(accumulators: ArrayLike, multiplier: Multiplier, rounding: Rounding) -> Integers:
     """``requantise`` by the name of the rounding."""
-    shift = np.asarray(shift, np.int64)
-    shifted = _shifted_left(np.asarray(accumulators, np.int64), shift)
-    product = shifted * np.asarray(multiplier, np.int64)
-    right = np.maximum(-shift, 0)
-    if rounding is Rounding.ONCE:
-        return divide_half_up(product, right + _FRACTION_BITS)
-    high = divide_half_up(product, _FRACTION_BITS)
+    sums = np.asarray(accumulators, np.int64)
+    if rounding is Rounding.IN_FLOAT64:
+        return _rounded(sums * multiplier.real)
+    high = divide_half_up(_shifted_left(sums, multiplier.shift) * multiplier.fraction, _FRACTION_BITS)
+    right = np.maximum(-multiplier.shift, 0)
     return divide_half_away(high, right) if rounding is Rounding.TWICE_AWAY else divide_half_up(high, right)
 
 
-def requantise_wide(accumulators: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Integers:
+def requantise_wide(accumulators: ArrayLike, multiplier: Multiplier) -> Integers:
     """Sums of 64 bits times a multiplier of which 15 bits are kept, rounded once, ties up: int16 with int64 biases.
 
     Every dialect does this alike. Args as of ``requantise``; sums below 2**47.
@@ -147,10 +156,10 @@ def requantise_wide(accumulators: ArrayLike, multiplier: ArrayLike, shift: Array
     Raises:
         ModelMalformed: A sum leaves 48 bits.
     """
-    sums, multiplier = np.asarray(accumulators, np.int64), np.asarray(multiplier, np.int64)
+    sums, fraction = np.asarray(accumulators, np.int64), multiplier.fraction
     _refuse_overflow(sums, 47, np.int64(0))
-    reduced = np.where(multiplier < _LARGEST_TO_REDUCE, (multiplier + (1 << 15)) >> 16, 0x7FFF)
-    return divide_half_up(sums * reduced, _REDUCED_BITS - np.asarray(shift, np.int64))
+    reduced = np.where(fraction < _LARGEST_TO_REDUCE, (fraction + (1 << 15)) >> 16, 0x7FFF)
+    return divide_half_up(sums * reduced, _REDUCED_BITS - multiplier.shift)
 
 
 def divide_half_up(values: ArrayLike, exponent: ArrayLike) -> Integers:
@@ -166,6 +175,13 @@ def divide_half_away(values: ArrayLike, exponent: ArrayLike) -> Integers:
     half = (np.int64(1) << exponent) >> 1
     at_a_tie_down = (values < 0) & (exponent > 0)
     return np.asarray((values + half - at_a_tie_down) >> exponent)
+
+
+def _rounded(reals: NDArray[np.float64]) -> Integers:
+    """To the nearest integer, ties away from zero, as C's ``round``."""
+    magnitude = np.abs(reals)
+    whole = np.floor(magnitude)
+    return np.asarray(np.copysign(whole + (magnitude - whole >= 0.5), reals), np.int64)
 
 
 def _shifted_left(sums: Integers, shift: Integers) -> Integers:
