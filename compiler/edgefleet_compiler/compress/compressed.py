@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.compress.settings import Compression
+from edgefleet_compiler.hub.graph import products
 from edgefleet_compiler.passes.record import PassRecord, recorded
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.tensors import Sample
@@ -43,7 +45,17 @@ class Step:
     run: Callable[[ir.Model, Compression, Means], ir.Model]
 
 
-STEPS: tuple[Step, ...] = ()
+def _channels(compression: Compression) -> str:
+    prune = compression.prune
+    return "" if prune is None or not prune.keep else f"channels of {len(prune.keep)} groups, by {prune.saliency}"
+
+
+def _pruned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
+    assert compression.prune is not None
+    return prune(hub, compression.prune, means.cases)
+
+
+STEPS: tuple[Step, ...] = (Step("prune channels", _channels, _pruned),)
 """In their order: what changes shapes first, what makes up for it last."""
 
 
@@ -76,6 +88,12 @@ def compressed(hub: ir.Model, compression: Compression | None, means: Means) -> 
     for step in STEPS if compression is not None else ():
         assert compression is not None
         if effect := step.effect(compression):
+            before = products(hub.graph)
             with recorded(records, step.name, effect):
                 hub = step.run(hub, compression, means)
+            records[-1] = replace(records[-1], effect=f"{effect}; {_saved(before, products(hub.graph))}")
     return Compressed(hub, tuple(records))
+
+
+def _saved(before: int, after: int) -> str:
+    return f"{1 - after / max(before, 1):.0%} of the multiply-accumulates"

@@ -94,7 +94,7 @@ class Gram:
     def _multiply(self) -> None:
         rows = self._rows.taken()
         self._total += rows.shape[1]
-        steps, step = _in_steps(rows) if self._scale is None else (rows, self._scale)
+        steps, step = in_steps(rows) if self._scale is None else (rows, self._scale)
         self._sum += (steps.swapaxes(1, 2) @ steps) * step**2
 
 
@@ -124,12 +124,12 @@ class CrossGram:
         return self._sum / max(self._total, 1)
 
     def _multiply(self) -> None:
-        (wanted, step), (present, other_step) = _in_steps(self._wanted.taken()), _in_steps(self._present.taken())
+        (wanted, step), (present, other_step) = in_steps(self._wanted.taken()), in_steps(self._present.taken())
         self._total += wanted.shape[1]
         self._sum += (wanted.swapaxes(1, 2) @ present) * (step * other_step)
 
 
-def _in_steps(reals: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+def in_steps(reals: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     """Reals as multiples of a power of two, and that."""
     largest = float(np.abs(reals).max(initial=0.0))
     step = 2.0 ** (math.frexp(largest)[1] - FLOAT_BITS)

@@ -63,7 +63,7 @@ class Layer:
             return self._windows(activation, at_most, random)
         turned = self._node.op_type == "Gemm" and integer(self._node, "transA", 0)
         rows = (activation.T if turned else activation).reshape(-1, self.inputs)
-        return rows[None, _drawn(len(rows), at_most, random)]
+        return rows[None, drawn(len(rows), at_most, random)]
 
     def _windows(self, activation: NDArray[Any], at_most: int, random: np.random.Generator) -> NDArray[Any]:
         kernel = self._shape[2:]
@@ -81,13 +81,13 @@ class Layer:
         gaps = [slice(None, None, dilation) for dilation in dilations]
         views = views[(everything, everything, *steps, *gaps)]
         batch, channels, *positions = views.shape[: 2 + len(kernel)]
-        drawn = np.unravel_index(_drawn(batch * math.prod(positions), at_most, random), (batch, *positions))
-        windows = np.moveaxis(views, 1, len(kernel) + 1)[drawn]  # (positions, channels, *kernel)
+        chosen = np.unravel_index(drawn(batch * math.prod(positions), at_most, random), (batch, *positions))
+        windows = np.moveaxis(views, 1, len(kernel) + 1)[chosen]  # (positions, channels, *kernel)
         grouped = windows.reshape(-1, self.groups, channels // self.groups * math.prod(kernel))
         return np.moveaxis(grouped, 1, 0)
 
 
-def _drawn(count: int, at_most: int, random: np.random.Generator) -> NDArray[np.intp]:
+def drawn(count: int, at_most: int, random: np.random.Generator) -> NDArray[np.intp]:
     """Indices below ``count``, all or some of them, ascending."""
     if count <= at_most:
         return np.arange(count)

@@ -1,0 +1,39 @@
+"""What the layers that read channels take in typical cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from edgefleet_compiler.compress.channels.groups import Group
+from edgefleet_compiler.compress.channels.linear import Linear
+from edgefleet_compiler.compress.channels.moments import Moments
+from edgefleet_compiler.compress.channels.saliency import Reader
+from edgefleet_compiler.hub.graph import name_of
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.quantise.channel_rules import given
+from edgefleet_compiler.quantise.search.reference import watching
+from edgefleet_compiler.tensors import Sample
+
+
+def read(hub: ir.Model, groups: Iterable[Group], cases: Sequence[Sample]) -> dict[str, Reader]:
+    """The readers of groups, by their names.
+
+    Args:
+        hub: That the groups belong to; it is not changed.
+        groups: Of its channels.
+        cases: Typical inputs.
+    """
+    linears = {reader.node.name or "": Linear(reader) for group in groups for reader in group.readers}
+    sources = {name: name_of(given(linear.node, 0)) for name, linear in linears.items()}
+    moments = {name: Moments(1, linear.inputs) for name, linear in linears.items()}
+    random = np.random.default_rng(0)
+    if linears:
+        session = Session(watching(hub.clone(), list(dict.fromkeys(sources.values()))), optimise=False)
+        for case in cases:
+            values = session.run(case)
+            for name, linear in linears.items():
+                moments[name].add(linear.rows(values[sources[name]], random))
+    return {name: Reader(linear, moments[name].squares()[0]) for name, linear in linears.items()}

@@ -1,0 +1,115 @@
+"""Refit: layers get the weights that bring them nearest to what they gave before channels went.
+
+Source: He, Zhang, Sun 2017, "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv:1707.06168, section
+3.1, reconstruction by linear least squares, and section 3.2: in the order of the graph, each layer by the inputs that
+it has once those before it are refitted; the last layer in front of an Add makes up for what the other operand is off
+by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.compress.channels.elimination import ridge
+from edgefleet_compiler.compress.channels.groups import Grouping
+from edgefleet_compiler.compress.channels.linear import Linear
+from edgefleet_compiler.compress.channels.moments import Moments
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import constant, sole_consumer
+from edgefleet_compiler.hub.passage import Passage
+from edgefleet_compiler.quantise.channel_rules import given
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices, lower_factor, solved
+from edgefleet_compiler.tensors import Sample
+
+_SEED = 0
+"""Of the positions that stand for all."""
+
+
+def refitted(
+    hub: ir.Model,
+    masked: ir.Model,
+    grouping: Grouping,
+    gone: NDArray[np.intp],
+    cases: Sequence[Sample],
+    on_layer: Callable[[], None] = lambda: None,
+) -> None:
+    """Give the layers of a masked hub other weights and biases, in place.
+
+    Args:
+        hub: As it was; it is not changed.
+        masked: The same with zeros for the weights that read channels that go.
+        grouping: Its channels.
+        gone: Classes that go.
+        cases: Typical inputs.
+        on_layer: Called after each layer.
+    """
+    editor = Editor(masked.graph)
+    before, after = Passage(hub, cases), Passage(masked, cases)
+    names = {node.name: node for node in hub.graph}
+    order = {node: place for place, node in enumerate(masked.graph)}
+    touched = False
+    for weighted in grouping.layers:
+        linear = Linear(weighted)
+        touched |= weighted.parts == 1 and bool(np.isin(weighted.reads, gone).any())
+        if touched and linear.can_be_fitted:
+            original = names[weighted.node.name]
+            wanted = _wanted(linear, original, order, before, after)
+            moments = Moments(linear.groups, linear.inputs, linear.matrices().shape[1])
+            random = np.random.default_rng(_SEED)
+            for activation, results in zip(after.values(given(linear.node, 0), linear.node), wanted, strict=True):
+                moments.add(linear.rows(activation, random), results)
+            _fit(editor, linear, moments, gone)
+        on_layer()
+
+
+def _wanted(
+    linear: Linear, original: ir.Node, order: dict[ir.Node, int], before: Passage, after: Passage
+) -> list[NDArray[Any]]:
+    """What the layer is to give in each case."""
+    random = np.random.default_rng(_SEED)
+    other = _other_operand(linear.node, order)
+    if other is None:
+        return [linear.results(output, random) for output in before.values(original.outputs[0], original)]
+    joined = sole_consumer(original.outputs[0])
+    assert joined is not None
+    present = _drawn(linear, after.values(other, linear.node))
+    sums = _drawn(linear, before.values(joined.outputs[0], original))
+    return [each - there for each, there in zip(sums, list(present), strict=True)]
+
+
+def _drawn(linear: Linear, values: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    random = np.random.default_rng(_SEED)
+    return (linear.results(value, random) for value in values)
+
+
+def _other_operand(node: ir.Node, order: dict[ir.Node, int]) -> ir.Value | None:
+    """What the layer's result is added to, where nothing of that is refitted later."""
+    joined = sole_consumer(node.outputs[0])
+    if joined is None or joined.op_type != "Add":
+        return None
+    other = next((value for value in joined.inputs if value is not node.outputs[0]), None)
+    if other is None or constant(other) is not None or other.shape != node.outputs[0].shape:
+        return None
+    producer = other.producer()
+    return other if producer is None or order[producer] < order[node] else None
+
+
+def _fit(editor: Editor, linear: Linear, moments: Moments, gone: NDArray[np.intp]) -> None:
+    """Least squares, with a price for moving weights."""
+    matrices, biases = linear.matrices(), linear.biases()
+    left = np.flatnonzero(~np.isin(linear.columns, gone)) if linear.groups == 1 else np.arange(linear.inputs)
+    places = np.append(left, linear.inputs) if linear.takes_bias else left
+    weights = np.concatenate([matrices, biases[..., np.newaxis]], axis=2)[..., places]
+    squares = moments.squares()
+    damping = ridge(squares)[:, places]
+    squares = squares[:, places[:, np.newaxis], places]
+    damped = squares + np.eye(len(places)) * damping[:, np.newaxis]
+    owed = moments.products()[..., places] - np.einsum("gci,gij->gcj", weights, squares)
+    fitted: Matrices = np.zeros((*matrices.shape[:2], linear.inputs + 1))
+    fitted[..., places] = weights + solved(owed, lower_factor(damped))
+    linear.store(editor, fitted[..., :-1], fitted[..., -1] if linear.takes_bias else None)
