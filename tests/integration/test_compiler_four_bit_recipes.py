@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgefleet.main import main
@@ -94,3 +95,43 @@ def test_an_image_classifier_with_weights_of_four_bits_loses_at_most_one_point(
     accuracy = json.loads((folder / "report.json").read_text())["accuracy"]
     assert accuracy["metric"] == "top1"
     assert accuracy["drop"] <= 0.01
+
+
+EVERYWHERE = """
+version = 1
+scheme = "int8"
+format = "{form}"
+io = "float"
+io-layout = "source"
+seed = 0
+
+[quantise]
+weights = "int4"
+fully-connected = "{scales}"
+rounding = "adaptive"
+bias-correction = true
+narrow-pairs = {narrow}
+"""
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("target", "form", "scales"),
+    [("x86-64", "onnx", "per-channel"), ("rpi4", "tflite", "per-channel"), ("nrf52840", "tflite", "per-tensor")],
+)
+def test_an_image_classifier_takes_42_kb_of_weights_without_labels_and_loses_at_most_one_point(
+    tmp_path: Path, target: str, form: str, scales: str
+) -> None:
+    recipe, inputs = tmp_path / "four-bits.toml", tmp_path / "inputs.npz"
+    recipe.write_text(EVERYWHERE.format(form=form, scales=scales, narrow=str(form == "onnx").lower()))
+    with np.load(SHARED / "data" / "cifar10_calibration.npz") as archive:
+        np.savez(inputs, x=archive["x"])
+    validation = SHARED / "data" / "cifar10_validation.npz"
+    folder = compiled(
+        SHARED / "models" / "pretrainedResnet.tflite", target, recipe, inputs, validation, tmp_path / "out"
+    )
+    report = json.loads((folder / "report.json").read_text())
+    assert report["weights_bytes"] <= 42_000
+    assert report["accuracy"]["drop"] <= 0.01
+    assert report["parity"][0]["argmax_agreement"] > 0.9
+    assert report["parity"][0]["sqnr_db"] > 15
