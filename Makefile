@@ -7,10 +7,10 @@ PI_PACKAGES := qemu-user mmdebstrap gcc libc6-dev
 TEST_PACKAGES := mosquitto chromium $(PI_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-compiler fuzz pi clean
+.PHONY: help install demo test lint bench bench-compiler bench-compression fuzz pi clean
 
 help:  ## Show what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgefleet needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
@@ -51,6 +51,9 @@ $(VENV)/.for-benchmarks: $(VENV)/.for-tests
 
 bench-compiler: $(VENV)/.for-benchmarks  ## Measure the quantiser beside its peers, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks --write quantisers compile-cost
+
+bench-compression: $(VENV)/.for-benchmarks  ## Measure compression beside its peers, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks --write lossless compression
 
 FUZZ_SECONDS ?= 3600
 fuzz: $(VENV)/.for-tests  ## Fuzz the readers, an hour each; FUZZ_SECONDS=n for longer

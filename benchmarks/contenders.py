@@ -72,7 +72,7 @@ class Contender:
 
 def floats(subject: Subject, folder: Path) -> list[Contender]:
     """The subject in float, in each format: what speed is measured against."""
-    return [_ours(subject, folder, FLOAT, form, FLOAT, repeats=1) for form in FORMATS]
+    return [edgefleet(subject, folder, FLOAT, form, FLOAT, repeats=1) for form in FORMATS]
 
 
 def ours(subject: Subject, folder: Path) -> list[Contender]:
@@ -82,17 +82,17 @@ def ours(subject: Subject, folder: Path) -> list[Contender]:
     found = []
     for form in FORMATS:
         found += [
-            _ours(subject, folder, "int8", form, "int8"),
-            _ours(subject, folder, "int8, --io int8", form, "int8", "--io", "int8", repeats=1),
-            _ours(subject, folder, "int8-refined", form, str(refined)),
-            _ours(subject, folder, "auto", form, "auto", "--validation", str(subject.data.tuning)),
+            edgefleet(subject, folder, "int8", form, "int8"),
+            edgefleet(subject, folder, "int8, --io int8", form, "int8", "--io", "int8", repeats=1),
+            edgefleet(subject, folder, "int8-refined", form, str(refined)),
+            edgefleet(subject, folder, "auto", form, "auto", "--validation", str(subject.data.tuning)),
         ]
         if form == "onnx" and "VNNI" in features():
-            found.append(_ours(subject, folder, "int8 without VNNI", form, "int8", repeats=1, target=_ANY))
+            found.append(edgefleet(subject, folder, "int8 without VNNI", form, "int8", repeats=1, target=_ANY))
         if subject.says == "score":  # fully connected throughout, where one scale a channel costs most bytes
             recipe = folder / f"per-tensor-{form}.toml"
             recipe.write_text(_PER_TENSOR.format(format=form))
-            found.append(_ours(subject, folder, "int8 per tensor", form, str(recipe), repeats=1))
+            found.append(edgefleet(subject, folder, "int8 per tensor", form, str(recipe), repeats=1))
     return found
 
 
@@ -105,25 +105,26 @@ def peers(subject: Subject, folder: Path, float_onnx: Path) -> list[Contender]:
         plain.write_bytes(plain_float(subject.model.read_bytes()))
         for ranges in ("default", "min-max"):
             file = folder / f"{subject.name}-aeq-{ranges}.tflite"
-            arguments = _module("peer_ai_edge_quantizer", plain, calibration, file, ranges)
+            arguments = module("peer_ai_edge_quantizer", plain, calibration, file, ranges)
             found.append(Contender("ai-edge-quantizer", ranges, "tflite", arguments, file))
     if subject.keras is not None:
         file = folder / f"{subject.name}-converter.tflite"
-        arguments = _module("peer_tflite_converter", subject.keras, calibration, file)
+        arguments = module("peer_tflite_converter", subject.keras, calibration, file)
         found.append(Contender("TFLiteConverter", "int8", "tflite", arguments, file))
     for types in ("S8S8", "U8S8"):
         for ranges in ("min-max", "percentile"):
             file = folder / f"{subject.name}-{types}-{ranges}.onnx"
-            arguments = _module("peer_onnxruntime", float_onnx, calibration, file, types, ranges)
+            arguments = module("peer_onnxruntime", float_onnx, calibration, file, types, ranges)
             found.append(Contender("onnxruntime", f"{types} {ranges}", "onnx", arguments, file))
     return found
 
 
-def _module(name: str, *arguments: object) -> tuple[str, ...]:
+def module(name: str, *arguments: object) -> tuple[str, ...]:
+    """Arguments of Python that run a peer's module."""
     return ("-m", f"benchmarks.{name}", *map(str, arguments))
 
 
-def _ours(
+def edgefleet(
     subject: Subject,
     folder: Path,
     setting: str,
@@ -133,6 +134,18 @@ def _ours(
     repeats: int = 3,
     target: str = "",
 ) -> Contender:
+    """One way of edgefleet's.
+
+    Args:
+        subject: What is compiled.
+        folder: Where to.
+        setting: Its name in tables.
+        form: Of the artifact.
+        recipe: For ``--recipe``.
+        options: More of them.
+        repeats: How often it is compiled, at most.
+        target: Its profile; the machine's own where it is empty.
+    """
     target = target or (_WITH_VNNI if "VNNI" in features() else _ANY)
     out = folder / f"{subject.name}-{re.sub('[^a-zA-Z0-9]+', '-', setting)}-{form}"
     arguments = (

@@ -1,7 +1,8 @@
-"""The peer: ai-edge-quantizer, static int8 weights and activations, from the float TFLite file.
+"""The peer: ai-edge-quantizer, static int8 activations and weights of 8 or 4 bits, from the float TFLite file.
 
 Run as a process of its own: ``python -m benchmarks.peer_ai_edge_quantizer FLOAT.tflite CALIBRATION.npz OUT.tflite
-RANGES``; RANGES is ``default``, a moving average that clips, or ``min-max``, which its public interface does not reach.
+RANGES [BITS]``; RANGES is ``default``, a moving average that clips, or ``min-max``, which its public interface does not
+reach.
 """
 
 import sys
@@ -16,11 +17,14 @@ from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 from benchmarks.published import SIGNATURE
 
 
-def main(model: Path, calibration: Path, destination: Path, *, ranges: str) -> None:
+def main(model: Path, calibration: Path, destination: Path, *, ranges: str, bits: int) -> None:
     """Quantise ``model``."""
     (name,) = tfl_interpreter_utils.get_input_tensor_names(str(model), SIGNATURE)
     data = {SIGNATURE: list(_cases(calibration, name))}  # it counts them before it reads them
-    peer = quantizer.Quantizer(str(model), recipe.static_wi8_ai8())
+    asked = recipe.static_wi8_ai8()
+    for entry in asked:
+        entry["op_config"]["weight_tensor_config"]["num_bits"] = bits
+    peer = quantizer.Quantizer(str(model), asked)
     if ranges == "default":
         found = peer.calibrate(data)
     else:
@@ -36,4 +40,4 @@ def _cases(calibration: Path, name: str) -> Iterator[dict[str, np.ndarray]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), ranges=sys.argv[4])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), ranges=sys.argv[4], bits=int([*sys.argv, "8"][5]))

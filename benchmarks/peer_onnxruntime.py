@@ -1,7 +1,8 @@
 """The peer: onnxruntime.quantization's static QDQ, per channel.
 
 Run as a process of its own: ``python -m benchmarks.peer_onnxruntime FLOAT.onnx CALIBRATION.npz OUT.onnx TYPES RANGES``;
-TYPES is ``U8S8``, its fastest, or ``S8S8``, its default; RANGES is ``min-max`` or ``percentile``.
+TYPES is ``U8S8``, its fastest, ``S8S8``, its default, or ``U8S4``, weights of 4 bits; RANGES is ``min-max`` or
+``percentile``.
 """
 
 import logging
@@ -13,7 +14,12 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-_ACTIVATIONS = {"U8S8": QuantType.QUInt8, "S8S8": QuantType.QInt8}
+_TYPES = {
+    "U8S8": (QuantType.QUInt8, QuantType.QInt8),
+    "S8S8": (QuantType.QInt8, QuantType.QInt8),
+    "U8S4": (QuantType.QUInt8, QuantType.QInt4),
+}
+"""Of activations and weights."""
 _METHODS = {"min-max": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
 
 
@@ -34,9 +40,10 @@ def main(model: Path, calibration: Path, destination: Path, *, types: str, range
     """Quantise ``model``."""
     logging.disable(logging.WARNING)
     name = onnx.load(model).graph.input[0].name
+    activations, weights = _TYPES[types]
     quantize_static(
         model, destination, Reader(calibration, name), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=_ACTIVATIONS[types], weight_type=QuantType.QInt8, calibrate_method=_METHODS[ranges],
+        activation_type=activations, weight_type=weights, calibrate_method=_METHODS[ranges],
     )  # fmt: skip
 
 

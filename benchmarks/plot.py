@@ -19,12 +19,12 @@ _MOST_DB = 40.0
 _STYLE = """
 text { font: 12px sans-serif; fill: #24292f } .soft { fill: #57606a } line { stroke: #8c959f; stroke-width: .6 }
 .edgefleet { --c: #0969da } .onnxruntime { --c: #bc4c00 } .ai-edge-quantizer { --c: #1a7f37 }
-.TFLiteConverter { --c: #8250df }
+.TFLiteConverter { --c: #8250df } .magnitude { --c: #cf222e }
 circle, rect { stroke: var(--c); fill: var(--c); fill-opacity: .35; stroke-width: 1.6 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .soft { fill: #9198a1 } line { stroke: #6e7681 }
   .edgefleet { --c: #4493f8 } .onnxruntime { --c: #f0883e } .ai-edge-quantizer { --c: #3fb950 }
-  .TFLiteConverter { --c: #ab7df8 }
+  .TFLiteConverter { --c: #ab7df8 } .magnitude { --c: #ff7b72 }
 }
 """
 

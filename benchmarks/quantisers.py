@@ -1,4 +1,4 @@
-"""int8 by edgefleet beside its peers: bytes, fidelity, speed, and what the compilation costs.
+"""What edgefleet makes of models beside its peers: bytes, fidelity, speed, and what the compilation costs.
 
 Every contender is a cold process; fidelity is against the float source on inputs that none has seen; speed is measured
 in this process, all models of a subject in turns.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,16 +68,26 @@ class Outcome:
     failures: list[Failure]
 
 
-def measure(only: Sequence[str] = ()) -> Iterator[Outcome]:
+Ways = Callable[[Subject, Path, Path], list[Contender]]
+"""Who is measured on a subject, given a folder to write to, and the subject as a float ``.onnx``."""
+
+
+def int8(subject: Subject, folder: Path, float_onnx: Path) -> list[Contender]:
+    """Who quantises to int8."""
+    return [*ours(subject, folder), *peers(subject, folder, float_onnx)]
+
+
+def measure(only: Sequence[str] = (), ways: Ways = int8) -> Iterator[Outcome]:
     """Measure subjects, one after the other.
 
     Args:
         only: Names of subjects; all when empty.
+        ways: Who is measured, besides the float models.
     """
     with tempfile.TemporaryDirectory() as name:
         for subject in subjects(Path(name)):
             if not only or subject.name in only:
-                yield _measured(subject, Path(name))
+                yield _measured(subject, Path(name), ways)
 
 
 @dataclass(frozen=True)
@@ -91,11 +101,11 @@ class _Compiled:
         return self.contender.setting == FLOAT
 
 
-def _measured(subject: Subject, folder: Path) -> Outcome:
+def _measured(subject: Subject, folder: Path, ways: Ways) -> Outcome:
     plain = [_compiled(subject, contender) for contender in floats(subject, folder)]
     float_onnx = next(each.contender.file for each in plain if each.contender.format == "onnx")
     compiled, failures = list(plain), []
-    for contender in (*ours(subject, folder), *peers(subject, folder, float_onnx)):
+    for contender in ways(subject, folder, float_onnx):
         try:
             compiled.append(_compiled(subject, contender))
         except (ProcessFailed, EdgefleetError) as fault:

@@ -17,7 +17,6 @@ _BESIDE = (
     "| model | format | edgefleet | bytes | SQNR c, dB | agreement, points | speed | seconds | memory |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
-_COMPARED = ("int8", "int8, --io int8", "int8-refined", "auto")
 _NOISE = 0.97
 """Speeds nearer than this are taken for equal."""
 
@@ -32,13 +31,18 @@ def of_subject(outcome: Outcome) -> str:
     return "\n".join([f"### {outcome.subject.name}", "", head, *lines, *map(_failed, outcome.failures)])
 
 
-def beside_the_best(outcomes: Iterable[Outcome]) -> str:
-    """What edgefleet offers, each figure beside that of the peer which is best at it."""
+def beside_the_best(outcomes: Iterable[Outcome], *settings: str) -> str:
+    """What edgefleet offers, each figure beside that of the peer which is best at it.
+
+    Args:
+        outcomes: What was measured.
+        settings: Of edgefleet, those that are compared.
+    """
     lines = [
         _beside(outcome, ours, [result for result in outcome.results if not result.contender.is_ours])
         for outcome in outcomes
         for ours in outcome.results
-        if ours.contender.is_ours and ours.contender.setting in _COMPARED
+        if ours.contender.is_ours and ours.contender.setting in settings
         if any(not result.contender.is_ours and _in(result, ours.contender.format) for result in outcome.results)
     ]
     return "\n".join([_BESIDE, *lines])

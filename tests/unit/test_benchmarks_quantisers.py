@@ -23,6 +23,7 @@ from edgefleet_compiler.tflite.writer import write_tflite
 from support.tflite_graphs import random_inputs, run_litert, small_network
 
 NOWHERE = Path("nowhere")
+COMPARED = ("int8", "int8, --io int8")
 
 
 def subject(says="choice"):
@@ -132,7 +133,7 @@ def test_each_figure_stands_beside_that_of_the_peer_which_is_best_at_it():
     small = result("peer", "small", size=800, score=Score(10.0, 0.99), milliseconds=2.0, cost=Cost(4.0, 50.0))
     true = result("peer", "true", size=2000, score=Score(25.0, 0.8), milliseconds=0.5, cost=Cost(0.5, 400.0))
     ours = result("edgefleet", "int8", size=400, score=Score(26.5, 0.98), milliseconds=0.25, cost=Cost(1.0, 100.0))
-    *_, line = tables.beside_the_best([outcome(ours, small, true)]).splitlines()
+    *_, line = tables.beside_the_best([outcome(ours, small, true)], *COMPARED).splitlines()
     assert cells(line) == ["net", ".onnx", "int8", "0.50", "+1.5", "**-1.00**", "2.00", "**2.00**", "**2.00**"]
 
 
@@ -140,21 +141,23 @@ def test_bytes_and_speed_are_compared_in_one_format_and_fidelity_in_all():
     ours = result("edgefleet", "int8", form="tflite", size=900, score=Score(20.0))
     alike = result("peer", "alike", form="tflite", size=1000, score=Score(19.0))
     other = result("peer", "other", form="onnx", size=100, score=Score(22.0), milliseconds=0.1)
-    *_, line = tables.beside_the_best([outcome(ours, alike, other)]).splitlines()
+    *_, line = tables.beside_the_best([outcome(ours, alike, other)], *COMPARED).splitlines()
     assert cells(line)[3:7] == ["0.90", "**-2.0**", "-", "1.00"]
 
 
 def test_a_smaller_shift_of_scores_is_a_gain():
     ours = result("edgefleet", "int8", score=Score(14.0, shift=0.002))
     peer = result("peer", "int8", score=Score(14.0, shift=0.005))
-    *_, line = tables.beside_the_best([outcome(ours, peer, says="score")]).splitlines()
+    *_, line = tables.beside_the_best([outcome(ours, peer, says="score")], *COMPARED).splitlines()
     assert cells(line)[5] == "+0.30"
 
 
 def test_only_speeds_beyond_noise_count_as_lost():
     peer = result("peer", "int8", milliseconds=1.0)
     lines = [
-        tables.beside_the_best([outcome(result("edgefleet", "int8", milliseconds=time), peer)]).splitlines()[-1]
+        tables.beside_the_best([outcome(result("edgefleet", "int8", milliseconds=time), peer)], *COMPARED).splitlines()[
+            -1
+        ]
         for time in (1.02, 1.06)
     ]
     assert [cells(line)[6] for line in lines] == ["0.98", "**0.94**"]
@@ -164,10 +167,11 @@ def test_speeds_are_compared_where_the_same_is_timed():
     plain = result("peer", "plain", milliseconds=3.0)
     integer = result("peer", "integer", io="int8", milliseconds=1.0)
     ours = [result("edgefleet", "int8"), result("edgefleet", "int8, --io int8", io="int8")]
-    assert [cells(line)[6] for line in tables.beside_the_best([outcome(*ours, plain, integer)]).splitlines()[2:]] == [
+    _, _, *lines = tables.beside_the_best([outcome(*ours, plain, integer)], *COMPARED).splitlines()
+    assert [cells(line)[6] for line in lines] == [
         "3.00", "1.00",
     ]  # fmt: skip
-    *_, line = tables.beside_the_best([outcome(ours[0], integer)]).splitlines()
+    *_, line = tables.beside_the_best([outcome(ours[0], integer)], *COMPARED).splitlines()
     assert cells(line)[6] == "-"
 
 
