@@ -19,21 +19,21 @@ _BESIDE_PEERS: dict[str, tuple[Ways, tuple[str, ...]]] = {
 """Who is measured, and what of edgefleet is set beside the best of the others."""
 
 _ALONE = {"compile-cost": compile_cost.table, "lossless": lossless.table}
-_BENCHMARKS = (*_BESIDE_PEERS, *_ALONE)
+BENCHMARKS = (*_BESIDE_PEERS, *_ALONE)
 
 
 def main() -> None:
     """Run those that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run benchmarks against the peers.")
-    parser.add_argument("names", nargs="*", metavar="BENCHMARK", help=f"{' or '.join(_BENCHMARKS)}; all by default")
+    parser.add_argument("names", nargs="*", metavar="BENCHMARK", help=f"{' or '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--write", action="store_true", help="write tables and pictures into docs/")
     parser.add_argument("--subject", action="append", default=[], help="a model of those beside peers; all by default")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(_BENCHMARKS):
+    if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     if options.write and options.subject:
         parser.error("--write replaces the tables of all models: leave out --subject")
-    for name in options.names or _BENCHMARKS:
+    for name in options.names or BENCHMARKS:
         text = _ALONE[name]() if name in _ALONE else _beside_peers(name, options.subject, write=options.write)
         print(text, end="\n\n")  # noqa: T201 - the result
         if options.write:
