@@ -104,7 +104,7 @@ class Workbench:
         assert self._source.lowered is not None
         records: list[PassRecord] = []
         with recorded(records, f"export {recipe.format}", "the artifact, with the source's integers"):
-            exported = export_kept(self._source.lowered, recipe.io)
+            exported = export_kept(self._source.lowered, recipe.io, lossless=recipe.lossless)
         return Artifact(recipe, None, None, exported, tuple(records))
 
     def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:

@@ -15,6 +15,7 @@ from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored
 from edgefleet_compiler.exporters.tflite import export_tflite
 from edgefleet_compiler.four_bits import INT4, stored_bytes
 from edgefleet_compiler.hub.graph import OPSET
+from edgefleet_compiler.lossless.prune import Pruned, prune
 from edgefleet_compiler.lower import lower
 from edgefleet_compiler.lowered.border import set_border
 from edgefleet_compiler.lowered.costs import macs
@@ -41,6 +42,7 @@ class Exported:
         memory: The plan for its activations; None as above.
         lowered: The graph that was counted; None as above.
         four_bits: Whether the file holds constants of 4-bit integers.
+        pruned: What lossless pruning found; None where it was not asked for, or has nothing to look at.
     """
 
     data: bytes
@@ -51,6 +53,7 @@ class Exported:
     memory: MemoryPlan | None
     lowered: LoweredGraph | None
     four_bits: bool
+    pruned: Pruned | None = None
 
 
 def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
@@ -68,8 +71,7 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     assert recipe.io != "source", "recipes are checked: a hub has no border but its own"
     if recipe.format == "tflite":
         data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
-        operators = {operator.kind for operator in lowered.operators}
-        return _with_costs(data, operators, lowered.stored_axes, _constants(lowered), lowered)
+        return _tflite(data, lowered, lossless=recipe.lossless)
     data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout)
     graph = onnx.load_model_from_string(data).graph
     operators = {node.op_type for node in graph.node}
@@ -80,23 +82,44 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     )
 
 
-def export_kept(source: LoweredGraph, io: Io) -> Exported:
+def export_kept(source: LoweredGraph, io: Io, *, lossless: bool) -> Exported:
     """Export a graph that came quantised: the same integers and scales, in fewer operators where nothing is lost.
 
     Args:
         source: Signed and checked; it is not changed.
         io: What its inputs and outputs are to be.
+        lossless: Whether channels go that provably never matter.
 
     Raises:
         OperatorUnsupported: Weights whose zero point is not 0, which no kernel takes.
         RecipeUnfit: An input or output has no form in ``io``.
     """
     _refuse_asymmetric(source)
+    graph = kept_graph(source, io)
+    return _tflite(write_tflite(graph), graph, lossless=lossless)
+
+
+def kept_graph(source: LoweredGraph, io: Io) -> LoweredGraph:
+    """A graph that came quantised as it is exported, with all its channels; errors as of ``export_kept``."""
     graph = source.copy()
     set_border(graph, io)
     optimise(graph)
+    return graph
+
+
+def _tflite(data: bytes, graph: LoweredGraph, *, lossless: bool) -> Exported:
+    """A TFLite file, or a smaller one that computes the same.
+
+    Args:
+        data: The file of ``graph``.
+        graph: With all its channels.
+        lossless: Whether channels go that provably never matter.
+    """
+    pruned = prune(graph, data) if lossless else None
+    if pruned is not None:
+        data, graph = pruned.data, pruned.graph
     kinds = {operator.kind for operator in graph.operators}
-    return _with_costs(write_tflite(graph), kinds, {}, _constants(graph), graph)
+    return _with_costs(data, kinds, graph.stored_axes, _constants(graph), graph, pruned)
 
 
 def _constants(graph: LoweredGraph) -> list[NDArray[Any]]:
@@ -123,6 +146,7 @@ def _with_costs(
     stored_axes: Mapping[str, tuple[int, ...]],
     constants: list[NDArray[Any]],
     lowered: LoweredGraph | None,
+    pruned: Pruned | None = None,
 ) -> Exported:
     return Exported(
         data=data,
@@ -133,6 +157,7 @@ def _with_costs(
         memory=None if lowered is None else plan_memory(lowered),
         lowered=lowered,
         four_bits=any(array.dtype == INT4 for array in constants),
+        pruned=pruned,
     )
 
 

@@ -230,6 +230,12 @@ class HashMismatch(VerificationError):
     code = "bundle.hash_mismatch"
 
 
+class CertificateRefused(VerificationError):
+    """A certificate of lossless pruning that does not hold for the source and the artifact at hand."""
+
+    code = "bundle.certificate_refused"
+
+
 class SignatureInvalid(VerificationError):
     """No signature by a pinned key verifies."""
 

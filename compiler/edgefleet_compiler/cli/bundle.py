@@ -12,6 +12,7 @@ from rich.table import Table
 
 from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
 from edgefleet_compiler.pack.folder import Changes, pack, unpack
+from edgefleet_compiler.pack.provenance import check_provenance
 from edgefleet_contract.bundle import Bundle, transfer_digest
 from edgefleet_contract.manifest import Manifest
 from edgefleet_hardware.units import format_bytes
@@ -53,15 +54,31 @@ def show_bundle(bundle: File, json: Json = False) -> None:
 
 
 @app.command("verify")
-def verify_bundle(bundle: File, json: Json = False) -> None:
+def verify_bundle(
+    bundle: File,
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="The model that it was made from: recheck the certificate of lossless pruning against it."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Read a bundle whole and check every hash; exit status 4 if one is wrong."""
     with Bundle(bundle) as opened:
         opened.verify()
         digest, files = opened.digest, len(opened.manifest.files)
+        provenance = None if source is None else check_provenance(opened, source)
     if json:
-        print_json({"verified": True, "digest": digest, "files": files})
-    else:
-        typer.echo(f"verified: {files} files, digest {digest}")
+        print_json({"verified": True, "digest": digest, "files": files, "source": provenance})
+        return
+    typer.echo(f"verified: {files} files, digest {digest}")
+    if provenance is not None:
+        typer.echo(f"source {provenance.path}: {provenance.says}")
+    if provenance is not None and provenance.dialects:
+        typer.echo(
+            f"{provenance.removed_channels:,} channels were taken out; outputs are the same, bit for bit, in "
+            f"{', '.join(provenance.dialects)}"
+        )
 
 
 @app.command("unpack")

@@ -50,6 +50,10 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
     for outcome in outcomes:
         console.print(f"{escape(outcome.report.target)}: {escape(str(outcome.folder))}", soft_wrap=True)
     for outcome in outcomes:
+        if outcome.report.lossless is not None:
+            told = f"{outcome.report.target}: lossless pruning {outcome.report.lossless.effect}"
+            console.print(escape(told), soft_wrap=True)
+    for outcome in outcomes:
         if len(outcome.report.rungs) > 1:
             console.print(_rungs(outcome.report))
 

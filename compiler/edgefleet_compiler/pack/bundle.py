@@ -12,7 +12,9 @@ from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.checks.operators import oldest_release
 from edgefleet_compiler.checks.runtimes import execution_of
 from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.lossless.certificate import FILE as CERTIFICATE
 from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.pack.certificate import certificate_of
 from edgefleet_compiler.pack.file import Packed, write_file
 from edgefleet_compiler.pack.golden import golden_vectors, labelled_vectors
 from edgefleet_compiler.pack.lineage import lineage_of
@@ -79,6 +81,9 @@ def pack_bundle(contents: Contents, options: CompileOptions, examiner: Examiner,
     inputs = [_specify(*pair, artifact, options) for pair in zip(source.inputs, taken, strict=False)]
     outputs = [_specify(*pair, artifact, None) for pair in zip(source.outputs, given, strict=False)]
     states = [_state(tensor) for tensor in taken[len(inputs) :]]
+    certificate = certificate_of(source, artifact)
+    if certificate is not None:
+        files[CERTIFICATE] = certificate
     vectors = labelled_vectors(contents.validation, runner, [*inputs, *states])
     if vectors is not None:
         files[_VECTORS] = vectors

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.ladder.climb import Climb
+from edgefleet_compiler.lossless.record import lossless_pruning
 from edgefleet_compiler.lowered.costs import layer_macs
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.pack.file import Packed
@@ -55,6 +56,7 @@ def make_report(
         peak_ram_bytes=None if attempt.memory is None else attempt.memory.bytes,
         peak_ram_of=None if attempt.memory is None else attempt.memory.planner,
         macs=exported.macs,
+        lossless=None if exported.pruned is None else lossless_pruning(exported.pruned),
         passes=[PassEntry(record.name, record.seconds, record.effect) for record in (*source.passes, *artifact.passes)],
         parity=attempt.measurement.parity,
         accuracy=attempt.measurement.accuracy,
@@ -83,6 +85,7 @@ def make_refusal(source: Source, profile: TargetProfile, refusal: GateError) -> 
         peak_ram_bytes=None,
         peak_ram_of=None,
         macs=None,
+        lossless=None,
         passes=[PassEntry(record.name, record.seconds, record.effect) for record in source.passes],
         parity=[],
         accuracy=None,

@@ -17,6 +17,7 @@ from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.diagnose.record import Finding
 from edgefleet_compiler.ladder.record import Step
+from edgefleet_compiler.lossless.record import LosslessPruning
 
 SCHEMA_VERSION = 1
 
@@ -71,6 +72,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             model.
         peak_ram_of: The planner that says so.
         macs: Multiply-accumulates of one inference; None as above.
+        lossless: What lossless pruning took, or that there was nothing to take; None where it was not asked for, and
+            for artifacts that are no TFLite in int8.
         passes: In the order in which they ran.
         parity: Against the source and against the float hub.
         accuracy: None without data.
@@ -97,6 +100,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     peak_ram_bytes: int | None
     peak_ram_of: str | None
     macs: int | None
+    lossless: LosslessPruning | None
     passes: list[PassEntry]
     parity: list[Parity]
     accuracy: Accuracy | None
