@@ -149,6 +149,12 @@ class RecipeMalformed(InputError):
     code = "recipe.malformed"
 
 
+class RunMismatch(InputError):
+    """A folder of a run that other models, data or options began."""
+
+    code = "run.mismatch"
+
+
 class OutputUnwritable(InputError):
     """The output folder cannot be made or written."""
 
@@ -192,6 +198,18 @@ class ParityLost(GateError):
     """An export does not compute what its source computes."""
 
     code = "parity.lost"
+
+
+class TrainingDiverged(GateError):
+    """Fine-tuning came to losses that are no numbers."""
+
+    code = "training.diverged"
+
+
+class TrainingFailed(EdgefleetError):
+    """The process that trains died, or found too little memory."""
+
+    code = "training.failed"
 
 
 # --- emulated boards -------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from edgefleet_compiler.checks.runtimes import Runner, open_runner
-from edgefleet_compiler.importers.tensorflow.process import Limits, child_environment, convert
+from edgefleet_compiler.importers.tensorflow.process import Limits, convert
 from edgefleet_compiler.importers.tensorflow.sources import keras_file
+from edgefleet_compiler.tensorflow_child import child_environment
 from edgefleet_contract.errors import ConversionLimitReached
 from support.commands import Ended, Run, runner
 from support.keras_files import cases_of, keras_files, one

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+Augment = Literal["none", "flip-crop"]
 Saliency = Literal["second-order", "activation", "magnitude"]
 
 
@@ -28,11 +29,53 @@ class Pruning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     keep: dict[str, int] = {}
 
 
+class Finetuning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """How weights are trained on.
+
+    Attributes:
+        epochs: Passes over the cases, at most.
+        batch: Cases in a step.
+        learning_rate: The largest step of a weight, in relation to the weights of its layer.
+        distill: The share of the loss that asks for what the teacher says, 0 to 1; the rest asks for the labels.
+        temperature: What logits are divided by before teacher and student are compared.
+        patience: Epochs without a better one after which training ends.
+        augment: What is done to images at random: mirrored and shifted by up to an eighth.
+    """
+
+    epochs: int = 20
+    batch: int = 64
+    learning_rate: float = 0.01
+    distill: float = 0.5
+    temperature: float = 4.0
+    patience: int = 10
+    augment: Augment = "none"
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: A number is out of its range; msgspec makes a ``ValidationError`` of it.
+        """
+        bounds: dict[str, tuple[float, float]] = {
+            "epochs": (1, 10_000),
+            "batch": (1, 65_536),
+            "learning_rate": (1e-9, 1.0),
+            "distill": (0.0, 1.0),
+            "temperature": (0.1, 100.0),
+            "patience": (1, 10_000),
+        }
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)!r}, expected {least} to {most}")
+
+
 class Compression(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """What is done to the float hub, in this order.
 
     Attributes:
         prune: Channels that go; None for none.
+        finetune: How the weights that stay are trained to make up for it; None for not at all.
     """
 
     prune: Pruning | None = None
+    finetune: Finetuning | None = None

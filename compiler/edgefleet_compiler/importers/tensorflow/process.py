@@ -6,9 +6,6 @@ variables, an empty home, a copy of the source in a folder of its own, and no st
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -31,12 +28,11 @@ from edgefleet_compiler.importers.tensorflow.messages import (
 )
 from edgefleet_compiler.importers.tensorflow.sources import TensorFlowSource
 from edgefleet_compiler.importers.tensorflow.verify import verify
-from edgefleet_contract.errors import ConversionLimitReached, ModelMalformed, UsageMalformed, revive
+from edgefleet_compiler.tensorflow_child import child_environment, end, last_words, require_tensorflow, tells_of_memory
+from edgefleet_contract.errors import ConversionLimitReached, ModelMalformed, revive
 from edgefleet_hardware.units import format_bytes
 
 _CHILD: Final = "edgefleet_compiler.importers.tensorflow.child"
-_NEEDS: Final = ("tensorflow", "keras", "h5py")
-_TOLD_BYTES = 2000
 _MOST_ANSWER_BYTES = 1 << 20
 _BASE_BYTES: Final = 6 << 30
 _TIMES_SOURCE: Final = 8
@@ -82,7 +78,7 @@ def convert(
         ConversionLimitReached: It takes more time or memory than allowed.
         ParityLost: What was converted does not compute what the source computes.
     """
-    _require_tensorflow()
+    require_tensorflow("Keras and SavedModel files need", "or export the model to ONNX or TFLite")
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="edgefleet-") as name:
         folder = Path(name)
@@ -94,16 +90,6 @@ def convert(
         converted = (folder / CONVERTED).read_bytes()
         verify(converted, folder, answer)
     return converted
-
-
-def _require_tensorflow() -> None:
-    missing = [package for package in _NEEDS if importlib.util.find_spec(package) is None]
-    if missing:
-        raise UsageMalformed(
-            f"Keras and SavedModel files need the Python package {missing[0]!r}, which is not installed",
-            remedy="Install it with `pip install 'edgefleet[tensorflow]'`, or export the model to ONNX or TFLite.",
-            extra="tensorflow",
-        )
 
 
 def _ask(question: Question, seconds: float) -> Converted:
@@ -127,42 +113,13 @@ def _ask(question: Question, seconds: float) -> Converted:
             seconds=seconds,
         ) from cause
     finally:
-        _end(process)
+        end(process)
     answer = _answer(folder, process.returncode)
     if isinstance(answer, OutOfMemory):
         raise _out_of_memory(question)
     if isinstance(answer, Refused):
         raise revive(answer.error)
     return answer
-
-
-def child_environment(folder: Path) -> dict[str, str]:
-    """Nothing of the caller's but where programs, packages and libraries lie."""
-    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {
-        **inherited,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
-        "PYTHONHASHSEED": "0",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "KERAS_HOME": str(folder),
-        "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",  # each arena takes 64 MiB of address space
-        "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 then loads no filter from a library that a file names
-    }
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child and whatever it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _answer(folder: Path, status: int) -> Answer:
@@ -173,8 +130,8 @@ def _answer(folder: Path, status: int) -> Answer:
         except msgspec.DecodeError as cause:
             raise ModelMalformed(f"TensorFlow's process gave an answer that does not decode: {cause}") from cause
         return answer
-    said = _last_words(folder / LOG)
-    if "bad_alloc" in said or "Cannot allocate memory" in said or "Out of memory" in said:
+    said = last_words(folder / LOG)
+    if tells_of_memory(said):
         return OutOfMemory()
     died = f"signal {-status}" if status < 0 else f"exit status {status}"
     raise ModelMalformed(
@@ -182,12 +139,6 @@ def _answer(folder: Path, status: int) -> Answer:
         expected="a model that TensorFlow loads and converts",
         remedy="Export it to ONNX or TFLite where it was trained, and compile that.",
     )
-
-
-def _last_words(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TOLD_BYTES))
-        return file.read().decode(errors="replace").strip()
 
 
 def _out_of_memory(question: Question) -> ConversionLimitReached:
