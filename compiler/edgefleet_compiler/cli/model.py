@@ -7,6 +7,7 @@ import typer
 from edgefleet_compiler.cli.benchmark import benchmark
 from edgefleet_compiler.cli.compare import compare
 from edgefleet_compiler.cli.compile import compile_command
+from edgefleet_compiler.cli.finetune import finetune
 from edgefleet_compiler.cli.fit import fit
 from edgefleet_compiler.cli.inspect import inspect
 
@@ -18,5 +19,6 @@ app = typer.Typer(
 app.command("inspect")(inspect)
 app.command("fit")(fit)
 app.command("compile")(compile_command)
+app.command("finetune")(finetune)
 app.command("compare")(compare)
 app.command("benchmark")(benchmark)

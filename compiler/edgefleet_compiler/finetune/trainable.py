@@ -1,4 +1,4 @@
-"""Which constants of a hub are trained: weights, biases and slopes; never numbers that say how something is computed."""
+"""Which constants of a hub are trained: weights, biases and slopes, and none that say how to compute."""
 
 from __future__ import annotations
 

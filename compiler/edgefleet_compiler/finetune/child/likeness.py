@@ -35,7 +35,7 @@ def require_like(network: Network, hub: ir.Model, cases: Cases, what: str) -> No
         difference = float(np.abs(output.numpy() - wanted).max(initial=0.0)) / scale
         if not difference <= _TOLERANCE:
             raise ParityLost(
-                f"TensorFlow computes {what} otherwise than onnxruntime: {name_of(value)!r} differs by {difference:.2g}",
+                f"TensorFlow computes {what} unlike onnxruntime: {name_of(value)!r} differs by {difference:.2g}",
                 expected=f"at most {_TOLERANCE:g} of the largest magnitude",
                 remedy="Train it where it was made; or compile it without fine-tuning.",
                 output=name_of(value),

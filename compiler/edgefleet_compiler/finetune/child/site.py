@@ -139,7 +139,7 @@ def refusal(refused: Sequence[tuple[ir.Node, str]]) -> OperatorUnsupported:
     more = f" and {len(refused) - len(named)} more" if len(refused) > len(named) else ""
     return OperatorUnsupported(
         f"The model cannot be trained as it is: {'; '.join(named)}{more}",
-        expected="a graph of convolutions, matrices, pools, sums and activations, each with the batch as its first axis",
+        expected="convolutions, matrices, pools, sums and activations, each with the batch as its first axis",
         remedy="Train it where it was made; or compile it without fine-tuning.",
         operators=[{"node": node.name or "", "operator": node.op_type} for node, _ in refused],
     )

@@ -58,7 +58,8 @@ class State(msgspec.Struct):
         with np.load(path, allow_pickle=False) as file:
             epochs, best = msgspec.json.decode(file["record"].tobytes(), type=tuple[list[Epoch], int])
             parts = [
-                [file[f"{part}/{index}"] for index in range(len(like))] for part in ("weights", "first", "second", "best")
+                [file[f"{part}/{index}"] for index in range(len(like))]
+                for part in ("weights", "first", "second", "best")
             ]
         if any(array.shape != other.shape for part in parts for array, other in zip(part, like, strict=True)):
             raise ValueError("weights of other shapes")
