@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import onnx_ir as ir
 
-from edgefleet_compiler.compress.settings import Finetuning
+from edgefleet_compiler.compress.settings import Finetuning, Pruning
 from edgefleet_compiler.data import DataSet, Normalisation, open_data_set
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.finetune.folder import MODEL, RECORD, REPORT, RunFolder
@@ -76,10 +76,10 @@ def finetune_model(options: FinetuneOptions, progress: Progress) -> Run:
         progress.stage("reading cases")
         seed = options.seed
         lessons = lay_out(asked.data, asked.validation, asked.source.inputs, asked.goal, seed=seed, folder=work)
-        hub = asked.source.hub
+        hub, pruning = asked.source.hub, None
         if options.prune is not None:
-            hub = pruned(asked.source, options.prune, asked.data, seed, progress)
-        keep = _Keeper(folder, _begun(asked, lessons, hub))
+            hub, pruning = pruned(asked.source, options.prune, asked.data, progress)
+        keep = _Keeper(folder, _begun(asked, lessons, hub, pruning))
         trained = train(
             hub,
             None if asked.teacher is None else asked.teacher.hub,
@@ -115,9 +115,10 @@ class _Keeper:
         self._folder.write(RECORD, self.run.as_json())
 
 
-def _begun(asked: _Asked, lessons: Lessons, hub: ir.Model) -> Run:
+def _begun(asked: _Asked, lessons: Lessons, hub: ir.Model, pruning: Pruning | None) -> Run:
     return Run(
         identity=asked.identity,
+        pruning=pruning,
         goal=asked.goal,
         cases=lessons.cases,
         held_out=lessons.held_out,
@@ -192,5 +193,5 @@ def _settings(options: FinetuneOptions, goal: Goal, *, taught: bool) -> Finetuni
 
 
 def _versions() -> dict[str, str]:
-    installed = {distribution.name.lower(): distribution.version for distribution in metadata.distributions()}
+    installed = {each.name.lower().replace("_", "-"): each.version for each in metadata.distributions()}
     return {name: installed[name] for name in _COMPUTING if name in installed}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgefleet_compiler.compress.settings import Finetuning
+from edgefleet_compiler.compress.settings import Finetuning, Pruning
 from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.finetune.messages import Epoch, Quantiser
 from edgefleet_contract.errors import RunMismatch
@@ -64,6 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         identity: What decides it.
+        pruning: Which channels went before; None where none did.
         goal: What the first output is trained to be: classes, values, itself or teacher.
         cases: How many are trained on.
         held_out: How many say which epoch is the best.
@@ -77,6 +78,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = 1
     identity: Identity
+    pruning: Pruning | None
     goal: str
     cases: int
     held_out: int
