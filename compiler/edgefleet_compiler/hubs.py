@@ -189,10 +189,15 @@ class HubMaker:
     def _compressed(self, recipe: Recipe) -> Compressed:
         key = base_key(recipe)
         if key not in self._bases:
-            cases = [] if recipe.compress is None else self.typical
-            means = Means(cases, recipe.seed, self._progress)
-            self._bases[key] = compressed(self._source.hub, recipe.compress, means)
+            self._bases[key] = self._compress(recipe)
         return self._bases[key]
+
+    def _compress(self, recipe: Recipe) -> Compressed:
+        if recipe.compress is None:
+            return Compressed(self._source.hub, ())
+        assert self._data is not None, "recipes are checked against the options before anything is built"
+        means = Means(self._source, self._data, self.typical, recipe.seed, self._progress)
+        return compressed(self._source.hub, recipe.compress, means)
 
     def _make(self, recipe: Recipe) -> Made:
         if recipe.scheme == SCHEME:

@@ -9,9 +9,12 @@ import onnx_ir as ir
 
 from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.compress.settings import Compression
+from edgefleet_compiler.data import DataSet
+from edgefleet_compiler.finetune.step import finetuned
 from edgefleet_compiler.hub.graph import products
 from edgefleet_compiler.passes.record import PassRecord, recorded
 from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 
 
@@ -20,11 +23,15 @@ class Means:
     """What steps work with.
 
     Attributes:
+        source: The model as it came; who learns learns from it.
+        data: The calibration set.
         cases: Typical inputs as the hub takes them, batch 1.
         seed: Of everything random.
         progress: Told of what takes long.
     """
 
+    source: Source
+    data: DataSet
     cases: Sequence[Sample]
     seed: int
     progress: Progress
@@ -55,7 +62,20 @@ def _pruned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
     return prune(hub, compression.prune, means.cases)
 
 
-STEPS: tuple[Step, ...] = (Step("prune channels", _channels, _pruned),)
+def _epochs(compression: Compression) -> str:
+    finetune = compression.finetune
+    return "" if finetune is None else f"at most {finetune.epochs} epochs over the calibration set"
+
+
+def _finetuned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
+    assert compression.finetune is not None
+    return finetuned(hub, compression.finetune, means.source, means.data, seed=means.seed, progress=means.progress)
+
+
+STEPS: tuple[Step, ...] = (
+    Step("prune channels", _channels, _pruned),
+    Step("fine-tune", _epochs, _finetuned),
+)
 """In their order: what changes shapes first, what makes up for it last."""
 
 
@@ -72,12 +92,12 @@ class Compressed:
     passes: tuple[PassRecord, ...]
 
 
-def compressed(hub: ir.Model, compression: Compression | None, means: Means) -> Compressed:
+def compressed(hub: ir.Model, compression: Compression, means: Means) -> Compressed:
     """Take away of a hub what a recipe says.
 
     Args:
         hub: Float, in hub normal form; it is not changed.
-        compression: What to do; None for nothing.
+        compression: What to do.
         means: To do it with.
 
     Raises:
@@ -85,13 +105,13 @@ def compressed(hub: ir.Model, compression: Compression | None, means: Means) -> 
         RecipeUnfit: It asks for what a part of the model does not take.
     """
     records: list[PassRecord] = []
-    for step in STEPS if compression is not None else ():
-        assert compression is not None
+    for step in STEPS:
         if effect := step.effect(compression):
             before = products(hub.graph)
             with recorded(records, step.name, effect):
                 hub = step.run(hub, compression, means)
-            records[-1] = replace(records[-1], effect=f"{effect}; {_saved(before, products(hub.graph))}")
+            if (after := products(hub.graph)) != before:
+                records[-1] = replace(records[-1], effect=f"{effect}; {_saved(before, after)}")
     return Compressed(hub, tuple(records))
 
 

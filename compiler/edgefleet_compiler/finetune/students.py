@@ -20,7 +20,7 @@ def load_student(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Sou
         EdgefleetError: It cannot be imported; ``load_source`` tells the kinds.
     """
     source = load_source(path, input_shapes=input_shapes)
-    _require_batch(source)
+    require_batch(source)
     return source
 
 
@@ -33,7 +33,7 @@ def load_teacher(path: Path, student: Source, input_shapes: Mapping[str, tuple[i
         EdgefleetError: It cannot be imported.
     """
     teacher = load_source(path, input_shapes=input_shapes)
-    _require_batch(teacher)
+    require_batch(teacher)
     for role, mine, theirs in (
         ("inputs", student.inputs, teacher.inputs),
         ("outputs", student.outputs, teacher.outputs),
@@ -47,7 +47,12 @@ def load_teacher(path: Path, student: Source, input_shapes: Mapping[str, tuple[i
     return teacher
 
 
-def _require_batch(source: Source) -> None:
+def require_batch(source: Source) -> None:
+    """Refuse a model that no batches can be trained on.
+
+    Raises:
+        OperatorUnsupported: It keeps states from one inference to the next, or takes no single case at a time.
+    """
     given = {tensor.name for tensor in source.inputs}
     states = [name_of(value) for value in source.hub.graph.inputs if name_of(value) not in given]
     unbatched = [tensor.name for tensor in source.inputs if tensor.shape[:1] != (1,)]

@@ -98,10 +98,15 @@ _PLAIN_SETTINGS = tuple(field for field in Settings.__struct_fields__ if field n
 
 def _compression(compress: Compression | None) -> list[str]:
     """The lines of the table ``[compress]``."""
-    if compress is None or compress.prune is None:
-        return []
-    prune = compress.prune
-    return ["", "[compress.prune]", *_entries(prune, ("saliency", "refit")), *_table("compress.prune.keep", prune.keep)]
+    lines: list[str] = []
+    if compress is not None and compress.prune is not None:
+        prune = compress.prune
+        lines += ["", "[compress.prune]", *_entries(prune, ("saliency", "refit"))]
+        lines += _table("compress.prune.keep", prune.keep)
+    if compress is not None and compress.finetune is not None:
+        finetune = compress.finetune
+        lines += ["", "[compress.finetune]", *_entries(finetune, finetune.__struct_fields__)]
+    return lines
 
 
 def _entries(struct: msgspec.Struct, fields: tuple[str, ...]) -> list[str]:
