@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from edgefleet_compiler.compress.channels.prune import prune
+from edgefleet_compiler.compress.low_rank.factored import factored
 from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.finetune.step import finetuned
 from edgefleet_compiler.hub.graph import products
+from edgefleet_compiler.layer_names import short_name
 from edgefleet_compiler.passes.record import PassRecord, recorded
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
@@ -62,6 +64,14 @@ def _pruned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
     return prune(hub, compression.prune, means.cases)
 
 
+def _chains(compression: Compression) -> str:
+    return ", ".join(f"{short_name(layer)} {words}" for layer, words in compression.low_rank.items())
+
+
+def _factored(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
+    return factored(hub, compression.low_rank, means.cases, means.progress)
+
+
 def _epochs(compression: Compression) -> str:
     finetune = compression.finetune
     return "" if finetune is None else f"at most {finetune.epochs} epochs over the calibration set"
@@ -74,6 +84,7 @@ def _finetuned(hub: ir.Model, compression: Compression, means: Means) -> ir.Mode
 
 STEPS: tuple[Step, ...] = (
     Step("prune channels", _channels, _pruned),
+    Step("factor layers", _chains, _factored),
     Step("fine-tune", _epochs, _finetuned),
 )
 """In their order: what changes shapes first, what makes up for it last."""

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from edgefleet_compiler.compress.low_rank.words import Factors
+
 Augment = Literal["none", "flip-crop"]
 Saliency = Literal["second-order", "activation", "magnitude"]
 
@@ -74,8 +76,19 @@ class Compression(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
     Attributes:
         prune: Channels that go; None for none.
+        low_rank: How layers are factored, by name of the node, as ``Factors.parse`` reads it.
         finetune: How the weights that stay are trained to make up for it; None for not at all.
     """
 
     prune: Pruning | None = None
+    low_rank: dict[str, str] = {}
     finetune: Finetuning | None = None
+
+    def __post_init__(self) -> None:
+        """Check the words.
+
+        Raises:
+            ValueError: Some are none; msgspec makes a ``ValidationError`` of it.
+        """
+        for text in self.low_rank.values():
+            Factors.parse(text)

@@ -82,10 +82,19 @@ def check_layer_names(graph: ir.Graph, settings: Settings) -> None:
     """Refuse settings of layers that there are not.
 
     Raises:
+        As ``check_names``.
+    """
+    check_names(graph, settings.layers)
+
+
+def check_names(graph: ir.Graph, layers: Iterable[str]) -> None:
+    """Refuse names of layers that there are not.
+
+    Raises:
         RecipeMalformed: There are such; near names and what layers there are stand in it.
     """
     names = [node.name for node in graph if node.name and node.op_type != "Transpose"]
-    unknown = sorted(set(settings.layers) - {node.name for node in graph})
+    unknown = sorted(set(layers) - {node.name for node in graph})
     if not unknown:
         return
     near = {name: difflib.get_close_matches(name, names, n=3) for name in unknown}

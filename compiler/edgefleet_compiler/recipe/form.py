@@ -98,13 +98,14 @@ _PLAIN_SETTINGS = tuple(field for field in Settings.__struct_fields__ if field n
 
 def _compression(compress: Compression | None) -> list[str]:
     """The lines of the table ``[compress]``."""
-    lines: list[str] = []
-    if compress is not None and compress.prune is not None:
-        prune = compress.prune
+    if compress is None:
+        return []
+    lines = []
+    if (prune := compress.prune) is not None:
         lines += ["", "[compress.prune]", *_entries(prune, ("saliency", "refit"))]
         lines += _table("compress.prune.keep", prune.keep)
-    if compress is not None and compress.finetune is not None:
-        finetune = compress.finetune
+    lines += _table("compress.low-rank", compress.low_rank)
+    if (finetune := compress.finetune) is not None:
         lines += ["", "[compress.finetune]", *_entries(finetune, finetune.__struct_fields__)]
     return lines
 

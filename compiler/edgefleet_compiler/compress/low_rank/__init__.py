@@ -1,0 +1,1 @@
+"""Low rank: layers as chains of smaller layers that compute nearly the same."""

@@ -1,0 +1,130 @@
+"""How much the model's outputs change with the channels of a layer, measured by nudging these.
+
+The matrix G has in row i and column j the mean of the products of what nudges of channels i and j do to the outputs:
+of a small change e of the layer's channels, e G eᵀ is the mean square of the outputs' change. It is the Gauss-Newton
+approximation of the loss (Martens and Grosse 2015, "Optimizing Neural Networks with Kronecker-factored Approximate
+Curvature", section 2), whose Jacobian is measured by differences, since the hub has no derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefleet_compiler.compress.low_rank.linear import Matrix
+from edgefleet_compiler.hub.editor import Editor
+from edgefleet_compiler.hub.graph import name_of, products, shape_of
+from edgefleet_compiler.hub.session import Session
+from edgefleet_compiler.passes.dead_code import remove_dead_code
+from edgefleet_compiler.quantise.rounding.gram import in_steps
+from edgefleet_compiler.tensors import Sample
+
+DAMPING = 0.01
+"""Added to the diagonal, as a share of its mean: what no case shows to matter may matter in another."""
+
+_NUDGE = 2.0**-4
+"""Of the root mean square of what the layer gives: far above float32's step, and below what factors change."""
+
+_MOST_CASES, _FEWEST_CASES, _MOST_PRODUCTS = 48, 4, 10_000_000_000
+"""As many cases are nudged as this many multiply-accumulates allow."""
+
+_ELEMENTS = 4096
+"""Of each output, evenly spread. So many products of two 20 bit numbers add up exactly within 53 bits."""
+
+_SQUASHING = ("LogSoftmax", "Sigmoid", "Softmax")
+
+
+def importance(hub: ir.Model, layer: str, cases: Sequence[Sample]) -> Matrix:
+    """The matrix G of one layer, damped, shape (channels, channels).
+
+    Args:
+        hub: Float, in hub normal form; it is not changed.
+        layer: Name of a node whose channels are the second axis (Conv) or the last one.
+        cases: Typical inputs.
+    """
+    nudged = _Nudged(hub, layer)
+    affordable = _MOST_PRODUCTS // max(products(hub.graph) * nudged.channels, 1)
+    count = min(len(cases), _MOST_CASES, max(_FEWEST_CASES, affordable))
+    chosen = [cases[index] for index in np.linspace(0, len(cases) - 1, count).astype(int)]
+    found = np.zeros((nudged.channels, nudged.channels))
+    for number, case in enumerate(chosen):
+        responses, step = in_steps(nudged.responses(case, np.random.default_rng(number)))
+        for start in range(0, responses.shape[1], _ELEMENTS):
+            block = responses[:, start : start + _ELEMENTS]
+            found += (block @ block.T) * step**2
+    mean = float(np.trace(found)) / len(found)
+    return found + (DAMPING * mean if mean > 0 else 1.0) * np.eye(len(found))
+
+
+class _Nudged:
+    """A hub that takes what is added to a layer's output as one more input."""
+
+    def __init__(self, hub: ir.Model, layer: str) -> None:
+        copy = hub.clone()
+        node = next(node for node in copy.graph if node.name == layer)
+        given, axis = node.outputs[0], 1 if node.op_type == "Conv" else -1
+        self._shape = shape_of(given)
+        self._axis = axis % len(self._shape)
+        self.channels = self._shape[self._axis]
+        editor = Editor(copy.graph)
+        self._input = editor.value_name("nudge")
+        nudge = ir.Value(name=self._input, shape=ir.Shape(self._shape), type=ir.TensorType(ir.DataType.FLOAT))
+        uses = list(given.uses())
+        was_output = given.is_graph_output()
+        total = editor.node("Add", [given, nudge], name=f"{layer}/nudged", shape=self._shape, after=node)
+        for use in uses:
+            use.node.replace_input_with(use.idx, total)
+        copy.graph.inputs.append(nudge)
+        watched = [total if was_output and value is given else value for value in copy.graph.outputs]
+        copy.graph.outputs[:] = [given, *dict.fromkeys(map(_before_squashing, watched))]
+        remove_dead_code(copy)
+        self._session = Session(copy)
+        self._given = name_of(given)
+
+    def responses(self, case: Sample, random: np.random.Generator) -> NDArray[np.float64]:
+        """What nudges of each channel do to the outputs, over the outputs' size; shape (channels, elements).
+
+        A channel is nudged at all its places at once, each up or down at random, and the next channel as this one was:
+        products of what two places do to the outputs cancel on average (Hutchinson 1990, "A Stochastic Estimator of the
+        Trace").
+        """
+        still = np.zeros(self._shape, np.float32)
+        feeds = {name: case[name] for name in self._session.inputs if name != self._input}
+        given, *before = self._session.run({**feeds, self._input: still}).values()
+        size = float(np.sqrt(np.square(given, dtype=np.float64).mean())) * _NUDGE or _NUDGE
+        places = tuple(1 if axis == self._axis else length for axis, length in enumerate(self._shape))
+        signs = np.float32(size) * (2 * random.integers(0, 2, places) - 1).astype(np.float32)
+        after: list[list[NDArray[Any]]] = [[] for _ in before]
+        for channel in range(self.channels):
+            place = tuple(channel if axis == self._axis else slice(None) for axis in range(len(self._shape)))
+            nudge = still.copy()
+            nudge[place] = signs.squeeze(self._axis)
+            _, *outputs = self._session.run({**feeds, self._input: nudge}).values()
+            for nudged, output in zip(after, outputs, strict=True):
+                nudged.append(_some(output))
+        changes = [_changes(_some(one), np.stack(other)) for one, other in zip(before, after, strict=True)]
+        return np.concatenate(changes, axis=1) / size
+
+
+def _some(output: NDArray[Any]) -> NDArray[Any]:
+    """Elements of an output, evenly spread."""
+    return output.reshape(-1)[:: -(-output.size // _ELEMENTS)]
+
+
+def _changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:
+    """Of an output, over the root mean square of what it was."""
+    size = float(np.sqrt(np.square(before, dtype=np.float64).mean())) or 1.0
+    change: NDArray[np.float64] = (after.astype(np.float64) - before) / size
+    return change
+
+
+def _before_squashing(output: ir.Value) -> ir.Value:
+    """What a last Softmax is computed of: where that is sure of its answer, nothing seems to matter."""
+    producer = output.producer()
+    if producer is None or producer.op_type not in _SQUASHING or producer.inputs[0] is None:
+        return output
+    return producer.inputs[0]
