@@ -142,7 +142,7 @@ def rounded_product(accumulators: ArrayLike, multiplier: Multiplier, rounding: R
     """``requantise`` by the name of the rounding."""
     sums = np.asarray(accumulators, np.int64)
     if rounding is Rounding.IN_FLOAT64:
-        return _rounded(sums * multiplier.real)
+        return round_half_away(sums * multiplier.real)
     high = divide_half_up(_shifted_left(sums, multiplier.shift) * multiplier.fraction, _FRACTION_BITS)
     right = np.maximum(-multiplier.shift, 0)
     return divide_half_away(high, right) if rounding is Rounding.TWICE_AWAY else divide_half_up(high, right)
@@ -177,8 +177,9 @@ def divide_half_away(values: ArrayLike, exponent: ArrayLike) -> Integers:
     return np.asarray((values + half - at_a_tie_down) >> exponent)
 
 
-def _rounded(reals: NDArray[np.float64]) -> Integers:
+def round_half_away(reals: ArrayLike) -> Integers:
     """To the nearest integer, ties away from zero, as C's ``round``."""
+    reals = np.asarray(reals)
     magnitude = np.abs(reals)
     whole = np.floor(magnitude)
     return np.asarray(np.copysign(whole + (magnitude - whole >= 0.5), reals), np.int64)

@@ -1,0 +1,79 @@
+"""ADD, SUB, MUL, MAXIMUM and MINIMUM of integers, with broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from edgefleet_compiler.emulate.rounding import Dialect, Multiplier, quantise_multiplier, requantise
+from edgefleet_compiler.emulate.site import Run, Site, Values, centred, scale, zero_point
+
+# How far inputs are shifted left before they are brought to a common scale, by element type.
+_LEFT_SHIFT: Final = {"int8": 20, "int16": 15}
+
+
+def addition(site: Site) -> Run:
+    """ADD: TFLite's ``integer_ops/add.h``."""
+    return _sum(site, _sum_multipliers(site), 1)
+
+
+def subtraction(site: Site) -> Run:
+    """SUB: TFLite's ``reference/sub.h``. TFLite Micro works its multipliers out in float32 (``sub_common.cc``)."""
+    in_float32 = site.dialect is Dialect.TFLITE_MICRO
+    return _sum(site, _sum_multipliers(site, np.float32 if in_float32 else np.float64), -1)
+
+
+def multiplication(site: Site) -> Run:
+    """MUL: TFLite's ``integer_ops/mul.h``."""
+    site.require_type("int8", "int16")
+    first, second = (np.float64(scale(site.input(position))) for position in (0, 1))
+    multiplier = quantise_multiplier(first * second / np.float64(scale(site.output)))
+
+    def run(values: Sequence[Values]) -> Values:
+        one, other = (centred(value, site.input(position)) for position, value in enumerate(_aligned(values)))
+        product = requantise(one * other, multiplier, site.dialect, "MUL")
+        return site.clamp(product + zero_point(site.output))
+
+    return run
+
+
+def extreme(site: Site) -> Run:
+    """MAXIMUM or MINIMUM of what is stored, whatever the scales."""
+    choose: Callable[[Values, Values], Values] = np.maximum if site.operator.kind == "MAXIMUM" else np.minimum
+
+    def run(values: Sequence[Values]) -> Values:
+        one, other = _aligned(values)
+        return choose(one, other)
+
+    return run
+
+
+def _sum_multipliers(site: Site, precision: type[np.float32 | np.float64] = np.float64) -> list[Multiplier]:
+    """Of both inputs, and of the output."""
+    site.require_type(*_LEFT_SHIFT)
+    first, second, output = (precision(scale(tensor)) for tensor in (site.input(0), site.input(1), site.output))
+    common = precision(2) * max(first, second)
+    shifted = precision(1 << _LEFT_SHIFT[site.output.dtype.name]) * output
+    return [quantise_multiplier(real) for real in (first / common, second / common, common / shifted)]
+
+
+def _sum(site: Site, multipliers: list[Multiplier], sign: int) -> Run:
+    kind, left = site.operator.kind, _LEFT_SHIFT[site.output.dtype.name]
+
+    def run(values: Sequence[Values]) -> Values:
+        one, other = (
+            requantise(centred(value, site.input(position)) << left, multipliers[position], site.dialect, kind)
+            for position, value in enumerate(_aligned(values))
+        )
+        total = requantise(one + sign * other, multipliers[2], site.dialect, kind)
+        return site.clamp(total + zero_point(site.output))
+
+    return run
+
+
+def _aligned(values: Sequence[Values]) -> list[Values]:
+    """The values with as many axes each, so that they broadcast below the axis of cases."""
+    rank = max(value.ndim for value in values)
+    return [value.reshape(len(value), *(1,) * (rank - value.ndim), *value.shape[1:]) for value in values]

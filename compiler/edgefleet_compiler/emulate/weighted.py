@@ -1,0 +1,94 @@
+"""What convolutions and fully connected layers share: exact sums by BLAS, biases, and the way back to 8 or 16 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefleet_compiler.emulate.rounding import (
+    Integers,
+    Multiplier,
+    convolution_multipliers,
+    fully_connected_multiplier,
+    quantise_multiplier,
+    requantise,
+    requantise_wide,
+)
+from edgefleet_compiler.emulate.site import Site, Values, parameters, scale, zero_point
+
+# Up to here, every integer is a float.
+_EXACT: Final[dict[type[np.floating[Any]], int]] = {np.float32: 1 << 24, np.float64: 1 << 53}
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An operator of an activation, weights and perhaps biases.
+
+    Attributes:
+        site: The operator.
+        weights: Integers, channels of the output first.
+        sums_in: The narrowest float type in which no sum of products can round.
+        multiplier: One, or one for each channel.
+        bias: int64, (channels,).
+        wide: Whether sums have 64 bits.
+    """
+
+    site: Site
+    weights: NDArray[np.int8]
+    sums_in: type[np.floating[Any]]
+    multiplier: Multiplier
+    bias: Integers
+    wide: bool
+
+    def centred(self, values: Values) -> NDArray[Any]:
+        """The activation without its zero point, to be multiplied with ``weights`` as ``sums_in``."""
+        real = values.astype(self.sums_in)
+        real -= self.sums_in(zero_point(self.site.input(0)))
+        return real
+
+    def finish(self, sums: NDArray[Any]) -> Values:
+        """Sums of products, channels last, as the output stores them."""
+        total = sums.astype(np.int64)
+        total += self.bias
+        if self.wide:
+            scaled = requantise_wide(total, self.multiplier)
+        else:
+            scaled = requantise(total, self.multiplier, self.site.dialect, self.site.operator.kind)
+        return self.site.clamp(scaled + zero_point(self.site.output))
+
+
+def weighted(site: Site, *, channel_axis: int = 0) -> Weighted:
+    """Read what the kernels of such operators work out before the first inference.
+
+    Args:
+        site: The operator.
+        channel_axis: Which axis of the weights is the output's channels.
+
+    Raises:
+        OperatorUnsupported: Weights are computed, or of a type that no integer kernel takes.
+    """
+    site.require_type("int8", "int16")
+    if site.input(1).dtype.name not in ("int8", "int4"):
+        raise site.unsupported(f"its weights are {site.input(1).dtype}")
+    weights = np.moveaxis(site.constant(1).astype(np.int8), channel_axis, 0)
+    has_bias = site.has_input(2)
+    bias = site.constant(2).astype(np.int64) if has_bias else np.zeros(len(weights), np.int64)
+    per_tensor = site.operator.kind == "FULLY_CONNECTED" and not parameters(site.input(1)).per_channel
+    inputs, outputs = scale(site.input(0)), scale(site.output)
+    real = (fully_connected_multiplier if per_tensor else convolution_multipliers)(
+        inputs, parameters(site.input(1)).scale, outputs
+    )
+    int32_bias = has_bias and site.input(2).dtype == np.int32
+    wide = site.input(0).dtype == np.int16 and not int32_bias
+    return Weighted(site, weights, _narrowest(site, weights), quantise_multiplier(real), bias, wide)
+
+
+def _narrowest(site: Site, weights: NDArray[np.int8]) -> type[np.floating[Any]]:
+    limits = np.iinfo(site.input(0).dtype)  # type: ignore[type-var]  # ``weighted`` takes integers alone
+    origin = zero_point(site.input(0))
+    largest = max(limits.max - origin, origin - limits.min)
+    bound = int(np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1).max(initial=0)) * largest
+    return next(kind for kind, limit in _EXACT.items() if bound <= limit)
