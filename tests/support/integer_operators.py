@@ -39,7 +39,7 @@ def _convolution(*, depthwise: bool = False, groups: int = 1, int4: bool = False
         random = graph.random
         kernel, stride, dilation = (int(random.integers(1, 4)) for _ in range(3))
         dilation = dilation if stride == 1 else 1
-        depth = 4 * groups
+        depth = int(random.integers(2, 13)) * groups
         image = _input(graph, (1, 9, 10, depth))
         times = int(random.integers(1, 3))
         channels = depth * times if depthwise else 6 * groups
@@ -102,6 +102,20 @@ def _pair(kind: str, *, alike: bool = False, broadcast: bool = False) -> Callabl
     return build
 
 
+def _nice_sum(first: Shape, second: Shape) -> Callable[[TfliteGraph], str]:
+    """An ADD whose scales are round numbers: many sums are ties, or nearly."""
+
+    def build(graph: TfliteGraph) -> str:
+        steps = (float(graph.random.integers(2, 9)) / 100 for _ in range(3))
+        one, other, output = (per_tensor(step, int(graph.random.integers(-128, 128))) for step in steps)
+        shape = np.broadcast_shapes(first, second)
+        return graph.add(
+            "ADD", [graph.input(first, _INT8, one), graph.input(second, _INT8, other)], shape, _INT8, output
+        )
+
+    return build
+
+
 def _fused(graph: TfliteGraph, kind: str) -> dict[str, Any]:
     if kind in ("MAXIMUM", "MINIMUM"):
         return {}
@@ -124,8 +138,8 @@ def _pool(kind: str) -> Callable[[TfliteGraph], str]:
 
 def _mean(*axes: int) -> Callable[[TfliteGraph], str]:
     def build(graph: TfliteGraph) -> str:
-        image = _input(graph, (1, 5, 7, 6))
-        shape = tuple(1 if axis in axes else extent for axis, extent in enumerate((1, 5, 7, 6)))
+        image = _input(graph, (1, 5, 7, 21))
+        shape = tuple(1 if axis in axes else extent for axis, extent in enumerate((1, 5, 7, 21)))
         return graph.add("MEAN", [image, graph.indices(*axes)], shape, _INT8, _parameters(graph), keep_dims=True)
 
     return build
@@ -135,9 +149,9 @@ def _single(
     kind: str, output: Quantisation | None = None, *, alike: bool = False, **attributes: Any
 ) -> Callable[[TfliteGraph], str]:
     def build(graph: TfliteGraph) -> str:
-        rows = _input(graph, (1, 6, 40))
+        rows = _input(graph, (1, 7, 41))
         parameters = _step(graph, rows) if alike else output or _parameters(graph, 0.02, 0.2)
-        return graph.add(kind, [rows], (1, 6, 40), _INT8, parameters, **attributes)
+        return graph.add(kind, [rows], (1, 7, 41), _INT8, parameters, **attributes)
 
     return build
 
@@ -174,9 +188,9 @@ def _requantised(graph: TfliteGraph) -> str:
 
 
 def _real_ends(graph: TfliteGraph) -> str:
-    reals = graph.input((1, 6, 40))
-    inner = graph.add("QUANTIZE", [reals], (1, 6, 40), _INT8, _parameters(graph))
-    return graph.add("DEQUANTIZE", [inner], (1, 6, 40))
+    reals = graph.input((1, 7, 41))
+    inner = graph.add("QUANTIZE", [reals], (1, 7, 41), _INT8, _parameters(graph))
+    return graph.add("DEQUANTIZE", [inner], (1, 7, 41))
 
 
 def _softmax(graph: TfliteGraph) -> str:
@@ -188,6 +202,12 @@ def _softmax(graph: TfliteGraph) -> str:
 BUILDERS: dict[str, Callable[[TfliteGraph], str]] = {
     "ADD": _pair("ADD"),
     "ADD, broadcast": _pair("ADD", broadcast=True),
+    "ADD, ties": _nice_sum((1, 5, 7, 6), (1, 5, 7, 6)),
+    "ADD, ties, one for all": _nice_sum((1,), (1, 5, 7, 6)),
+    "ADD, ties, one for a pixel": _nice_sum((1, 5, 7, 21), (1, 5, 7, 1)),
+    "ADD, ties, one for a channel": _nice_sum((1, 5, 7, 21), (21,)),
+    "ADD, ties, one for a row": _nice_sum((1, 5, 1, 21), (1, 5, 7, 21)),
+    "ADD, ties, both repeated": _nice_sum((1, 5, 1, 21), (1, 1, 7, 21)),
     "AVERAGE_POOL_2D": _pool("AVERAGE_POOL_2D"),
     "CONCATENATION": _joined,
     "CONV_2D": _convolution(),

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from edgefleet_compiler.emulate.rounding import Dialect, Multiplier, quantise_multiplier, requantise
+from edgefleet_compiler.emulate.added_at_once import AddedAtOnce, added_at_once
+from edgefleet_compiler.emulate.rounding import Dialect, Integers, Multiplier, quantise_multiplier, requantise
 from edgefleet_compiler.emulate.site import Run, Site, Values, centred, scale, zero_point
 
 # How far inputs are shifted left before they are brought to a common scale, by element type.
@@ -16,7 +17,8 @@ _LEFT_SHIFT: Final = {"int8": 20, "int16": 15}
 
 def addition(site: Site) -> Run:
     """ADD: TFLite's ``integer_ops/add.h``."""
-    return _sum(site, _sum_multipliers(site), 1)
+    at_once = site.dialect is Dialect.LITERT and site.output.dtype == np.int8
+    return _sum(site, _sum_multipliers(site), 1, added_at_once(site) if at_once else None)
 
 
 def subtraction(site: Site) -> Run:
@@ -59,14 +61,18 @@ def _sum_multipliers(site: Site, precision: type[np.float32 | np.float64] = np.f
     return [quantise_multiplier(real) for real in (first / common, second / common, common / shifted)]
 
 
-def _sum(site: Site, multipliers: list[Multiplier], sign: int) -> Run:
+def _sum(site: Site, multipliers: list[Multiplier], sign: int, at_once: AddedAtOnce | None = None) -> Run:
     kind, left = site.operator.kind, _LEFT_SHIFT[site.output.dtype.name]
 
+    def scaled(value: Values, position: int) -> Integers:
+        steps = centred(value, site.input(position))
+        singly = requantise(steps << left, multipliers[position], site.dialect, kind)
+        if at_once is None:
+            return singly
+        return np.where(at_once.mask, at_once.scaled(steps, multipliers[position]), singly)
+
     def run(values: Sequence[Values]) -> Values:
-        one, other = (
-            requantise(centred(value, site.input(position)) << left, multipliers[position], site.dialect, kind)
-            for position, value in enumerate(_aligned(values))
-        )
+        one, other = (scaled(value, position) for position, value in enumerate(_aligned(values)))
         total = requantise(one + sign * other, multipliers[2], site.dialect, kind)
         return site.clamp(total + zero_point(site.output))
 

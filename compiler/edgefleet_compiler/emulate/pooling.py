@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
 
 from edgefleet_compiler.emulate.geometry import Windows, windows_of
-from edgefleet_compiler.emulate.rounding import Integers, Multiplier, quantise_multiplier, requantise
+from edgefleet_compiler.emulate.rounding import (
+    Dialect,
+    Integers,
+    Multiplier,
+    Rounding,
+    quantise_multiplier,
+    requantise,
+    round_half_away,
+    rounded_product,
+)
 from edgefleet_compiler.emulate.site import Run, Site, Values, scale, zero_point
 
 
@@ -46,20 +55,40 @@ def max_pool(site: Site) -> Run:
 
 
 def mean(site: Site) -> Run:
-    """MEAN: the sum less the zero points, times a multiplier that the count of elements has gone into."""
+    """MEAN: sums times a multiplier that the count of elements has gone into."""
     site.require_type("int8", "int16")
     shape = site.input(0).shape
     axes = sorted({int(axis) % len(shape) for axis in site.constant(1).reshape(-1)})
     count = prod(shape[axis] for axis in axes)
-    multiplier = _divided(quantise_multiplier(np.float64(scale(site.input(0))) / np.float64(scale(site.output))), count)
     axes_of_cases = tuple(axis + 1 for axis in axes)
+    of_images = axes == [1, 2] and len(shape) == 4 and bool(site.operator.attributes.get("keep_dims", False))
+    by_lanes = site.dialect is Dialect.LITERT and site.input(0).dtype == np.int8 and of_images
+    scaled = _mean_of_images(site, count) if by_lanes else _mean(site, count)
 
     def run(values: Sequence[Values]) -> Values:
-        sums: Integers = values[0].sum(axis=axes_of_cases, dtype=np.int64) - zero_point(site.input(0)) * count
-        means = requantise(sums, multiplier, site.dialect, "MEAN") + zero_point(site.output)
-        return site.clamp(means).reshape(len(values[0]), *site.output.shape)
+        sums = values[0].sum(axis=axes_of_cases, dtype=np.int64)
+        return site.clamp(scaled(sums)).reshape(len(values[0]), *site.output.shape)
 
     return run
+
+
+def _mean(site: Site, count: int) -> Callable[[Integers], Integers]:
+    source, output = site.input(0), site.output
+    multiplier = _divided(quantise_multiplier(np.float64(scale(source)) / np.float64(scale(output))), count)
+
+    def scaled(sums: Integers) -> Integers:
+        centred = sums - zero_point(source) * count
+        return rounded_product(centred, multiplier, Rounding.TWICE_AWAY) + zero_point(output)
+
+    return scaled
+
+
+def _mean_of_images(site: Site, count: int) -> Callable[[Integers], Integers]:
+    """LiteRT's ``optimized/integer_ops/mean.h``: zero points are rounded by themselves, and all in float32."""
+    source, output = site.input(0), site.output
+    multiplier = quantise_multiplier(scale(source) / (np.float32(count) * scale(output)))
+    origin = zero_point(output) - int(round_half_away(np.float32(zero_point(source)) * scale(source) / scale(output)))
+    return lambda sums: requantise(sums, multiplier, site.dialect, "MEAN") + origin
 
 
 def _divided(multiplier: Multiplier, count: int) -> Multiplier:

@@ -32,8 +32,8 @@ _LEAST_SHIFT: Final = -31  # of what is smaller nothing would be left: the kerne
 class Dialect(StrEnum):
     """Whose integers: the runtime, and how it is told to run.
 
-    LITERT is LiteRT without delegates, LITERT_REFERENCE its reference resolver. What XNNPACK computes, LiteRT's default
-    delegate, is none of these.
+    LITERT is LiteRT without delegates, as its wheels for x86-64 are built (SSE 4.1); LITERT_REFERENCE its reference
+    resolver. What XNNPACK computes, LiteRT's default delegate, is none of these.
     """
 
     TFLITE_MICRO = "tflite-micro"
@@ -67,23 +67,37 @@ class Multiplier:
     fraction: Integers
     shift: Integers
 
+    def part(self, channels: slice) -> Multiplier:
+        """Those of some channels; itself where there is one for all."""
+        if self.real.size == 1:
+            return self
+        return Multiplier(self.real[channels], self.fraction[channels], self.shift[channels])
+
 
 # What the kernels do that do not round twice with ties away from zero.
 _OTHER: Final[dict[Dialect, dict[str, Rounding]]] = {
     Dialect.TFLITE_MICRO: {},
-    Dialect.LITERT: dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), Rounding.TWICE_UP),
+    Dialect.LITERT: dict.fromkeys(("CONV_2D", "FULLY_CONNECTED"), Rounding.TWICE_UP),
     Dialect.LITERT_REFERENCE: {"FULLY_CONNECTED": Rounding.IN_FLOAT64},
 }
 
+# Kernels of LiteRT that take so many elements of the last axis at once, ties up, and what is left singly, ties away.
+_LANES: Final = {"DEPTHWISE_CONV_2D": 8, "MEAN": 16, "QUANTIZE": 16}
 
-def rounding_of(dialect: Dialect, kind: str) -> Rounding:
-    """How the kernel of an operator rounds.
+
+def roundings_of(dialect: Dialect, kind: str, count: int) -> list[tuple[slice, Rounding]]:
+    """How the kernel of an operator rounds, by parts of the last axis of its output.
 
     Args:
         dialect: Whose kernel.
         kind: The operator, as in ``Operator.kind``.
+        count: Elements of the last axis.
     """
-    return _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
+    rounding = _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
+    if dialect is not Dialect.LITERT or kind not in _LANES:
+        return [(slice(None), rounding)]
+    whole = count // _LANES[kind] * _LANES[kind]
+    return [(slice(whole), Rounding.TWICE_UP), (slice(whole, None), rounding)]
 
 
 def quantise_multiplier(real: ArrayLike) -> Multiplier:
@@ -135,11 +149,16 @@ def requantise(accumulators: ArrayLike, multiplier: Multiplier, dialect: Dialect
     Raises:
         ModelMalformed: A sum leaves 32 bits, where kernels overflow.
     """
-    return rounded_product(accumulators, multiplier, rounding_of(dialect, kind))
+    sums = np.asarray(accumulators, np.int64)
+    parts = roundings_of(dialect, kind, sums.shape[-1] if sums.ndim else 1)
+    if len(parts) == 1:
+        return rounded_product(sums, multiplier, parts[0][1])
+    rounded = [rounded_product(sums[..., part], multiplier.part(part), rounding) for part, rounding in parts]
+    return np.concatenate(rounded, axis=-1)
 
 
 def rounded_product(accumulators: ArrayLike, multiplier: Multiplier, rounding: Rounding) -> Integers:
-    """``requantise`` by the name of the rounding."""
+    """``requantise`` with one rounding for all elements."""
     sums = np.asarray(accumulators, np.int64)
     if rounding is Rounding.IN_FLOAT64:
         return round_half_away(sums * multiplier.real)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.emulate.rounding import (
+    Dialect,
     Integers,
     Multiplier,
     convolution_multipliers,
@@ -29,6 +30,7 @@ class Weighted:
 
     Attributes:
         site: The operator.
+        dialect: Of the kernel that computes it.
         weights: Integers, channels of the output first.
         sums_in: The narrowest float type in which no sum of products can round.
         multiplier: One, or one for each channel.
@@ -37,6 +39,7 @@ class Weighted:
     """
 
     site: Site
+    dialect: Dialect
     weights: NDArray[np.int8]
     sums_in: type[np.floating[Any]]
     multiplier: Multiplier
@@ -56,7 +59,7 @@ class Weighted:
         if self.wide:
             scaled = requantise_wide(total, self.multiplier)
         else:
-            scaled = requantise(total, self.multiplier, self.site.dialect, self.site.operator.kind)
+            scaled = requantise(total, self.multiplier, self.dialect, self.site.operator.kind)
         return self.site.clamp(scaled + zero_point(self.site.output))
 
 
@@ -76,14 +79,22 @@ def weighted(site: Site, *, channel_axis: int = 0) -> Weighted:
     weights = np.moveaxis(site.constant(1).astype(np.int8), channel_axis, 0)
     has_bias = site.has_input(2)
     bias = site.constant(2).astype(np.int64) if has_bias else np.zeros(len(weights), np.int64)
-    per_tensor = site.operator.kind == "FULLY_CONNECTED" and not parameters(site.input(1)).per_channel
-    inputs, outputs = scale(site.input(0)), scale(site.output)
-    real = (fully_connected_multiplier if per_tensor else convolution_multipliers)(
-        inputs, parameters(site.input(1)).scale, outputs
+    of_one = site.operator.kind == "FULLY_CONNECTED" and not parameters(site.input(1)).per_channel
+    in_float32 = of_one and site.dialect is not Dialect.LITERT_REFERENCE
+    real = (fully_connected_multiplier if in_float32 else convolution_multipliers)(
+        scale(site.input(0)), parameters(site.input(1)).scale, scale(site.output)
     )
     int32_bias = has_bias and site.input(2).dtype == np.int32
     wide = site.input(0).dtype == np.int16 and not int32_bias
-    return Weighted(site, weights, _narrowest(site, weights), quantise_multiplier(real), bias, wide)
+    return Weighted(
+        site, _kernel(site, weights), weights, _narrowest(site, weights), quantise_multiplier(real), bias, wide
+    )
+
+
+def _kernel(site: Site, weights: NDArray[np.int8]) -> Dialect:
+    """Whose kernel it is: LiteRT leaves convolutions in groups to its reference."""
+    in_groups = site.operator.kind == "CONV_2D" and weights.shape[3] < site.input(0).shape[3]
+    return Dialect.LITERT_REFERENCE if in_groups and site.dialect is Dialect.LITERT else site.dialect
 
 
 def _narrowest(site: Site, weights: NDArray[np.int8]) -> type[np.floating[Any]]:
