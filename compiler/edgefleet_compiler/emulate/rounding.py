@@ -77,12 +77,23 @@ class Multiplier:
 # What the kernels do that do not round twice with ties away from zero.
 _OTHER: Final[dict[Dialect, dict[str, Rounding]]] = {
     Dialect.TFLITE_MICRO: {},
-    Dialect.LITERT: dict.fromkeys(("CONV_2D", "FULLY_CONNECTED"), Rounding.TWICE_UP),
+    Dialect.LITERT: dict.fromkeys(
+        ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "QUANTIZE"), Rounding.TWICE_UP
+    ),
     Dialect.LITERT_REFERENCE: {"FULLY_CONNECTED": Rounding.IN_FLOAT64},
 }
-
-# Kernels of LiteRT that take so many elements of the last axis at once, ties up, and what is left singly, ties away.
+# Kernels of LiteRT that take so many elements of the last axis at once; what is left they round as all others do.
 _LANES: Final = {"DEPTHWISE_CONV_2D": 8, "MEAN": 16, "QUANTIZE": 16}
+
+
+def rounding_of(dialect: Dialect, kind: str) -> Rounding:
+    """How the kernel of an operator rounds, where it takes elements at once.
+
+    Args:
+        dialect: Whose kernel.
+        kind: The operator, as in ``Operator.kind``.
+    """
+    return _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
 
 
 def roundings_of(dialect: Dialect, kind: str, count: int) -> list[tuple[slice, Rounding]]:
@@ -93,11 +104,11 @@ def roundings_of(dialect: Dialect, kind: str, count: int) -> list[tuple[slice, R
         kind: The operator, as in ``Operator.kind``.
         count: Elements of the last axis.
     """
-    rounding = _OTHER[dialect].get(kind, Rounding.TWICE_AWAY)
+    rounding = rounding_of(dialect, kind)
     if dialect is not Dialect.LITERT or kind not in _LANES:
         return [(slice(None), rounding)]
     whole = count // _LANES[kind] * _LANES[kind]
-    return [(slice(whole), Rounding.TWICE_UP), (slice(whole, None), rounding)]
+    return [(slice(whole), rounding), (slice(whole, None), Rounding.TWICE_AWAY)]
 
 
 def quantise_multiplier(real: ArrayLike) -> Multiplier:
@@ -132,6 +143,7 @@ def fully_connected_multiplier(inputs: ArrayLike, weights: ArrayLike, outputs: A
     """The real multiplier of a fully connected layer whose weights have one scale.
 
     Its first product is of float32, as in TFLite's ``GetQuantizedConvolutionMultipler``: not that of a convolution.
+    Kernels that multiply in float64 (``Rounding.IN_FLOAT64``) take that of a convolution.
     """
     product = np.asarray(inputs, np.float32) * np.asarray(weights, np.float32)
     return np.asarray(product.astype(np.float64) / np.asarray(outputs, np.float64))

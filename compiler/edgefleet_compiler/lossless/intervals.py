@@ -92,15 +92,16 @@ def _of(graph: LoweredGraph, operator: Operator, found: Mapping[str, Interval]) 
 def _of_sums(graph: LoweredGraph, layer: Weighted, source: Interval) -> Interval | None:
     """What a layer with weights gives: its sums' bounds, requantised; None where a sum may overflow."""
     low, high = sums(graph, layer, source)
-    multiplier = quantise_multiplier(_multipliers(graph, layer))
-    largest = np.maximum(np.abs(low), np.abs(high)) << np.maximum(multiplier.shift, 0)
+    roundings = _roundings(layer.operator.kind)
+    multipliers = {rounding: quantise_multiplier(_multipliers(graph, layer, rounding)) for rounding in roundings}
+    left = np.max([np.maximum(multiplier.shift, 0) for multiplier in multipliers.values()], axis=0)
+    largest = np.maximum(np.abs(low), np.abs(high)) << left
     if largest.max(initial=0) >= _LIMIT:
         return None
     zero_point = int(_parameters(graph, layer.output).zero_point[0])
-    roundings = _roundings(layer.operator.kind)
     return Interval(
-        np.min([rounded_product(low, multiplier, rounding) for rounding in roundings], axis=0) + zero_point,
-        np.max([rounded_product(high, multiplier, rounding) for rounding in roundings], axis=0) + zero_point,
+        np.min([rounded_product(low, multipliers[rounding], rounding) for rounding in roundings], axis=0) + zero_point,
+        np.max([rounded_product(high, multipliers[rounding], rounding) for rounding in roundings], axis=0) + zero_point,
     )
 
 
@@ -128,10 +129,11 @@ def sums(graph: LoweredGraph, layer: Weighted, source: Interval) -> tuple[Intege
     )
 
 
-def _multipliers(graph: LoweredGraph, layer: Weighted) -> NDArray[np.float64]:
+def _multipliers(graph: LoweredGraph, layer: Weighted, rounding: Rounding) -> NDArray[np.float64]:
     weights = _parameters(graph, str(layer.operator.inputs[1]))
     one, other = _parameters(graph, layer.source).scale, _parameters(graph, layer.output).scale
-    if layer.operator.kind == "FULLY_CONNECTED" and not weights.per_channel:
+    in_float32 = layer.operator.kind == "FULLY_CONNECTED" and not weights.per_channel
+    if in_float32 and rounding is not Rounding.IN_FLOAT64:
         return fully_connected_multiplier(one, weights.scale, other)
     return convolution_multipliers(one, weights.scale, other)
 
