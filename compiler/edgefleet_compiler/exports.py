@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgefleet_compiler.exporters.onnx import export_onnx
 from edgefleet_compiler.exporters.onnx_steps.border import stored_axes as stored_axes_of
 from edgefleet_compiler.exporters.tflite import export_tflite
-from edgefleet_compiler.four_bits import INT4, stored_bytes
+from edgefleet_compiler.four_bits import INT4, UINT4, stored_bytes
 from edgefleet_compiler.hub.graph import OPSET
 from edgefleet_compiler.lossless.prune import Pruned, prune
 from edgefleet_compiler.lower import lower
@@ -72,7 +72,8 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     if recipe.format == "tflite":
         data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
         return _tflite(data, lowered, lossless=recipe.lossless)
-    data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout)
+    palettes = recipe.quantise is not None and recipe.quantise.has_palettes
+    data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout, palettes=palettes)
     graph = onnx.load_model_from_string(data).graph
     operators = {node.op_type for node in graph.node}
     constants = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
@@ -156,7 +157,7 @@ def _with_costs(
         macs=None if lowered is None else macs(lowered),
         memory=None if lowered is None else plan_memory(lowered),
         lowered=lowered,
-        four_bits=any(array.dtype == INT4 for array in constants),
+        four_bits=any(array.dtype in (INT4, UINT4) for array in constants),
         pruned=pruned,
     )
 

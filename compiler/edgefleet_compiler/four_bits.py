@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 INT4: Final[np.dtype[Any]] = np.dtype(ml_dtypes.int4)
+UINT4: Final[np.dtype[Any]] = np.dtype(ml_dtypes.uint4)
+"""0 to 15: the numbers of a palette."""
 
 
 def packed(integers: NDArray[Any]) -> NDArray[np.uint8]:
@@ -40,4 +42,4 @@ def unpacked(content: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[Any]
 def stored_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """How many bytes elements take in a file."""
     count = prod(shape)
-    return (count + 1) // 2 if dtype == INT4 else count * dtype.itemsize
+    return (count + 1) // 2 if dtype in (INT4, UINT4) else count * dtype.itemsize

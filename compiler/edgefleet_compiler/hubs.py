@@ -234,9 +234,16 @@ class HubMaker:
     ) -> ir.Model:
         """With the weights rounded and the biases corrected as the settings say, by these cases."""
         if settings.rounding != "nearest":
-            narrow = settings.narrow_pairs
             with recorded(records, f"round {settings.rounding}", f"by {len(cases)} cases"):
-                hub = rounded(float_hub, hub, cases, settings.rounding, on_progress=self._show, narrow_pairs=narrow)
+                hub = rounded(
+                    float_hub,
+                    hub,
+                    cases,
+                    settings.rounding,
+                    on_progress=self._show,
+                    narrow_pairs=settings.narrow_pairs,
+                    palettes=settings.palettes_among(node.name or "" for node in hub.graph),
+                )
         if settings.bias_correction:
             with recorded(records, "correct biases", f"by {len(cases)} cases"):
                 hub = bias_corrected(float_hub, hub, cases)

@@ -214,3 +214,13 @@ def test_a_recipe_whose_sums_would_saturate_without_a_word_is_refused(tmp_path: 
     with pytest.raises(RecipeUnfit, match="narrow-pairs = true"):
         asked("x86-64", recipe=str(path))
     assert asked("x86-64-vnni", recipe=str(path))[0].settings.narrow_pairs is False
+
+
+@pytest.mark.parametrize("table", ["", '\n[quantise.layers."dense"]\nweights = "palette4"\n'])
+def test_palettes_are_refused_where_the_format_has_none(tmp_path: Path, table: str) -> None:
+    path, text = tmp_path / "recipe.toml", asked("x86-64", recipe="int8")[0].to_toml()
+    path.write_text(text + table if table else text.replace('weights = "int8"', 'weights = "palette4"'))
+    assert asked("x86-64", recipe=str(path))[0].settings.has_palettes
+    path.write_text(path.read_text().replace('"onnx"', '"tflite"'))
+    with pytest.raises(RecipeUnfit, match="TFLite has no form"):
+        asked("rpi4", recipe=str(path))

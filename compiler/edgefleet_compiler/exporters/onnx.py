@@ -16,6 +16,7 @@ from edgefleet_compiler.exporters.onnx_steps.groups import write_out_groups
 from edgefleet_compiler.exporters.onnx_steps.integers import move_integers, shift_to_unsigned
 from edgefleet_compiler.exporters.onnx_steps.opsets import lower_opset
 from edgefleet_compiler.exporters.onnx_steps.pads import nudge_zeros_before_pools
+from edgefleet_compiler.exporters.onnx_steps.palettes import store_palettes
 from edgefleet_compiler.exporters.onnx_steps.redundancy import drop_default_attributes, share_constants
 from edgefleet_compiler.exporters.onnx_steps.stored_weights import widen_weights
 from edgefleet_compiler.passes.dead_code import remove_dead_code
@@ -26,7 +27,7 @@ Io = Literal["float", "int8"]
 IoLayout = Literal["source", "native"]
 
 
-def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout) -> bytes:
+def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout, palettes: bool = False) -> bytes:
     """Write a model in hub normal form as an ``.onnx`` file.
 
     Activations of a quantised model become unsigned (zero points move by 128), since onnxruntime turns signed ones
@@ -37,6 +38,7 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
         max_opset: The newest opset that the target's runtime takes.
         io: ``int8`` leaves out the outermost QuantizeLinear and DequantizeLinear: inputs and outputs are uint8.
         io_layout: ``source`` keeps the axis order of inputs and outputs, ``native`` takes images channels first.
+        palettes: Whether weights that have few distinct integers are stored as numbers of these.
 
     Returns:
         The file; the same bytes for the same model and arguments.
@@ -59,6 +61,8 @@ def export_onnx(model: ir.Model, *, max_opset: int, io: Io, io_layout: IoLayout)
         cut_pairs(copy.graph)
     if io_layout == "native":
         drop_border_transposes(copy.graph)
+    if palettes:
+        store_palettes(copy.graph)
     write_out_groups(copy.graph)
     multiply_out_bias_scales(copy.graph)
     drop_default_attributes(copy.graph)

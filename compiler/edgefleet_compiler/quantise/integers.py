@@ -33,7 +33,7 @@ from edgefleet_compiler.quantise.saturation import multiplies_pairs, narrowed_sc
 from edgefleet_compiler.quantise.scales import Scales
 from edgefleet_compiler.quantise.settings import Settings, Weights
 from edgefleet_compiler.quantise.weight_only import store_weights
-from edgefleet_compiler.quantise.weights import integers_of, scales_of
+from edgefleet_compiler.quantise.weights import integers_of, kind_of, scales_of
 from edgefleet_contract.errors import RecipeUnfit
 
 
@@ -213,7 +213,7 @@ class _Quantiser:
                 expected='weights = "int8", or compute = "int8", for this layer',
                 layer=node.name or "",
             )
-        return "int8" if node.op_type == "MatMul" and weights.ndim != 2 else kind
+        return "int8" if node.op_type == "MatMul" and weights.ndim != 2 else kind_of(weights, kind)
 
     def _channel_axis(self, node: ir.Node, weights: NDArray[np.float32]) -> int | None:
         """The axis of the channels that get scales of their own; None for one scale."""

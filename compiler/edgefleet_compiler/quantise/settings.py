@@ -6,13 +6,15 @@ The same words stand in a recipe's tables ``[quantise]``, ``[ranges]`` and ``[la
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 Compute = Literal["int8", "int16", "float"]
-Weights = Literal["int8", "int4"]
+Weights = Literal["int8", "int4", "palette4"]
+"""palette4: 16 integers of 8 bits for all weights of a layer, each stored as the number of one of them, in 4 bits."""
 Rounding = Literal["nearest", "second-order", "adaptive"]
 Equalise = Literal["none", "outliers", "all"]
 Scales = Literal["per-channel", "per-tensor"]
@@ -121,6 +123,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         """Element type of the weights of a layer."""
         named = self.layers.get(layer)
         return named.weights if named is not None and named.weights is not None else self.weights
+
+    @property
+    def has_palettes(self) -> bool:
+        """Whether weights of any layer are asked for as numbers of a palette."""
+        return "palette4" in (self.weights, *(named.weights for named in self.layers.values()))
+
+    def palettes_among(self, layers: Iterable[str]) -> frozenset[str]:
+        """Those of some layers whose weights are of a palette."""
+        return frozenset(name for name in layers if self.weights_of(name) == "palette4")
 
     def compute_of(self, layer: str) -> Compute | None:
         """Element type that a layer computes with; None for that of the scheme."""

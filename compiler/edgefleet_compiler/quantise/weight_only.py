@@ -18,7 +18,7 @@ from edgefleet_compiler.quantise.layers import check_layer_names
 from edgefleet_compiler.quantise.parameters import Floats
 from edgefleet_compiler.quantise.saturation import narrowed_scales, quantise_narrow
 from edgefleet_compiler.quantise.settings import Settings, Weights
-from edgefleet_compiler.quantise.weights import integers_of, scales_of
+from edgefleet_compiler.quantise.weights import integers_of, kind_of, scales_of
 from edgefleet_contract.errors import RecipeUnfit
 
 WEIGHTS = {
@@ -83,7 +83,9 @@ def store_weights(
             source = node.inputs[index]
             if source is None or not _is_worth_storing(source):
                 continue
-            kind, axis = settings.weights_of(node.name or ""), channel_axis(node, index, settings)
+            array, axis = constant(source), channel_axis(node, index, settings)
+            assert array is not None
+            kind = kind_of(array, settings.weights_of(node.name or ""))
             pairs_of = node.op_type if node.op_type in narrow and kind == "int8" else None
             key = source, kind, axis, pairs_of
             if key not in widened:

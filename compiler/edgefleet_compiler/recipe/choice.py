@@ -232,6 +232,12 @@ def _checked(
             remedy="Set that in the recipe, or compile for x86-64-vnni where all machines are known to have VNNI.",
             target=profile.name,
         )
+    if recipe.format == "tflite" and recipe.quantise is not None and recipe.quantise.has_palettes:
+        raise RecipeUnfit(
+            "The recipe has weights of a palette, and TFLite has no form for them: they would take 8 bits",
+            expected='weights = "int4", or the format onnx',
+            target=profile.name,
+        )
     if options.calibration is None:
         _check_needs_no_calibration(recipe)
     return recipe

@@ -72,7 +72,7 @@ def _has(opset: int, node: ir.Node) -> bool:
         return opset >= 19
     if node.op_type in PAIR and any(dtype_of(value).bitwidth == 16 for value in _stored(node)):
         return opset >= 21
-    if any(value is not None and value.dtype == ir.DataType.INT4 for value in node.inputs):
+    if any(value is not None and value.dtype in _FOUR_BITS for value in node.inputs):
         return opset >= 21
     schema = defs.get_schema(node.op_type, max_inclusive_version=opset)
     unknown = set(node.attributes) - set(schema.attributes) - _REWRITTEN
@@ -85,6 +85,7 @@ def _stored(node: ir.Node) -> list[ir.Value]:
     return [value for value in values if value is not None]
 
 
+_FOUR_BITS = (ir.DataType.INT4, ir.DataType.UINT4)
 _COORDINATES = "coordinate_transformation_mode"
 
 _REWRITTEN = {"noop_with_empty_axes", "num_outputs"}

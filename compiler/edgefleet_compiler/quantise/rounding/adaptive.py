@@ -1,4 +1,4 @@
-"""Adaptive rounding: second-order rounding, then integers moved by one, alone or two at a time, while that helps.
+"""Adaptive rounding: second-order rounding, then integers moved by a step, alone or two at a time, while that helps.
 
 Source of the aim: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568,
 equation 20: the up or down of every weight, such that the layer's output keeps its values. Their relaxation is a
@@ -14,20 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices, gradient
-from edgefleet_compiler.quantise.rounding.second_order import second_order
+from edgefleet_compiler.quantise.rounding.second_order import Levels, second_order
 from edgefleet_compiler.quantise.saturation import LARGEST_PAIR
 
 _LEAST_GAIN = 1e-9
 """Of the error that a channel begins with; less is noise of its computation, and the search might not end."""
 
 
-def adaptive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
+def adaptive(
+    weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False, levels: Levels = None
+) -> Matrices:
     """Weights as integers; arguments and result as of ``second_order``, than which no channel has a larger error."""
-    integers = second_order(weights, gram, scales, largest, pairs)
+    integers = second_order(weights, gram, scales, largest, pairs, levels)
+    steps = np.arange(-largest, largest + 1.0) if levels is None else levels
     for group in range(len(integers)):
         for channel in range(integers.shape[1]):
             scale = float(scales[group, channel, 0])
-            search = _Search(weights[group, channel] / scale, gram[group], integers[group, channel], largest, pairs)
+            search = _Search(weights[group, channel] / scale, gram[group], integers[group, channel], steps, pairs)
             integers[group, channel] = search.run()
     return integers
 
@@ -39,11 +42,11 @@ class _Search:
         integers: The best so far.
     """
 
-    def __init__(self, wanted: Matrices, gram: Matrices, integers: Matrices, largest: int, pairs: bool) -> None:
+    def __init__(self, wanted: Matrices, gram: Matrices, integers: Matrices, levels: Matrices, pairs: bool) -> None:
         self.integers = integers.copy()
         self._wanted = wanted
         self._gram = gram
-        self._largest = largest
+        self._levels = levels
         self._paired = np.arange(len(wanted) // 2 * 2 if pairs else 0)  # the partner of each of these differs in bit 0
         difference = wanted - integers
         self._slope = gradient(difference[np.newaxis, np.newaxis], gram[np.newaxis])[0, 0]
@@ -56,16 +59,16 @@ class _Search:
         return self.integers
 
     def _move_one(self) -> bool:
-        directions, gains = self._moves()
+        steps, gains = self._moves()
         best = int(np.argmax(gains))
         if gains[best] <= self._least_gain:
             return False
-        self._move(best, directions[best])
+        self._move(best, steps[best])
         return True
 
     def _move_two(self) -> bool:
-        directions, gains = self._moves()
-        both = -2 * directions[:, np.newaxis] * directions * self._gram
+        steps, gains = self._moves()
+        both = -2 * steps[:, np.newaxis] * steps * self._gram
         both += gains[:, np.newaxis]
         both += gains
         np.fill_diagonal(both, -np.inf)
@@ -73,19 +76,21 @@ class _Search:
         first, second = divmod(int(np.argmax(both)), len(gains))
         if not both[first, second] > self._least_gain:
             return False
-        self._move(first, directions[first])
-        self._move(second, directions[second])
+        self._move(first, steps[first])
+        self._move(second, steps[second])
         return True
 
     def _moves(self) -> tuple[Matrices, Matrices]:
-        """For every integer the better direction, +1 or -1, and how much less the error is then."""
-        directions = np.where(self._slope >= 0, 1.0, -1.0)
-        gains = 2 * np.abs(self._slope) - np.diagonal(self._gram)
-        beyond: NDArray[np.bool_] = np.abs(self.integers + directions) > self._largest
+        """For every integer the step to the next one in the better direction, and how much less the error is then."""
+        wanted = np.searchsorted(self._levels, self.integers) + np.where(self._slope >= 0, 1, -1)
+        there = np.clip(wanted, 0, len(self._levels) - 1)
+        steps = self._levels[there] - self.integers
+        gains = 2 * steps * self._slope - steps**2 * np.diagonal(self._gram)
+        beyond: NDArray[np.bool_] = wanted != there
         partners = self.integers[self._paired ^ 1]
-        beyond[self._paired] |= np.abs((self.integers + directions)[self._paired] + partners) > LARGEST_PAIR
-        return directions, np.where(beyond, -np.inf, gains)
+        beyond[self._paired] |= np.abs((self.integers + steps)[self._paired] + partners) > LARGEST_PAIR
+        return steps, np.where(beyond, -np.inf, gains)
 
-    def _move(self, index: int, direction: float) -> None:
-        self.integers[index] += direction
-        self._slope -= direction * self._gram[index]
+    def _move(self, index: int, step: float) -> None:
+        self.integers[index] += step
+        self._slope -= step * self._gram[index]

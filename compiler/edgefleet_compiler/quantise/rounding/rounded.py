@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -10,17 +10,19 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.hub.passage import Passage
+from edgefleet_compiler.quantise.palettes.levels import choose_levels
+from edgefleet_compiler.quantise.palettes.size import LEVELS
 from edgefleet_compiler.quantise.rounding.adaptive import adaptive
 from edgefleet_compiler.quantise.rounding.gram import CrossGram, Gram
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.quantise.rounding.scales import with_chosen_scales
-from edgefleet_compiler.quantise.rounding.second_order import second_order
+from edgefleet_compiler.quantise.rounding.second_order import Levels, damped, second_order
 from edgefleet_compiler.quantise.rounding.sites import Site, sites
 from edgefleet_compiler.quantise.rounding.targets import target
 from edgefleet_compiler.quantise.rounding.watch import Sample, input_of, watching
 from edgefleet_compiler.quantise.saturation import LARGEST_PAIR, multiplies_pairs, product_order
 
-Method = Callable[[Matrices, Matrices, Matrices, int, bool], Matrices]
+Method = Callable[[Matrices, Matrices, Matrices, int, bool, Levels], Matrices]
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
@@ -37,6 +39,7 @@ def rounded(
     *,
     on_progress: Progress = lambda _done, _total: None,
     narrow_pairs: bool = False,
+    palettes: Collection[str] = (),
 ) -> ir.Model:
     """A copy of a quantised hub whose weights are rounded anew.
 
@@ -53,12 +56,13 @@ def rounded(
         rounding: How.
         on_progress: Called after each sample.
         narrow_pairs: Keep neighbouring weights together within 16 bits; see ``saturation``.
+        palettes: Names of the layers whose weights are of a palette, which is chosen anew.
 
     Returns:
         The copy. Weights that several layers share, and stacks of matrices, are as they were.
     """
     copy = quantised_hub.clone()
-    found = list(sites(float_hub, copy))
+    found = list(sites(float_hub, copy, palettes))
     if not found:
         return copy
     if rounding == "second-order":
@@ -120,5 +124,12 @@ def _round(site: Site, wanted: Matrices, gram: Matrices, method: Method, narrow_
     order = product_order(site.node) if pairs else np.arange(site.layer.inputs)
     ordered = gram[:, order[:, np.newaxis], order]
     integers = np.empty_like(wanted)
-    integers[..., order] = method(wanted[..., order], ordered, site.scales, site.largest, pairs)
+    levels = _levels(site, wanted, gram) if site.has_palette else None
+    integers[..., order] = method(wanted[..., order], ordered, site.scales, site.largest, pairs, levels)
     site.store(site.layer.weights(integers.astype(np.int8)).astype(site.integers.dtype))
+
+
+def _levels(site: Site, wanted: Matrices, gram: Matrices) -> Levels:
+    """A palette that serves the output of a layer: an error counts by its channel's scale and its input's power."""
+    power = np.diagonal(damped(gram), axis1=1, axis2=2)[:, np.newaxis, :]
+    return choose_levels(wanted / site.scales, np.square(site.scales) * power, LEVELS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_compiler.quantise.palettes.levels import nearest_levels
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices, errors, lower_factor
 from edgefleet_compiler.quantise.saturation import LARGEST_PAIR, fitted
 
@@ -18,7 +19,13 @@ DAMPING = 0.01
 """Added to the diagonal, as a share of its mean: the calibration set does not know all directions."""
 
 
-def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
+Levels = NDArray[np.float64] | None
+"""The integers that there are, ascending; None for all of them."""
+
+
+def second_order(
+    weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False, levels: Levels = None
+) -> Matrices:
     """Weights as integers.
 
     Args:
@@ -27,19 +34,22 @@ def second_order(weights: Matrices, gram: Matrices, scales: Matrices, largest: i
         scales: Shape (groups, channels, 1).
         largest: Magnitude of an integer: 127 for 8 bits, 7 for 4.
         pairs: Whether each two inputs, from the first one on, must have integers that ``saturation.fitted`` leaves.
+        levels: Of a palette; then ``pairs`` must be False.
 
     Returns:
         Integers, of the shape of the weights. No channel has a larger error by the Gram matrix than with rounding to
         nearest.
     """
-    plain = fitted(weights / scales) if pairs else nearest(weights, scales, largest)
+    plain = fitted(weights / scales) if pairs else nearest(weights, scales, largest, levels)
     if not gram.any():
         return plain
-    return better(successive(weights, damped(gram), scales, largest, pairs), plain, weights, gram, scales)
+    return better(successive(weights, damped(gram), scales, largest, pairs, levels), plain, weights, gram, scales)
 
 
-def nearest(weights: Matrices, scales: Matrices, largest: int) -> Matrices:
-    """The integers nearest to the weights, ties to even."""
+def nearest(weights: Matrices, scales: Matrices, largest: int, levels: Levels = None) -> Matrices:
+    """The integers nearest to the weights, ties to even; of a palette, to the lower one."""
+    if levels is not None:
+        return nearest_levels(weights / scales, levels)
     return np.clip(np.rint(weights / scales), -largest, largest)
 
 
@@ -57,7 +67,9 @@ def damped(gram: Matrices, damping: float = DAMPING) -> Matrices:
     return gram + np.eye(size) * share[:, np.newaxis, np.newaxis]
 
 
-def successive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False) -> Matrices:
+def successive(
+    weights: Matrices, gram: Matrices, scales: Matrices, largest: int, pairs: bool = False, levels: Levels = None
+) -> Matrices:
     """Round one input after the other, the last of the order first: what L has below its diagonal makes up for it."""
     order = np.argsort(np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")
     across = order[:, np.newaxis, :]
@@ -68,10 +80,12 @@ def successive(weights: Matrices, gram: Matrices, scales: Matrices, largest: int
     partner = _partners(order)
     for k in reversed(range(wanted.shape[-1])):
         owed = np.einsum("gci,gi->gc", left[..., k + 1 :], factor[:, k + 1 :, k]) / factor[:, k, k, np.newaxis]
+        reals = wanted[..., k] + owed
         # 0 where the partner is not rounded yet: it then has to fit this one.
         other = np.take_along_axis(rounded, partner[:, np.newaxis, k, np.newaxis], 2)[..., 0] if pairs else 0.0 * limit
         lowest, highest = np.maximum(-limit, -LARGEST_PAIR - other), np.minimum(limit, LARGEST_PAIR - other)
-        rounded[..., k] = np.clip(np.rint(wanted[..., k] + owed), lowest, highest)
+        whole = np.rint(reals) if levels is None else nearest_levels(reals, levels)
+        rounded[..., k] = np.clip(whole, lowest, highest)
         left[..., k] = wanted[..., k] - rounded[..., k]
     integers = np.empty_like(rounded)
     np.put_along_axis(integers, across, rounded, 2)

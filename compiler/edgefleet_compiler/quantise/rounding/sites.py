@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgefleet_compiler.four_bits import INT4
 from edgefleet_compiler.hub.dequantised import channel_axis
 from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.quantise.operators import WEIGHTED
+from edgefleet_compiler.quantise.palettes.size import FEWEST_ELEMENTS
 from edgefleet_compiler.quantise.rounding.layer import Layer
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.quantise.weights import LARGEST
@@ -30,6 +31,7 @@ class Site:
         stored: The initializer with the integers.
         weights: As they are in the float hub; shape (groups, channels, inputs).
         scales: Of the integers; shape (groups, channels, 1).
+        has_palette: Whether the integers are to be of a palette.
     """
 
     node: ir.Node
@@ -38,10 +40,13 @@ class Site:
     stored: ir.Value
     weights: Matrices
     scales: Matrices
+    has_palette: bool = False
 
     @property
     def largest(self) -> int:
         """The largest magnitude of an integer."""
+        if self.has_palette:
+            return LARGEST["palette4"]
         return LARGEST["int4" if self.integers.dtype == INT4 else "int8"]
 
     @property
@@ -56,21 +61,26 @@ class Site:
         self.stored.const_value = ir.Tensor(integers, name=name_of(self.stored))
 
 
-def sites(float_hub: ir.Model, quantised_hub: ir.Model) -> Iterator[Site]:
+def sites(float_hub: ir.Model, quantised_hub: ir.Model, palettes: Collection[str] = ()) -> Iterator[Site]:
     """The layers whose weights can be rounded anew, in graph order.
 
     Those are left out whose integers other layers use, too, and stacks of matrices.
+
+    Args:
+        float_hub: In hub normal form.
+        quantised_hub: What was made of it.
+        palettes: Names of the layers whose weights are of a palette.
     """
     originals = {node.name: node for node in float_hub.graph}
     for node in quantised_hub.graph:
         original = originals.get(node.name)
         if node.op_type in WEIGHTED and original is not None and original.op_type == node.op_type:
-            site = _site(node, original)
+            site = _site(node, original, palettes)
             if site is not None:
                 yield site
 
 
-def _site(node: ir.Node, original: ir.Node) -> Site | None:
+def _site(node: ir.Node, original: ir.Node, palettes: Collection[str]) -> Site | None:
     weights = constant(original.inputs[1])
     dequantised = node.inputs[1]
     dequantise = None if dequantised is None else dequantised.producer()
@@ -94,6 +104,7 @@ def _site(node: ir.Node, original: ir.Node) -> Site | None:
         stored=stored,
         weights=layer.matrices(weights.astype(np.float64)),
         scales=scales.reshape(layer.groups, layer.channels, 1),
+        has_palette=node.name in palettes and weights.size >= FEWEST_ELEMENTS,
     )
 
 

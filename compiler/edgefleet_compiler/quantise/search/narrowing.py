@@ -1,4 +1,4 @@
-"""Which layers get weights of 4 bits, so that a model takes so many bytes less: where it costs the outputs least.
+"""Which layers get weights of 4 bits, plain or of a palette, so that so many bytes are saved at the least noise.
 
 Each layer's weights are rounded alone, to 8 and to 4 bits, by second order; what that does to the outputs is measured,
 and an integer programme (``mixed``) chooses.
@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 import onnx_ir as ir
 from msgspec.structs import replace
 
-from edgefleet_compiler.four_bits import stored_bytes
 from edgefleet_compiler.hub.dequantised import stored
 from edgefleet_compiler.hub.graph import constant
 from edgefleet_compiler.quantise.operators import WEIGHTED
+from edgefleet_compiler.quantise.palettes.size import palette_bytes
 from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.search.mixed import Option, mix
 from edgefleet_compiler.quantise.search.reference import Reference
@@ -22,7 +22,11 @@ from edgefleet_compiler.quantise.search.trial import Trial
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings, Weights
 from edgefleet_compiler.tensors import Sample
 
-KINDS: tuple[Weights, ...] = ("int8", "int4")
+_BYTES: dict[Weights, Callable[[int], int]] = {
+    "int8": lambda elements: elements,
+    "int4": lambda elements: (elements + 1) // 2,
+    "palette4": palette_bytes,
+}
 
 
 def choose_weights(
@@ -32,6 +36,7 @@ def choose_weights(
     samples: Sequence[Sample],
     *,
     saved_bytes: int,
+    narrow: Weights = "int4",
     layers: Collection[str] | None = None,
 ) -> dict[str, LayerSettings] | None:
     """Settings of all layers by which the model takes so many bytes less than with 8 bits throughout.
@@ -42,12 +47,13 @@ def choose_weights(
         settings: How it is quantised otherwise.
         samples: Some dozens of typical cases; no labels are needed.
         saved_bytes: What is to be saved at least.
+        narrow: What narrow weights are: int4, or palette4 where the artifact is ONNX.
         layers: Those whose weights may have 4 bits; all of them if left out.
 
     Returns:
         As ``Narrower.layers``.
     """
-    return Narrower(hub, quantised, settings, samples, layers=layers).layers(saved_bytes)
+    return Narrower(hub, quantised, settings, samples, narrow=narrow, layers=layers).layers(saved_bytes)
 
 
 class Narrower:
@@ -58,6 +64,7 @@ class Narrower:
         quantised: As there.
         settings: As there.
         samples: As there.
+        narrow: As there.
         layers: As there.
 
     Attributes:
@@ -71,19 +78,27 @@ class Narrower:
         settings: Settings,
         samples: Sequence[Sample],
         *,
+        narrow: Weights = "int4",
         layers: Collection[str] | None = None,
     ) -> None:
         self._settings = settings
-        names = [name for name in _integer_layers(quantised(settings)) if layers is None or name in layers]
+        sizes = _integer_layers(quantised(settings))
+        names = [name for name in sizes if layers is None or name in layers]
         reference = Reference(hub, samples)
         self._options: dict[str, list[Option]] = {name: [] for name in names}
-        for kind in KINDS:
+        for kind in ("int8", narrow):
             everywhere = replace(settings, layers={**settings.layers, **self._narrowed(dict.fromkeys(names, kind))})
-            model = rounded(hub, quantised(everywhere), samples, "second-order", narrow_pairs=settings.narrow_pairs)
-            sizes = _integer_layers(model)
+            model = rounded(
+                hub,
+                quantised(everywhere),
+                samples,
+                "second-order",
+                narrow_pairs=settings.narrow_pairs,
+                palettes=everywhere.palettes_among(names),
+            )
             for name in names:
                 noise = Trial(hub, model, reference, rounded={name}).measure_only({}).noise
-                self._options[name].append(Option(LayerSettings(weights=kind), noise, sizes[name]))
+                self._options[name].append(Option(LayerSettings(weights=kind), noise, _BYTES[kind](sizes[name])))
         self._widest = sum(max(option.cost for option in options) for options in self._options.values())
         self.most = int(self._widest - sum(min(option.cost for option in row) for row in self._options.values()))
 
@@ -109,13 +124,13 @@ class Narrower:
 
 
 def _integer_layers(quantised: ir.Model) -> dict[str, int]:
-    """Layers that compute with integer weights, by name, and the bytes of these in a file."""
+    """Layers that compute with integer weights, by name, and how many they have."""
     sizes = {}
     for node in quantised.graph:
         if node.op_type in WEIGHTED and node.name and _is_narrowable(node):
             array = stored(node.inputs[1])
             assert array is not None
-            sizes[node.name] = stored_bytes(array.shape, array.dtype)
+            sizes[node.name] = array.size
     return sizes
 
 
