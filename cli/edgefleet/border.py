@@ -35,6 +35,7 @@ _EXTRA_OF = {
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
     "h5py": "tensorflow",
+    "distributed": "dask",
 }
 
 

@@ -84,7 +84,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     Raises:
         EdgefleetError: The request, the model or the data cannot be used at all; nothing is half-written then.
     """
-    name = _check_request(options)
+    name = check_request(options)
     check_recipe(options)
     profiles = _profiles(options)
     require_boards(profiles)
@@ -92,7 +92,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
     progress.stage("importing")
     source = load_source(options.model, input_shapes=options.input_shapes)
     plans = [_plan(options, profile, source) for profile in profiles]
-    data = _open_data(options, source)
+    data = open_data(options, source)
     evaluation = choose_evaluation(data.validation, data.calibration, source.inputs, seed=options.seed or 0)
     examiner = Examiner(source, evaluation, options, progress)
     with naming(options.model):
@@ -191,8 +191,12 @@ class _Compilation:
         return unlike(calibration, validation, self.progress.advance)
 
 
-def _check_request(options: CompileOptions) -> str:
-    """The bundle's name, once everything that needs no file is in order."""
+def check_request(options: CompileOptions) -> str:
+    """The bundle's name, once everything that needs no file is in order.
+
+    Raises:
+        UsageMalformed: Options that contradict each other, or values that none has.
+    """
     check_version(options.version)
     measured = options.calibration is not None or options.validation is not None
     if not measured and (options.max_drop is not None or options.metric is not None):
@@ -237,7 +241,13 @@ def _plan(options: CompileOptions, profile: TargetProfile, source: Source) -> Pl
         return Plan(profile, [], refusal)
 
 
-def _open_data(options: CompileOptions, source: Source) -> Data:
+def open_data(options: CompileOptions, source: Source) -> Data:
+    """The data sets of a request.
+
+    Raises:
+        DataNotFound: There is none where one was named.
+        DataMalformed: One cannot be read, or the model cannot take it.
+    """
     if options.normalisation is not None:
         check_normalisation(options.normalisation, source.inputs)
 

@@ -161,6 +161,12 @@ class OutputUnwritable(InputError):
     code = "output.unwritable"
 
 
+class SweepFolderUnfit(InputError):
+    """A sweep is to go on in a folder that another request wrote, or that is none of a sweep."""
+
+    code = "sweep.folder_unfit"
+
+
 class UsageMalformed(InputError):
     """Arguments that contradict each other, or that no command takes."""
 
@@ -210,6 +216,15 @@ class TrainingFailed(EdgefleetError):
     """The process that trains died, or found too little memory."""
 
     code = "training.failed"
+
+
+# --- compiler: a cluster ---------------------------------------------------------------------------------------------
+
+
+class ClusterUnreachable(UnreachableError):
+    """The scheduler of a cluster does not answer, has no workers, or hung up."""
+
+    code = "cluster.unreachable"
 
 
 # --- emulated boards -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``edgefleet model``: inspect, fit, compile, compare and benchmark model files."""
+"""``edgefleet model``: inspect, fit, compile, compare, benchmark and sweep model files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edgefleet_compiler.cli.compile import compile_command
 from edgefleet_compiler.cli.finetune import finetune
 from edgefleet_compiler.cli.fit import fit
 from edgefleet_compiler.cli.inspect import inspect
+from edgefleet_compiler.cli.sweep import sweep_command
 
 app = typer.Typer(
     help="Models: look into them, see where they fit, compile, compare and measure them.",
@@ -22,3 +23,4 @@ app.command("compile")(compile_command)
 app.command("finetune")(finetune)
 app.command("compare")(compare)
 app.command("benchmark")(benchmark)
+app.command("sweep")(sweep_command)

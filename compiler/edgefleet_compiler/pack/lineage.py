@@ -21,12 +21,17 @@ def lineage_of(source: Source, artifact: Artifact, calibration: DataSet | None, 
         recipe_sha256=canonical.sha256(artifact.recipe.to_toml().encode()),
         data=[DataSource(role, data.sha256) for role, data in sets.items() if data is not None],
         passes=[record.name for record in (*source.passes, *artifact.passes)],
-        tools={tool: version for tool in _TOOLS if (version := _version(tool))},
+        tools=tool_versions(),
     )
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of what artifacts are made with, by name; what is run from a source tree has none."""
+    return {tool: version for tool in _TOOLS if (version := _version(tool))}
 
 
 def _version(tool: str) -> str | None:
     try:
         return metadata.version(tool)
     except metadata.PackageNotFoundError:
-        return None  # run from a source tree
+        return None
