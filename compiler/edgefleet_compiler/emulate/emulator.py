@@ -21,7 +21,7 @@ from edgefleet_compiler.lowered.lifetimes import lifetimes, tensor_bytes
 from edgefleet_contract.errors import DataMalformed, OperatorUnsupported
 
 # Bytes of the largest stored tensor of a chunk of cases: what kernels make of it in 64 bits then stays in the caches.
-_CHUNK_BYTES: Final = 1 << 18
+_CHUNK_BYTES: Final = 1 << 17
 
 
 class Emulator:

@@ -26,6 +26,7 @@ Integers = NDArray[np.int64]
 _FRACTION_BITS: Final = 31  # of a multiplier
 _REDUCED_BITS: Final = 15  # of a multiplier of 64-bit sums
 _LARGEST_TO_REDUCE: Final = 0x7FFF0000  # from here on, rounding to 15 bits would carry
+_SIGN: Final = 63  # the place of the sign bit
 _LEAST_SHIFT: Final = -31  # of what is smaller nothing would be left: the kernels take 0
 
 
@@ -204,8 +205,8 @@ def divide_half_away(values: ArrayLike, exponent: ArrayLike) -> Integers:
     """``values`` over 2**``exponent`` to the nearest integer, ties away from zero."""
     values, exponent = np.asarray(values, np.int64), np.asarray(exponent, np.int64)
     half = (np.int64(1) << exponent) >> 1
-    at_a_tie_down = (values < 0) & (exponent > 0)
-    return np.asarray((values + half - at_a_tie_down) >> exponent)
+    below_zero = values >> _SIGN  # -1 or 0: ties of negative values then round down
+    return np.asarray((values + half + (below_zero & -(exponent > 0).astype(np.int64))) >> exponent)
 
 
 def round_half_away(reals: ArrayLike) -> Integers:
@@ -218,6 +219,9 @@ def round_half_away(reals: ArrayLike) -> Integers:
 
 def _shifted_left(sums: Integers, shift: Integers) -> Integers:
     left = np.maximum(shift, 0)
+    if not left.any():
+        _refuse_overflow(sums, 31, np.int64(0))
+        return sums
     _refuse_overflow(sums, 31, left)
     return np.asarray(sums << left)
 
@@ -225,10 +229,16 @@ def _shifted_left(sums: Integers, shift: Integers) -> Integers:
 def _refuse_overflow(sums: Integers, bits: int, left: ArrayLike) -> None:
     """Refuse sums that, shifted left, take more than ``bits`` bits beside their sign."""
     allowed = np.right_shift(np.int64(1) << bits, left)
-    if (np.abs(sums) >= allowed).any():
-        raise ModelMalformed(
-            f"A sum reaches {np.abs(sums).max()}, where kernels overflow and each runtime gives something else",
-            expected=f"sums below {np.min(allowed)}",
-            remedy="Look for a bias or an output scale that does not fit the rest of the model.",
-            largest=int(np.abs(sums).max()),
-        )
+    if not sums.size or (_largest(sums) < allowed).all() or (np.abs(sums) < allowed).all():
+        return
+    raise ModelMalformed(
+        f"A sum reaches {_largest(sums)}, where kernels overflow and each runtime gives something else",
+        expected=f"sums below {np.min(allowed)}",
+        remedy="Look for a bias or an output scale that does not fit the rest of the model.",
+        largest=_largest(sums),
+    )
+
+
+def _largest(sums: Integers) -> int:
+    """The largest magnitude."""
+    return max(int(sums.max()), -int(sums.min()))
