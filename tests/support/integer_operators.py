@@ -199,6 +199,82 @@ def _softmax(graph: TfliteGraph) -> str:
     return graph.add("SOFTMAX", [rows], (1, 6, 12), _INT8, per_tensor(1 / 256, -128), beta=beta)
 
 
+def _wide_weighted(kind: str, *, channels: bool = True) -> Callable[[TfliteGraph], str]:
+    """int16 activations and int8 weights, no zero points."""
+
+    def build(graph: TfliteGraph) -> str:
+        depth = 6
+        shape, weights, axis = _WIDE[kind]
+        source = _wide_input(graph, shape)
+        steps = [_scale(graph, 0.002, 0.02) for _ in range(depth if channels else 1)]
+        of_weights = per_channel(steps, axis) if channels else per_tensor(steps[0])
+        products = [float(_step(graph, source).scale[0] * np.float32(step)) for step in steps]
+        of_bias = per_channel(products, 0) if channels else per_tensor(products[0])
+        operands = [
+            source,
+            graph.constant(graph.random.integers(-127, 128, weights), _INT8, of_weights),
+            graph.constant(graph.random.integers(-(10**6), 10**6, depth), np.int64, of_bias),
+        ]
+        window = {} if kind == "FULLY_CONNECTED" else {"padding": "SAME", "stride_h": 1, "stride_w": 1}
+        times = {"depth_multiplier": 1} if kind == "DEPTHWISE_CONV_2D" else {}
+        return graph.add(
+            kind, operands, (*shape[:-1], depth), np.int16, _wide_parameters(graph, 0.0002), **window, **times
+        )
+
+    return build
+
+
+_WIDE: dict[str, tuple[Shape, Shape, int]] = {
+    "CONV_2D": ((1, 5, 7, 4), (6, 3, 3, 4), 0),
+    "DEPTHWISE_CONV_2D": ((1, 5, 7, 6), (1, 3, 3, 6), 3),
+    "FULLY_CONNECTED": ((1, 24), (6, 24), 0),
+}
+
+
+def _wide_parameters(graph: TfliteGraph, low: float = 0.00001) -> Quantisation:
+    return per_tensor(_scale(graph, low, low * 10))
+
+
+def _wide_input(graph: TfliteGraph, shape: Shape) -> str:
+    return graph.input(shape, np.int16, _wide_parameters(graph))
+
+
+def _wide_pair(kind: str) -> Callable[[TfliteGraph], str]:
+    def build(graph: TfliteGraph) -> str:
+        one, other = (_wide_input(graph, (1, 5, 7, 6)) for _ in range(2))
+        low = 0.000002 if kind == "MUL" else 0.00002
+        options = {} if kind == "MUL" else {"pot_scale_int16": False}
+        return graph.add(kind, [one, other], (1, 5, 7, 6), np.int16, _wide_parameters(graph, low), **options)
+
+    return build
+
+
+def _wide_pool(kind: str) -> Callable[[TfliteGraph], str]:
+    def build(graph: TfliteGraph) -> str:
+        image = _wide_input(graph, (1, 8, 9, 3))
+        return graph.add(
+            kind, [image], (1, 4, 5, 3), np.int16, _step(graph, image), padding="SAME", stride_h=2, stride_w=2,
+            filter_height=3, filter_width=3, fused_activation_function="RELU",
+        )  # fmt: skip
+
+    return build
+
+
+def _wide_mean(graph: TfliteGraph) -> str:
+    image = _wide_input(graph, (1, 5, 7, 21))
+    return graph.add(
+        "MEAN", [image, graph.indices(1, 2)], (1, 1, 1, 21), np.int16, _wide_parameters(graph), keep_dims=True
+    )
+
+
+def _wide_ends(graph: TfliteGraph) -> str:
+    reals = graph.input((1, 7, 41))
+    wide = graph.add("QUANTIZE", [reals], (1, 7, 41), np.int16, _wide_parameters(graph, 0.0001))
+    narrow = graph.add("QUANTIZE", [wide], (1, 7, 41), _INT8, _parameters(graph))
+    again = graph.add("QUANTIZE", [narrow], (1, 7, 41), np.int16, _wide_parameters(graph, 0.0001))
+    return graph.add("DEQUANTIZE", [again], (1, 7, 41))
+
+
 BUILDERS: dict[str, Callable[[TfliteGraph], str]] = {
     "ADD": _pair("ADD"),
     "ADD, broadcast": _pair("ADD", broadcast=True),
@@ -252,6 +328,17 @@ BUILDERS: dict[str, Callable[[TfliteGraph], str]] = {
     "SUB": _pair("SUB"),
     "SUB, broadcast": _pair("SUB", broadcast=True),
     "TANH": _single("TANH", per_tensor(1 / 128, 0)),
+    "ADD, int16": _wide_pair("ADD"),
+    "AVERAGE_POOL_2D, int16": _wide_pool("AVERAGE_POOL_2D"),
+    "CONV_2D, int16": _wide_weighted("CONV_2D"),
+    "DEPTHWISE_CONV_2D, int16": _wide_weighted("DEPTHWISE_CONV_2D"),
+    "FULLY_CONNECTED, int16": _wide_weighted("FULLY_CONNECTED", channels=False),
+    "FULLY_CONNECTED, int16, channels": _wide_weighted("FULLY_CONNECTED"),
+    "MAX_POOL_2D, int16": _wide_pool("MAX_POOL_2D"),
+    "MEAN, int16": _wide_mean,
+    "MUL, int16": _wide_pair("MUL"),
+    "QUANTIZE, DEQUANTIZE, int16": _wide_ends,
+    "SUB, int16": _wide_pair("SUB"),
     "TRANSPOSE": _moved("TRANSPOSE", (1, 3, 4, 6), lambda graph: [graph.indices(0, 3, 1, 2)]),
 }  # fmt: skip
 """A graph of each operator by what is said of it; the last tensor that it adds is the output."""

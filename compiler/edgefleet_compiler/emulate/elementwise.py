@@ -28,10 +28,11 @@ def subtraction(site: Site) -> Run:
 
 
 def multiplication(site: Site) -> Run:
-    """MUL: TFLite's ``integer_ops/mul.h``."""
+    """MUL: TFLite's ``integer_ops/mul.h``. LiteRT works its multiplier out in float32 (``mul.cc``)."""
     site.require_type("int8", "int16")
-    first, second = (np.float64(scale(site.input(position))) for position in (0, 1))
-    multiplier = quantise_multiplier(first * second / np.float64(scale(site.output)))
+    precision = np.float64 if site.dialect is Dialect.TFLITE_MICRO else np.float32
+    first, second, output = (precision(scale(tensor)) for tensor in (site.input(0), site.input(1), site.output))
+    multiplier = quantise_multiplier(first * second / output)
 
     def run(values: Sequence[Values]) -> Values:
         one, other = (centred(value, site.input(position)) for position, value in enumerate(_aligned(values)))

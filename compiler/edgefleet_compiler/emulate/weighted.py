@@ -12,11 +12,13 @@ from edgefleet_compiler.emulate.rounding import (
     Dialect,
     Integers,
     Multiplier,
+    Rounding,
     convolution_multipliers,
     fully_connected_multiplier,
     quantise_multiplier,
     requantise,
     requantise_wide,
+    rounding_of,
 )
 from edgefleet_compiler.emulate.site import Site, Values, parameters, scale, zero_point
 
@@ -35,7 +37,7 @@ class Weighted:
         sums_in: The narrowest float type in which no sum of products can round.
         multiplier: One, or one for each channel.
         bias: int64, (channels,).
-        wide: Whether sums have 64 bits.
+        wide: Whether sums have 64 bits, and multipliers 15.
     """
 
     site: Site
@@ -71,7 +73,7 @@ def weighted(site: Site, *, channel_axis: int = 0) -> Weighted:
         channel_axis: Which axis of the weights is the output's channels.
 
     Raises:
-        OperatorUnsupported: Weights are computed, or of a type that no integer kernel takes.
+        OperatorUnsupported: Weights are computed, or types do not go together.
     """
     site.require_type("int8", "int16")
     if site.input(1).dtype.name not in ("int8", "int4"):
@@ -79,22 +81,25 @@ def weighted(site: Site, *, channel_axis: int = 0) -> Weighted:
     weights = np.moveaxis(site.constant(1).astype(np.int8), channel_axis, 0)
     has_bias = site.has_input(2)
     bias = site.constant(2).astype(np.int64) if has_bias else np.zeros(len(weights), np.int64)
+    wide = site.input(0).dtype == np.int16
+    if wide and has_bias and site.input(2).dtype != np.int64:
+        raise site.unsupported(f"its biases are {site.input(2).dtype} beside activations of int16")
+    dialect = _kernel(site, weights, wide=wide)
+    in_float64 = rounding_of(dialect, site.operator.kind) is Rounding.IN_FLOAT64
     of_one = site.operator.kind == "FULLY_CONNECTED" and not parameters(site.input(1)).per_channel
-    in_float32 = of_one and site.dialect is not Dialect.LITERT_REFERENCE
+    in_float32 = of_one and not in_float64
     real = (fully_connected_multiplier if in_float32 else convolution_multipliers)(
         scale(site.input(0)), parameters(site.input(1)).scale, scale(site.output)
     )
-    int32_bias = has_bias and site.input(2).dtype == np.int32
-    wide = site.input(0).dtype == np.int16 and not int32_bias
-    return Weighted(
-        site, _kernel(site, weights), weights, _narrowest(site, weights), quantise_multiplier(real), bias, wide
-    )
+    multiplier = quantise_multiplier(real)
+    return Weighted(site, dialect, weights, _narrowest(site, weights), multiplier, bias, wide and not in_float64)
 
 
-def _kernel(site: Site, weights: NDArray[np.int8]) -> Dialect:
-    """Whose kernel it is: LiteRT leaves convolutions in groups to its reference."""
+def _kernel(site: Site, weights: NDArray[np.int8], *, wide: bool) -> Dialect:
+    """Whose kernel it is: LiteRT leaves convolutions in groups, and sums of 64 bits, to its reference."""
     in_groups = site.operator.kind == "CONV_2D" and weights.shape[3] < site.input(0).shape[3]
-    return Dialect.LITERT_REFERENCE if in_groups and site.dialect is Dialect.LITERT else site.dialect
+    to_reference = site.dialect is Dialect.LITERT and (in_groups or wide)
+    return Dialect.LITERT_REFERENCE if to_reference else site.dialect
 
 
 def _narrowest(site: Site, weights: NDArray[np.int8]) -> type[np.floating[Any]]:
