@@ -16,9 +16,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.low_rank.linear import Matrix
+from edgefleet_compiler.compress.low_rank.varied import Varied
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import name_of, products, shape_of
-from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.passes.dead_code import remove_dead_code
 from edgefleet_compiler.quantise.rounding.gram import in_steps
 from edgefleet_compiler.tensors import Sample
@@ -44,81 +44,84 @@ def importance(hub: ir.Model, layer: str, cases: Sequence[Sample]) -> Matrix:
     Args:
         hub: Float, in hub normal form; it is not changed.
         layer: Name of a node whose channels are the second axis (Conv) or the last one.
-        cases: Typical inputs.
+        cases: Typical inputs; at least one.
     """
-    nudged = _Nudged(hub, layer)
+    nudged = _Nudged(hub, layer, cases[0])
     affordable = _MOST_PRODUCTS // max(products(hub.graph) * nudged.channels, 1)
     count = min(len(cases), _MOST_CASES, max(_FEWEST_CASES, affordable))
     chosen = [cases[index] for index in np.linspace(0, len(cases) - 1, count).astype(int)]
-    found = np.zeros((nudged.channels, nudged.channels))
-    for number, case in enumerate(chosen):
-        responses, step = in_steps(nudged.responses(case, np.random.default_rng(number)))
-        for start in range(0, responses.shape[1], _ELEMENTS):
-            block = responses[:, start : start + _ELEMENTS]
-            found += (block @ block.T) * step**2
+    responses = np.concatenate(
+        [nudged.responses(case, np.random.default_rng(number)) for number, case in enumerate(chosen)], axis=1
+    )
+    found = _squares(responses)
     mean = float(np.trace(found)) / len(found)
     return found + (DAMPING * mean if mean > 0 else 1.0) * np.eye(len(found))
+
+
+def _squares(responses: NDArray[np.float64]) -> Matrix:
+    """The products of all rows with all rows; exact sums, which no number of threads changes."""
+    found = np.zeros((len(responses), len(responses)))
+    for start in range(0, responses.shape[1], _ELEMENTS):
+        block, step = in_steps(responses[:, start : start + _ELEMENTS])
+        found += (block @ block.T) * step**2
+    return found
 
 
 class _Nudged:
     """A hub that takes what is added to a layer's output as one more input."""
 
-    def __init__(self, hub: ir.Model, layer: str) -> None:
+    def __init__(self, hub: ir.Model, layer: str, case: Sample) -> None:
         copy = hub.clone()
         node = next(node for node in copy.graph if node.name == layer)
         given, axis = node.outputs[0], 1 if node.op_type == "Conv" else -1
         self._shape = shape_of(given)
         self._axis = axis % len(self._shape)
         self.channels = self._shape[self._axis]
-        editor = Editor(copy.graph)
-        self._input = editor.value_name("nudge")
-        nudge = ir.Value(name=self._input, shape=ir.Shape(self._shape), type=ir.TensorType(ir.DataType.FLOAT))
-        uses = list(given.uses())
-        was_output = given.is_graph_output()
-        total = editor.node("Add", [given, nudge], name=f"{layer}/nudged", shape=self._shape, after=node)
-        for use in uses:
-            use.node.replace_input_with(use.idx, total)
-        copy.graph.inputs.append(nudge)
-        watched = [total if was_output and value is given else value for value in copy.graph.outputs]
-        copy.graph.outputs[:] = [given, *dict.fromkeys(map(_before_squashing, watched))]
+        nudge = _with_nudge(Editor(copy.graph), node)
+        copy.graph.outputs[:] = [given, *dict.fromkeys(map(_before_squashing, copy.graph.outputs))]
         remove_dead_code(copy)
-        self._session = Session(copy)
-        self._given = name_of(given)
+        self._varied = Varied(copy, nudge, self._nudges(np.random.default_rng(0), 1.0), case)
 
     def responses(self, case: Sample, random: np.random.Generator) -> NDArray[np.float64]:
-        """What nudges of each channel do to the outputs, over the outputs' size; shape (channels, elements).
+        """What nudges of each channel do to the outputs, over the outputs' size; shape (channels, elements)."""
+        given, *before = self._varied.run(case, np.zeros((1, *self._shape), np.float32))
+        size = float(np.sqrt(np.square(given, dtype=np.float64).mean())) * _NUDGE or _NUDGE
+        _, *after = self._varied.run(case, self._nudges(random, size))
+        return np.concatenate(list(map(_changes, before, after)), axis=1) / size
+
+    def _nudges(self, random: np.random.Generator, size: float) -> NDArray[np.float32]:
+        """One for each channel, shape (channels, ...).
 
         A channel is nudged at all its places at once, each up or down at random, and the next channel as this one was:
         products of what two places do to the outputs cancel on average (Hutchinson 1990, "A Stochastic Estimator of the
         Trace").
         """
-        still = np.zeros(self._shape, np.float32)
-        feeds = {name: case[name] for name in self._session.inputs if name != self._input}
-        given, *before = self._session.run({**feeds, self._input: still}).values()
-        size = float(np.sqrt(np.square(given, dtype=np.float64).mean())) * _NUDGE or _NUDGE
         places = tuple(1 if axis == self._axis else length for axis, length in enumerate(self._shape))
-        signs = np.float32(size) * (2 * random.integers(0, 2, places) - 1).astype(np.float32)
-        after: list[list[NDArray[Any]]] = [[] for _ in before]
-        for channel in range(self.channels):
-            place = tuple(channel if axis == self._axis else slice(None) for axis in range(len(self._shape)))
-            nudge = still.copy()
-            nudge[place] = signs.squeeze(self._axis)
-            _, *outputs = self._session.run({**feeds, self._input: nudge}).values()
-            for nudged, output in zip(after, outputs, strict=True):
-                nudged.append(_some(output))
-        changes = [_changes(_some(one), np.stack(other)) for one, other in zip(before, after, strict=True)]
-        return np.concatenate(changes, axis=1) / size
+        signs = np.where(random.integers(0, 2, places), np.float32(size), np.float32(-size))
+        channels = np.eye(self.channels, dtype=np.float32)
+        along = [self.channels if axis == self._axis else 1 for axis in range(len(self._shape))]
+        return channels.reshape(self.channels, *along) * signs
 
 
-def _some(output: NDArray[Any]) -> NDArray[Any]:
-    """Elements of an output, evenly spread."""
-    return output.reshape(-1)[:: -(-output.size // _ELEMENTS)]
+def _with_nudge(editor: Editor, node: ir.Node) -> str:
+    """Add an input to what a layer gives, in place; the input's name."""
+    given = node.outputs[0]
+    shape = shape_of(given)
+    nudge = ir.Value(name=editor.value_name("nudge"), shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
+    uses, outputs = list(given.uses()), editor.graph.outputs
+    total = editor.node("Add", [given, nudge], name=f"{node.name}/nudged", shape=shape, after=node)
+    for use in uses:
+        use.node.replace_input_with(use.idx, total)
+    outputs[:] = [total if value is given else value for value in outputs]
+    editor.graph.inputs.append(nudge)
+    return name_of(nudge)
 
 
 def _changes(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:
-    """Of an output, over the root mean square of what it was."""
-    size = float(np.sqrt(np.square(before, dtype=np.float64).mean())) or 1.0
-    change: NDArray[np.float64] = (after.astype(np.float64) - before) / size
+    """Of some elements of an output, over the root mean square of what they were; shapes (nudges, elements)."""
+    apart = slice(None, None, -(-before.shape[1] // _ELEMENTS))
+    one, other = before[:, apart].astype(np.float64), after[:, apart]
+    change: NDArray[np.float64] = (other - one) / (float(np.sqrt(np.square(one).mean())) or 1.0)
     return change
 
 
