@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.emulate.rounding import (
     Dialect,
+    Multiplier,
     Rounding,
     convolution_multipliers,
     fully_connected_multiplier,
@@ -32,6 +33,7 @@ DIALECTS: Final = tuple(Dialect)
 
 _LEAST, _LARGEST = -128, 127
 _LIMIT: Final = 1 << 31
+_NEAR: Final = 1 / 64  # of a step: further from the real result no kernel gets before it rounds
 _INT8: Final = np.dtype(np.int8)
 _WITHIN: Final = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"})
 
@@ -99,10 +101,20 @@ def _of_sums(graph: LoweredGraph, layer: Weighted, source: Interval) -> Interval
     if largest.max(initial=0) >= _LIMIT:
         return None
     zero_point = int(_parameters(graph, layer.output).zero_point[0])
-    return Interval(
-        np.min([rounded_product(low, multipliers[rounding], rounding) for rounding in roundings], axis=0) + zero_point,
-        np.max([rounded_product(high, multipliers[rounding], rounding) for rounding in roundings], axis=0) + zero_point,
-    )
+    least, most = (_requantised(bound, multipliers) + zero_point for bound in (low, high))
+    return Interval(least.min(axis=0), most.max(axis=0))
+
+
+def _requantised(bound: Integers, multipliers: Mapping[Rounding, Multiplier]) -> Integers:
+    """A bound in every rounding, shape (roundings, outputs).
+
+    XNNPACK, which multiplies in float32, is among them by what lies so near: it is no dialect that is claimed, but
+    what LiteRT runs by default.
+    """
+    real = bound * next(iter(multipliers.values())).real
+    near = np.rint([real - _NEAR, real + _NEAR]).astype(np.int64)
+    exact = [rounded_product(bound, multiplier, rounding) for rounding, multiplier in multipliers.items()]
+    return np.concatenate([near, exact])
 
 
 def sums(graph: LoweredGraph, layer: Weighted, source: Interval) -> tuple[Integers, Integers]:

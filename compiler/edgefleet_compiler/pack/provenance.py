@@ -58,23 +58,26 @@ def check_provenance(bundle: Bundle, source: Path) -> Provenance:
 
     data = _read(source)
     digest = canonical.sha256(data)
-    is_source = digest == bundle.manifest.lineage.source_sha256
+    lineage = bundle.manifest.lineage
+    is_source = digest == lineage.source_sha256
 
     def found(outcome: Literal["rechecked", "lineage", "unpruned-needed"], dialects: list[str], n: int) -> Provenance:
         return Provenance(str(source), digest, outcome, _WORDS[outcome], dialects, n)
 
     if FILE not in {entry.path for entry in bundle.manifest.files}:
         if not is_source:
-            raise _another_source(source, digest, bundle.manifest.lineage.source_sha256)
+            raise _another_source(source, digest, lineage.source_sha256)
         return found("lineage", [], 0)
     encoded = bundle.read(FILE)
     certificate = decode_certificate(encoded)
     layers = [entry for entry in certificate.removed if entry.kind in KINDS]
     count = sum(len(entry.constant) + len(entry.unread) for entry in layers)
+    if certificate.refers_to == "unpruned" and certificate.whole_sha256 == lineage.source_sha256:
+        raise CertificateRefused("The certificate takes the source for an unpruned artifact", path=str(source))
     if is_source and certificate.refers_to == "unpruned":
         return found("unpruned-needed", [], count)
     if certificate.refers_to == "source" and not is_source:
-        raise _another_source(source, digest, bundle.manifest.lineage.source_sha256)
+        raise _another_source(source, digest, lineage.source_sha256)
     verify_certificate(data, bundle.read(bundle.manifest.artifact), encoded)
     return found("rechecked", certificate.dialects, count)
 
