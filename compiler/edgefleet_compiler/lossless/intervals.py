@@ -150,10 +150,10 @@ def _multipliers(graph: LoweredGraph, layer: Weighted, rounding: Rounding) -> ND
     return convolution_multipliers(one, weights.scale, other)
 
 
-def _roundings(kind: str) -> set[Rounding]:
+def _roundings(kind: str) -> list[Rounding]:
     """How the kernels of all dialects round; LiteRT's of depthwise convolutions in two ways (``kernels``)."""
-    rest = {Rounding.TWICE_AWAY} if kind == "DEPTHWISE_CONV_2D" else set()
-    return {rounding_of(dialect, kind) for dialect in DIALECTS} | rest
+    rest = [Rounding.TWICE_AWAY] if kind == "DEPTHWISE_CONV_2D" else []
+    return list(dict.fromkeys([*(rounding_of(dialect, kind) for dialect in DIALECTS), *rest]))
 
 
 def _parameters(graph: LoweredGraph, name: str) -> Quantisation:
