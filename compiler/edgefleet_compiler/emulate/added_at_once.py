@@ -1,4 +1,4 @@
-"""Which elements of an int8 ADD LiteRT takes several at once, and how it rounds their inputs then.
+"""Which elements of an ADD LiteRT takes several at once, and how it rounds their inputs then.
 
 TFLite's ``optimized/integer_ops/add.h`` as built with vector instructions, and ``reference/process_broadcast_shapes.h``
 for how far one run of elements goes. What is left of a run is computed one by one, as in ``elementwise``.
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edgefleet_compiler.emulate.rounding import Integers, Multiplier, divide_half_up
 from edgefleet_compiler.emulate.site import Site
 
-_LEFT_SHIFT: Final = 20
+LEFT_SHIFT: Final = {"int8": 20, "int16": 15}
+"""How far inputs are shifted left before they are brought to a common scale, by element type."""
+
 _OF_PAIRS: Final = 16  # elements at once where both inputs have one each
 _OF_ONE: Final = 8  # elements at once where one of the first input goes with all of them
 
@@ -27,41 +29,43 @@ class AddedAtOnce:
 
     Attributes:
         mask: Of the output's shape.
+        left: How far inputs are shifted left.
         truncates: Whether an input is shifted right after its multiplication, and not before.
     """
 
     mask: NDArray[np.bool_]
-    truncates: bool
+    left: int
+    truncates: bool = False
 
     def scaled(self, centred: Integers, multiplier: Multiplier) -> Integers:
         """An input at the common scale."""
         shift = int(multiplier.shift)
         if self.truncates:
-            return divide_half_up((centred << _LEFT_SHIFT) * multiplier.fraction, 31) >> -shift
-        left = _LEFT_SHIFT + shift
+            return divide_half_up((centred << self.left) * multiplier.fraction, 31) >> -shift
+        left = self.left + shift
         return divide_half_up((centred << max(left, 0) >> max(-left, 0)) * multiplier.fraction, 31)
 
 
 def added_at_once(site: Site) -> AddedAtOnce:
-    """What is added at once of an ADD of int8."""
-    shape = site.output.shape
+    """What is added at once of an ADD of int8 or int16."""
+    shape, dtype = site.output.shape, site.output.dtype
     first, second = (_extended(site.input(position).shape, len(shape)) for position in (0, 1))
+    left = LEFT_SHIFT[dtype.name]
     if first == second:
-        return _in_runs(shape, prod(shape), _OF_PAIRS, truncates=False)
-    shared = _trailing(first, second)
-    inner = prod(shape[len(shape) - shared :])
-    if not _in_five_folds(first, second):
-        return AddedAtOnce(np.zeros(shape, np.bool_), truncates=False)
+        return AddedAtOnce(_in_runs(shape, prod(shape), _OF_PAIRS), left)
+    if dtype != np.int8 or not _in_five_folds(first, second):
+        return AddedAtOnce(np.zeros(shape, np.bool_), left)
+    outer = len(shape) - _trailing(first, second)
+    inner = prod(shape[outer:])
     if inner > 1:
-        return _in_runs(shape, inner, _OF_PAIRS, truncates=False)
-    outer = len(shape) - shared
+        return AddedAtOnce(_in_runs(shape, inner, _OF_PAIRS), left)
     repeated = _repeated(first[:outer], second[:outer])
-    return _in_runs(shape, prod(shape[outer - repeated : outer]), _OF_ONE, truncates=True)
+    return AddedAtOnce(_in_runs(shape, prod(shape[outer - repeated : outer]), _OF_ONE), left, truncates=True)
 
 
-def _in_runs(shape: tuple[int, ...], run: int, lanes: int, *, truncates: bool) -> AddedAtOnce:
+def _in_runs(shape: tuple[int, ...], run: int, lanes: int) -> NDArray[np.bool_]:
     places: NDArray[Any] = np.arange(prod(shape)) % run
-    return AddedAtOnce((places < run // lanes * lanes).reshape(shape), truncates)
+    return (places < run // lanes * lanes).reshape(shape)
 
 
 def _extended(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:

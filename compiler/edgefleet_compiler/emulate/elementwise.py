@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 
-from edgefleet_compiler.emulate.added_at_once import AddedAtOnce, added_at_once
+from edgefleet_compiler.emulate.added_at_once import LEFT_SHIFT, AddedAtOnce, added_at_once
 from edgefleet_compiler.emulate.rounding import Dialect, Integers, Multiplier, quantise_multiplier, requantise
 from edgefleet_compiler.emulate.site import Run, Site, Values, centred, scale, zero_point
-
-# How far inputs are shifted left before they are brought to a common scale, by element type.
-_LEFT_SHIFT: Final = {"int8": 20, "int16": 15}
 
 
 def addition(site: Site) -> Run:
     """ADD: TFLite's ``integer_ops/add.h``."""
-    at_once = site.dialect is Dialect.LITERT and site.output.dtype == np.int8
-    return _sum(site, _sum_multipliers(site), 1, added_at_once(site) if at_once else None)
+    multipliers = _sum_multipliers(site)
+    return _sum(site, multipliers, 1, added_at_once(site) if site.dialect is Dialect.LITERT else None)
 
 
 def subtraction(site: Site) -> Run:
@@ -55,15 +51,15 @@ def extreme(site: Site) -> Run:
 
 def _sum_multipliers(site: Site, precision: type[np.float32 | np.float64] = np.float64) -> list[Multiplier]:
     """Of both inputs, and of the output."""
-    site.require_type(*_LEFT_SHIFT)
+    site.require_type(*LEFT_SHIFT)
     first, second, output = (precision(scale(tensor)) for tensor in (site.input(0), site.input(1), site.output))
     common = precision(2) * max(first, second)
-    shifted = precision(1 << _LEFT_SHIFT[site.output.dtype.name]) * output
+    shifted = precision(1 << LEFT_SHIFT[site.output.dtype.name]) * output
     return [quantise_multiplier(real) for real in (first / common, second / common, common / shifted)]
 
 
 def _sum(site: Site, multipliers: list[Multiplier], sign: int, at_once: AddedAtOnce | None = None) -> Run:
-    kind, left = site.operator.kind, _LEFT_SHIFT[site.output.dtype.name]
+    kind, left = site.operator.kind, LEFT_SHIFT[site.output.dtype.name]
 
     def scaled(value: Values, position: int) -> Integers:
         steps = centred(value, site.input(position))
