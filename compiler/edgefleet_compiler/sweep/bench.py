@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from edgefleet_compiler.artifact import Workbench
 from edgefleet_compiler.attempt import Attempt, Trier
 from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.data import choose_evaluation
+from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Data, check_request, open_data
 from edgefleet_compiler.progress import Silent
 from edgefleet_compiler.source import Source, load_source
+from edgefleet_compiler.sweep.choosers import Choosers
 from edgefleet_compiler.sweep.explicit import Explicit
 from edgefleet_compiler.sweep.record import Evaluation, Figures, Idea
 from edgefleet_contract import canonical
@@ -53,7 +56,10 @@ def open_subject(options: CompileOptions) -> Subject:
 
 
 class Bench:
-    """Evaluates ideas, each as if it were the only one: nothing that an evaluation learns is left for the next.
+    """Evaluates ideas, each as if it were the only one.
+
+    What is measured of the source alone is kept for all of them; nothing else that an evaluation learns is left for
+    the next, so that the order of ideas makes no difference.
 
     Args:
         subject: What they are about.
@@ -72,6 +78,11 @@ class Bench:
         self._examiner = Examiner(subject.source, evaluation, options, Silent())
         with naming(options.model):
             self._examiner.check_import()
+
+    @cached_property
+    def _choosers(self) -> Choosers:
+        source = self._subject.source
+        return Choosers(source.hub, HubMaker(source, self._subject.data.calibration, Silent()).typical)
 
     def evaluate(self, idea: Idea) -> Evaluation:
         """Make an idea explicit, build it and measure it.
@@ -101,10 +112,12 @@ class Bench:
 
     def _attempt(self, idea: Idea) -> Attempt:
         subject, progress = self._subject, Silent()
-        bench = Workbench(subject.source, subject.data.calibration, progress)
-        explicit = Explicit(subject.options, subject.source, subject.profile, bench.hubs, progress)
+        source, profile = subject.source, subject.profile
+        bench = Workbench(source, subject.data.calibration, progress)
+        compression = self._choosers.compression(idea) if idea.prune or idea.low_rank else None
+        explicit = Explicit(subject.options, source, profile, bench.hubs, progress)
         trier = Trier(subject.options, bench, self._examiner, progress)
-        return trier.attempt(explicit.recipe(idea), subject.profile)
+        return trier.attempt(explicit.recipe(idea, compression), profile)
 
 
 def _figures(attempt: Attempt) -> Figures:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from edgefleet_compiler.compress.channels.choose import choose_channels
 from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.ladder.tuner import Tuner
@@ -42,14 +41,18 @@ class Explicit:
     hubs: HubMaker
     progress: Progress
 
-    def recipe(self, idea: Idea) -> Recipe:
+    def recipe(self, idea: Idea, compression: Compression | None) -> Recipe:
         """The recipe of an idea.
+
+        Args:
+            idea: What to make explicit.
+            compression: What it takes away of the model first, which is explicit already; None for nothing.
 
         Raises:
             RecipeUnfit: The model or the target does not take it, or it changes nothing.
             DataMalformed: A case of the calibration set cannot be used.
         """
-        tuner, rung = Tuner(self.source, self.hubs, self.progress), self._rung(idea)
+        tuner, rung = Tuner(self.source, self.hubs, self.progress), self._rung(idea, compression)
         if not idea.four_bits:
             return self._tuned(tuner, rung, idea)
         if rung.recipe.scheme not in STATIC:
@@ -58,17 +61,11 @@ class Explicit:
         eight = self._tuned(tuner, rung, idea)
         return self._tuned(tuner, Rung(rung.name, self._narrowed(eight, tuner, idea), "rounding"), idea)
 
-    def _rung(self, idea: Idea) -> Rung:
+    def _rung(self, idea: Idea, compression: Compression | None) -> Rung:
         """The rung of an idea, with what is taken away of the model first."""
         named = (rung for rung in sweep_rungs(self.options, self.profile, self.source) if rung.name == idea.rung)
         rung = next(named)
-        return dataclasses.replace(rung, recipe=replace(rung.recipe, compress=self._compression(idea)))
-
-    def _compression(self, idea: Idea) -> Compression | None:
-        if not idea.prune:
-            return None
-        hub, cases = self.source.hub, self.hubs.typical
-        return Compression(prune=choose_channels(hub, cases, idea.prune, progress=self.progress))
+        return dataclasses.replace(rung, recipe=replace(rung.recipe, compress=compression))
 
     def _narrowed(self, recipe: Recipe, tuner: Tuner, idea: Idea) -> Recipe:
         """With 4-bit weights where they cost the outputs least."""

@@ -23,9 +23,9 @@ _TIMED = "mixed-fast"
 _INTEGER = ("int8", "int8-refined")
 
 _FOUR_BITS = (1.0, 0.5, 0.75, 0.25)
-_PRUNED = (0.25, 0.5, 0.125, 0.375, 0.625)
-_LOW_RANK = (0.25, 0.125, 0.5)
-_BOTH = ((0.25, 1.0), (0.5, 1.0), (0.25, 0.5), (0.5, 0.5))
+_PRUNED = (1 / 8, 1 / 4, 1 / 16, 1 / 2, 3 / 8)
+_LOW_RANK = (1 / 8, 1 / 4, 1 / 16, 1 / 2)
+_BOTH = ((1 / 8, 1.0), (1 / 4, 1.0), (1 / 16, 1.0), (1 / 2, 1.0))
 """Pruned or low rank, and 4-bit weights."""
 
 _COARSEST, _FINEST = 1 / 8, 1 / 64
@@ -81,8 +81,10 @@ def scope_of(rungs: Sequence[Rung], *, calibrated: bool) -> Scope:
         calibrated: Whether there is a calibration set.
     """
     names = tuple(rung.name for rung in rungs)
-    integers = tuple(name for name in _INTEGER if name in names) if calibrated else ()
-    return Scope(names, {"four_bits": integers, "prune": integers or names} if calibrated else {})
+    integers = tuple(name for name in _INTEGER if name in names)
+    if not calibrated:
+        return Scope(names, {})
+    return Scope(names, {"four_bits": integers, "prune": integers or names, "low_rank": integers or names})
 
 
 def first_ideas(scope: Scope) -> list[Idea]:
