@@ -19,9 +19,15 @@ from edgefleet_compiler.checks.measure import Examiner
 from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
 from edgefleet_compiler.data.images import check_normalisation
 from edgefleet_compiler.data.likeness import cases_compared, unlike
+from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.ladder.climb import Climb, climb
+from edgefleet_compiler.ladder.costs import Reckoner
+from edgefleet_compiler.ladder.dials import Ground
+from edgefleet_compiler.ladder.means import MEANS
 from edgefleet_compiler.ladder.refusal import explain
+from edgefleet_compiler.ladder.search import Search, breaks_a_limit
 from edgefleet_compiler.ladder.tuner import Tuner
+from edgefleet_compiler.ladder.unmet import refuse_unmet
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import MAX_SEED, CompileOptions
 from edgefleet_compiler.output import check_output, replaced_folder
@@ -99,7 +105,8 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
         examiner.check_import()
     bench = Workbench(source, data.calibration, progress)
     trier = Trier(options, bench, examiner, progress)
-    compilation = _Compilation(options, name, data, examiner, trier, Tuner(source, bench.hubs, progress), progress)
+    tuner, reckoner = Tuner(source, bench.hubs, progress), Reckoner(source)
+    compilation = _Compilation(options, name, data, examiner, trier, tuner, bench.hubs, reckoner, progress)
     return [compilation.compile_for(plan) for plan in plans]
 
 
@@ -113,6 +120,8 @@ class _Compilation:
     examiner: Examiner
     trier: Trier
     tuner: Tuner
+    hubs: HubMaker
+    reckoner: Reckoner
     progress: Progress
 
     def compile_for(self, plan: Plan) -> Outcome:
@@ -157,9 +166,18 @@ class _Compilation:
             return made
 
         climbed = climb(plan.rungs, attempt)
+        if self._searches and breaks_a_limit(climbed):
+            ground = Ground(self.hubs, self.tuner.cases, self.reckoner, plan.profile, self.progress)
+            climbed = Search(MEANS, ground, self.tuner, attempt, self.progress).beyond(climbed)
+            refuse_unmet(climbed, plan.profile)
         if climbed.attempt.lost_accuracy is not None:
             explain(climbed.attempt, self.tuner.cases, len(climbed.steps))
         return climbed
+
+    @property
+    def _searches(self) -> bool:
+        """Whether the way into a budget is left to the compiler, and there is something to find it by."""
+        return self.options.recipe == "auto" and self.data.calibration is not None
 
     def _pack(self, attempt: Attempt, profile: TargetProfile, folder: Path) -> Packed:
         contents = Contents(

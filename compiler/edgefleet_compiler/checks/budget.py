@@ -12,6 +12,8 @@ from edgefleet_contract.errors import BudgetExceeded, UsageMalformed
 from edgefleet_hardware.profile import TargetProfile
 from edgefleet_hardware.units import format_bytes
 
+Limit = Literal["flash", "ram", "latency_ms"]
+
 
 class BudgetLine(msgspec.Struct, frozen=True):
     """One limit and what was measured against it.
@@ -24,7 +26,7 @@ class BudgetLine(msgspec.Struct, frozen=True):
         set_by: "target" for the profile's figure, "option" for the user's.
     """
 
-    name: Literal["flash", "ram", "latency_ms"]
+    name: Limit
     limit: float
     value: float | None
     ok: bool
@@ -45,14 +47,14 @@ def check_budget(
         ram: Bytes of working memory of an inference; None where no planner takes the model.
         latency_ms: Median of one inference on the target itself; None without evidence from it.
     """
-    limits: list[tuple[Literal["flash", "ram", "latency_ms"], float | None, Literal["target", "option"]]] = [
+    limits: list[tuple[Limit, float | None, Literal["target", "option"]]] = [
         ("flash", profile.flash_bytes, "target"),
         ("flash", options.max_flash, "option"),
         ("ram", profile.ram_bytes, "target"),
         ("ram", options.max_ram, "option"),
         ("latency_ms", None if options.max_latency is None else options.max_latency * 1000, "option"),
     ]
-    values = {"flash": flash, "ram": ram, "latency_ms": latency_ms}
+    values: dict[Limit, float | None] = {"flash": flash, "ram": ram, "latency_ms": latency_ms}
     return [
         BudgetLine(name, limit, values[name], _keeps(values[name], limit, set_by), set_by)
         for name, limit, set_by in limits
@@ -89,13 +91,9 @@ def over_budget(lines: list[BudgetLine], profile: TargetProfile, scheme: Scheme)
         scheme: Of the artifact: int8 is the smallest there is.
     """
     broken = [line for line in lines if not line.ok]
+    seen = broken_limits(lines)
     if not broken:
         return None
-    seen = "; ".join(
-        f"{label(line.name)} {quantity(line.name, line.value)}, the {line.set_by}'s limit is "
-        f"{quantity(line.name, line.limit)}"
-        for line in broken
-    )
     return BudgetExceeded(
         f"The artifact for {profile.name!r} does not keep to its budget: {seen}",
         remedy="Allow more, or choose a smaller model."
@@ -103,6 +101,16 @@ def over_budget(lines: list[BudgetLine], profile: TargetProfile, scheme: Scheme)
         else "Allow more, or choose --recipe int8 or a smaller model.",
         target=profile.name,
         limits=[line.name for line in broken],
+    )
+
+
+def broken_limits(lines: list[BudgetLine]) -> str:
+    """The limits that are not kept, with their figures, for people; empty where all are."""
+    return "; ".join(
+        f"{label(line.name)} {quantity(line.name, line.value)}, the {line.set_by}'s limit is "
+        f"{quantity(line.name, line.limit)}"
+        for line in lines
+        if not line.ok
     )
 
 
@@ -116,3 +124,8 @@ def quantity(name: str, value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.3f} ms" if name == "latency_ms" else format_bytes(int(value))
+
+
+def plain(name: str, value: float) -> str:
+    """A limit or value to the byte, or to the microsecond."""
+    return f"{value:.3f} ms" if name == "latency_ms" else f"{value:,.0f} bytes"

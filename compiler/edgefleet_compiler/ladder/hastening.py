@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from edgefleet_compiler.benchmark.layer_times import Times
 from edgefleet_compiler.hub.graph import activation_inputs, is_float, shape_of
 from edgefleet_compiler.quantise.operators import is_quantisable
+from edgefleet_compiler.quantise.search.programme import least_choice
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 
 _IN_FLOAT = LayerSettings(compute="float", weights="int8")  # weights cost a runtime nothing: it unpacks them at start
@@ -95,7 +96,7 @@ def _writers(value: ir.Value, chosen: Mapping[ir.Node, str]) -> Iterator[str | N
 
 def _fastest(layers: list[ir.Node], times: Times, borders: list[_Border]) -> list[str]:
     """The layers to leave in float: one binary variable for each, and one for each conversion."""
-    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415 - heavy, and few recipes need it
+    from scipy.optimize import LinearConstraint  # noqa: PLC0415 - heavy, and few recipes need it
 
     names = [node.name or "" for node in layers]
     if not names:
@@ -116,5 +117,5 @@ def _fastest(layers: list[ir.Node], times: Times, borders: list[_Border]) -> lis
             least.append(-constant)
     goal = np.array([*won, *(border.microseconds for border in borders)])
     constraints = [LinearConstraint(np.stack(rows), np.array(least), np.inf)] if rows else []
-    result = milp(goal, integrality=np.ones(len(goal)), bounds=Bounds(0, 1), constraints=constraints)
-    return [] if result.x is None else [name for name, set_to in zip(names, result.x, strict=False) if set_to > 0.5]
+    chosen = least_choice(goal, constraints)
+    return [] if chosen is None else [name for name, taken in zip(names, chosen, strict=False) if taken]

@@ -16,6 +16,7 @@ from edgefleet_compiler.quantise.search.ranges import QUICK, THOROUGH, Effort, c
 from edgefleet_compiler.quantise.search.reference import Reference
 from edgefleet_compiler.quantise.settings import Compute, Equalised, Rounding, Settings
 from edgefleet_compiler.recipe import Io, Recipe, Rung
+from edgefleet_compiler.recipe.form import QUANTISING
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensors import Sample
 from edgefleet_hardware.profile import TargetProfile
@@ -74,6 +75,16 @@ class Tuner:
     def cases(self) -> list[Sample]:
         """Some dozens of typical cases; none without a calibration set."""
         return self._some(THOROUGH.cases) if self._hubs.is_calibrated else []
+
+    def noise(self, recipe: Recipe) -> float:
+        """What a recipe's weights and ranges do to the outputs, on typical cases that nothing was made by.
+
+        Weights are rounded by second order and biases corrected for that, whatever the recipe says.
+        """
+        if recipe.scheme not in QUANTISING:
+            return Reference(self._source.hub, self.cases).noise_of(self._hubs.make(recipe).hub)
+        settings = replace(recipe.settings, rounding="second-order", bias_correction=True)
+        return self._noise(recipe.with_settings(settings))
 
     def _thorough(self, recipe: Recipe) -> Recipe:
         """With everything that is worth a search where the artifact costs a device the same."""

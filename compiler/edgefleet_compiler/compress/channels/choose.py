@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,7 +21,8 @@ from edgefleet_contract.errors import RecipeUnfit
 _JUDGES = 64
 """Cases that the noise in the outputs is measured on."""
 
-_POWERS = (1.0, 0.75, 0.5)
+_USUAL_POWER = 0.75
+_POWERS = (1.0, _USUAL_POWER, 0.5)
 """Losses of groups do not quite add up: these powers of them are added, and the result that does best is taken."""
 
 
@@ -40,7 +41,8 @@ def choose_channels(
         hub: Float, in hub normal form.
         cases: Typical inputs, a batch of one each; a hundred or more. Half of them judge.
         ratio: The share that is to go, above 0 and below 1.
-        by: Of what: the multiply-accumulates, or the bytes of the weights, of all layers with constant weights.
+        by: Of what: the multiply-accumulates, or the bytes of the weights, of all layers with constant weights; or the
+            activations that are alive at once.
         saliency: By what channels of a group are ranked.
         progress: Told of what takes long.
 
@@ -108,15 +110,26 @@ class ChannelChooser:
             self._progress.advance()
         return options[int(np.argmin(noises))]
 
+    def by_strength(self, by: Resource) -> list[Pruning]:
+        """All prunings on the way from one channel gone to as many as can go; each saves more than those before."""
+        cost = cost_of(self._grouping, by)
+        return [self._pruning(gone) for gone in self._steps(cost, _USUAL_POWER)][1:]
+
     def _spent(self, cost: Cost, limit: float, power: float) -> list[int]:
+        """Channels gone of each group, as many as bring the cost to a limit."""
+        return next(gone for gone in self._steps(cost, power) if cost(self._left(gone)) <= limit)
+
+    def _steps(self, cost: Cost, power: float) -> Iterator[list[int]]:
         """Channels gone of each group: one step after the other, that which adds least for what it saves.
 
         A step goes to where the curve, as seen from here, is flattest.
         """
         losses = [curve.noise**power for curve in self._curves]
         gone = [0] * len(losses)
+        most = [len(loss) - 1 for loss in losses]
         present = cost(self._left(gone))
-        while present > limit:
+        yield gone
+        while gone != most:
             best, chosen = np.inf, gone
             for place, loss in enumerate(losses):
                 step = _flattest(loss, gone[place])
@@ -129,7 +142,7 @@ class ChannelChooser:
                     # One channel at a time: what a channel saves changes with every other that goes.
                     best, chosen = price, [*gone[:place], gone[place] + 1, *gone[place + 1 :]]
             gone, present = chosen, cost(self._left(chosen))
-        return gone
+            yield gone
 
     def _left(self, gone: Sequence[int]) -> Left:
         highest = max((int(known.classes.max()) for known in self._grouping.values.values()), default=0)
@@ -147,7 +160,7 @@ class ChannelChooser:
         return Pruning(saliency=self._saliency, keep=keep)
 
     def _unfit(self, ratio: float, most: float, by: Resource) -> RecipeUnfit:
-        words = {"macs": "multiply-accumulates", "bytes": "bytes of weights"}[by]
+        words = {"macs": "multiply-accumulates", "bytes": "bytes of weights", "peak": "memory of activations"}[by]
         held = next((group for group in self._grouping.groups if group.reason), None)
         why = "" if held is None else f"; {held.name!r} for one cannot lose channels: {held.reason}"
         return RecipeUnfit(

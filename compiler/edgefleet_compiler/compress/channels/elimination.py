@@ -21,6 +21,9 @@ RIDGE = 0.01
 _FLOOR = 1e-6
 """The same as a share of the mean over inputs, for those that carry nothing."""
 
+_FELT = 1e-12
+"""Of what inputs carry with their means, the least that is felt in float64 where they are added up."""
+
 
 def ridge(squares: Matrices, share: float = RIDGE) -> Matrices:
     """What is added to the diagonal of moments: a share of the variance of each input, and nothing for the 1.
@@ -32,8 +35,11 @@ def ridge(squares: Matrices, share: float = RIDGE) -> Matrices:
     Returns:
         Shape (groups, inputs + 1).
     """
-    variances = np.diagonal(squares, axis1=1, axis2=2) - squares[:, -1] ** 2
-    floor = np.maximum(_FLOOR * variances.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    powers = np.diagonal(squares, axis1=1, axis2=2)
+    variances = powers - squares[:, -1] ** 2
+    # Of a single case nothing varies: what is added still has to be felt beside the squares.
+    least = np.maximum(_FELT * powers.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    floor = np.maximum(_FLOOR * variances.mean(axis=1, keepdims=True), least)
     added: Matrices = share * np.maximum(variances, 0.0) + floor
     added[:, -1] = 0.0
     return added

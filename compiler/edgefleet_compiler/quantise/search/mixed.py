@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_compiler.quantise.search.programme import least_choice
 from edgefleet_compiler.quantise.search.sensitivity import Sensitivity
 from edgefleet_compiler.quantise.settings import LayerSettings
 
@@ -114,31 +115,28 @@ def _worth_having(choices: Iterable[Option], least: Goal) -> list[Option]:
     return kept
 
 
-def _solve(rows: Sequence[Sequence[Option]], least: Goal, bound: float) -> list[Option] | None:
+def _solve(rows: Sequence[Sequence[Option]], wanted: Goal, bound: float) -> list[Option] | None:
     """The integer programme: one binary variable an option, one of them set in each row."""
-    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415 - heavy, and few recipes need it
+    from scipy.optimize import LinearConstraint  # noqa: PLC0415 - heavy, and few recipes need it
     from scipy.sparse import csr_array  # noqa: PLC0415 - as above
 
     flat = [option for row in rows for option in row]
     row_of = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     one_each = csr_array((np.ones(len(flat)), (row_of, np.arange(len(flat)))))
     # Scaled to 1, so that the solver's absolute tolerances mean the same for bytes and for noise.
-    goal = _scaled(np.array([_goal(option, least) for option in flat]))
-    bounded = np.array([_other(option, least) for option in flat])
+    goal = _scaled(np.array([_goal(option, wanted) for option in flat]))
+    bounded = np.array([_other(option, wanted) for option in flat])
     unit = bound if bound > 0 else 1.0
-    result = milp(
+    chosen = least_choice(
         goal,
-        integrality=np.ones(len(flat)),
-        bounds=Bounds(0, 1),
-        constraints=[
+        [
             LinearConstraint(one_each, 1, 1),
             LinearConstraint(bounded[None] / unit, -np.inf, bound / unit * (1 + _SLACK)),
         ],
-        options={"mip_rel_gap": 0.0},
     )
-    if result.x is None:
+    if chosen is None:
         return None
-    return [option for option, set_to in zip(flat, result.x, strict=True) if set_to > 0.5]
+    return [option for option, taken in zip(flat, chosen, strict=True) if taken]
 
 
 def _scaled(array: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,150 @@
+"""The search for a budget: where what the ladder ships breaks a limit, means are applied until something keeps all.
+
+Costs are reckoned first, so that only what keeps the limits is made with care; of that, what makes the least noise in
+the outputs is measured in full. Every step is deterministic but for what is timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from edgefleet_compiler.attempt import Attempt
+from edgefleet_compiler.ladder.best import best, excess, keeps_limits, nearest
+from edgefleet_compiler.ladder.costs import Bounds, Cost
+from edgefleet_compiler.ladder.dials import Ground, Means
+from edgefleet_compiler.ladder.record import Step
+from edgefleet_compiler.ladder.tried import Climb, Impossible, Tried
+from edgefleet_compiler.ladder.tuner import Tuner
+from edgefleet_compiler.ladder.ways import Way, Ways
+from edgefleet_compiler.progress import Progress
+from edgefleet_compiler.recipe import Rung
+from edgefleet_compiler.recipe.form import QUANTISING
+from edgefleet_contract.errors import GateError
+
+_MEASURED = 4  # ways, of those whose outputs are truest
+_CLEARLY = 0.95  # nearer to the limits by so much is worth a start of its own
+_NEARER = 3  # halvings of the way, to find out how near the accurate comes
+_CORRECTIONS = 2  # where an artifact takes more than was reckoned
+
+
+def breaks_a_limit(climbed: Climb) -> bool:
+    """Whether the ladder leaves anything to search for: a limit that is broken, and that can be measured."""
+    return any(not line.ok and line.value is not None for line in climbed.attempt.budget)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Searches for one target.
+
+    Attributes:
+        means: In the order in which several are applied.
+        ground: What their dials are made of.
+        tuner: Says what a way's weights are rounded by.
+        attempt: Makes a rung's recipe explicit, builds and measures it.
+        progress: Told of what takes long.
+    """
+
+    means: Sequence[Means]
+    ground: Ground
+    tuner: Tuner
+    attempt: Callable[[Rung], Attempt | None]
+    progress: Progress
+
+    def beyond(self, climbed: Climb) -> Climb:
+        """What is best within the budget, or nearest to it, of what the ladder reached and of what lies beyond."""
+        trail = _Trail(list(climbed.reached), [])
+        for start in _starts(climbed):
+            self._from(start, trail)
+        return Climb(best(trail.tried) or nearest(trail.tried), trail.reached, trail.further)
+
+    def _from(self, start: Tried, trail: _Trail) -> None:
+        """Try ways from an artifact."""
+        recipe = start.attempt.artifact.recipe
+        reckoned = self.ground.reckoner.cost(recipe, self.ground.profile)
+        bounds = Bounds.by(start.attempt.budget, reckoned)
+        self.progress.stage("looking for ways into the budget")
+        ways = Ways(recipe, self.means, self.ground)
+        found = ways.into(bounds)
+        trail.further.extend(_out_of_reach(way, bounds) for way in found if not way.arrives)
+        for way in self._truest([way for way in found if way.arrives])[:_MEASURED]:
+            trail.reached.extend(self._measured(way, ways))
+        chosen = best(trail.tried)
+        if chosen is None and start.accurate:
+            self._nearer(ways, bounds, reckoned, trail)
+        elif chosen is not None and chosen.rung.tuning == "rounding" and chosen.rung.recipe.scheme == "int8":
+            name = f"{chosen.rung.name}, refined"
+            trail.reached.append(self._tried(Rung(name, chosen.attempt.artifact.recipe, "thorough")))
+
+    def _nearer(self, ways: Ways, bounds: Bounds, start: Cost, trail: _Trail) -> None:
+        """How near to the limits what is accurate enough comes, where nothing keeps both: by halving the way."""
+        near, far = 0.0, 1.0
+        for _ in range(_NEARER):
+            share = (near + far) / 2
+            arriving = self._truest([way for way in ways.into(bounds.part_of_the_way(start, share)) if way.arrives])
+            made = list(self._measured(arriving[0], ways, corrected=False)) if arriving else []
+            trail.reached.extend(made)
+            if any(isinstance(each, Tried) and each.accurate for each in made):
+                near = share
+            else:
+                far = share
+
+    def _truest(self, ways: Sequence[Way]) -> list[Way]:
+        """The ways with the least noise in the outputs, the truest first."""
+        if len(ways) <= 1 or not self.ground.cases:
+            return list(ways)
+        self.progress.stage("comparing ways into the budget", len(ways))
+        noises = []
+        for way in ways:
+            noises.append(self.tuner.noise(way.recipe))
+            self.progress.advance()
+        return [ways[place] for place in sorted(range(len(ways)), key=noises.__getitem__)]
+
+    def _measured(self, way: Way, ways: Ways, *, corrected: bool = True) -> Iterator[Tried | Impossible]:
+        """What comes of a way; once more, and farther, where it takes more than was reckoned."""
+        for _ in range(1 + _CORRECTIONS * corrected):
+            self.progress.stage(f"trying {way.told}")
+            made = self._tried(Rung(way.told, way.recipe, "rounding" if way.recipe.scheme in QUANTISING else "none"))
+            yield made
+            if isinstance(made, Impossible) or keeps_limits(made):
+                return
+            way = ways.again(way, Bounds.by(made.attempt.budget, way.cost).tightened())
+
+    def _tried(self, rung: Rung) -> Tried | Impossible:
+        try:
+            made = self.attempt(rung)
+        except GateError as fault:
+            return Impossible(rung, fault)
+        assert made is not None, "only mixed rungs have nothing to try"
+        return Tried(rung, made)
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """What was reached so far, and what was reckoned out of reach."""
+
+    reached: list[Tried | Impossible]
+    further: list[Step]
+
+    @property
+    def tried(self) -> list[Tried]:
+        return [each for each in self.reached if isinstance(each, Tried)]
+
+
+def _starts(climbed: Climb) -> list[Tried]:
+    """Where ways begin: at what the ladder ships, and at what comes nearer to the limits, though with more loss."""
+    closest = min(climbed.tried, key=excess)
+    shipped = climbed.shipped
+    return [shipped] if excess(closest) >= excess(shipped) * _CLEARLY else [shipped, closest]
+
+
+def _out_of_reach(way: Way, bounds: Bounds) -> Step:
+    """The line of a way that does not arrive: what the means come to at the most."""
+    return Step(
+        rung=way.told,
+        bytes=way.cost.flash,
+        peak_ram_bytes=way.cost.ram or None,
+        macs=way.cost.macs or None,
+        outcome="over budget",
+        why=f"reckoned, not made: at the most it comes to {bounds.figures(way.cost)}",
+    )

@@ -1,0 +1,92 @@
+"""The refusal of a budget that nothing keeps: the nearest that was reached, what binds, and what would be accepted."""
+
+from __future__ import annotations
+
+import math
+
+from edgefleet_compiler.checks.budget import BudgetLine, label, plain
+from edgefleet_compiler.ladder.best import excess, keeps_limits
+from edgefleet_compiler.ladder.tried import Climb, Tried
+from edgefleet_contract.errors import AccuracyLost, BudgetExceeded
+from edgefleet_hardware.profile import TargetProfile
+
+_ROUNDING = 1e-6
+_OPTIONS = {"flash": "--max-flash", "ram": "--max-ram", "latency_ms": "--max-latency"}
+
+
+def refuse_unmet(climbed: Climb, profile: TargetProfile) -> None:
+    """Let the refusals of what came nearest be one, that says what binds; nothing where the budget is kept.
+
+    Args:
+        climbed: What the search came to.
+        profile: The target.
+    """
+    refusals = climbed.attempt.refusals
+    others = [refusal for refusal in refusals if not isinstance(refusal, AccuracyLost | BudgetExceeded)]
+    if len(others) < len(refusals):
+        refusals[:] = [_unmet(climbed, profile), *others]
+
+
+def _unmet(climbed: Climb, profile: TargetProfile) -> BudgetExceeded:
+    shipped, count = climbed.shipped, len(climbed.steps)
+    tells = [_of_limits(shipped) if not keeps_limits(shipped) else _of_accuracy(shipped)]
+    accurate = [each for each in climbed.tried if each.accurate and not keeps_limits(each)]
+    if keeps_limits(shipped) and accurate:
+        closest = min(accurate, key=excess)
+        tells.append(f"{closest.rung.name}, accurate enough, takes {_figures(closest)}")
+        allowed = [_allowed(line) for line in _broken(closest)]
+    else:
+        allowed = [_allowed(line) for line in _broken(shipped)]
+    if not shipped.accurate:
+        drop = f"--max-drop {math.ceil(shipped.drop * 1000 - _ROUNDING) / 1000:g}"
+        allowed = [*allowed, drop] if keeps_limits(shipped) else [" and ".join([*allowed, drop])]
+    return BudgetExceeded(
+        f"None of {count} ways keeps to the budget of {profile.name!r}: {'; '.join(tells)}",
+        remedy=f"Allow {' or '.join(allowed)}, or choose a smaller model.",
+        target=profile.name,
+        limits=[line.name for line in _broken(shipped)],
+        nearest=shipped.rung.name,
+        binds=sorted({line.name for line in _broken(shipped)} | (set() if shipped.accurate else {"accuracy"})),
+    )
+
+
+def _of_limits(tried: Tried) -> str:
+    lost = "" if tried.accurate else f", and {_loss(tried)}"
+    return f"the nearest, {tried.rung.name}, takes {_figures(tried)}{lost}"
+
+
+def _of_accuracy(tried: Tried) -> str:
+    return f"accuracy binds: within the limits the nearest, {tried.rung.name}, {_loss(tried)}"
+
+
+def _loss(tried: Tried) -> str:
+    """What is lost, and what may be, in words that go on with a sentence."""
+    lost = tried.attempt.lost_accuracy
+    assert lost is not None, "only asked of what is inaccurate"
+    if "max_drop" not in lost.facts:
+        return f"is too far from the source: {lost.seen}"
+    return f"loses {tried.drop:.4f} of accuracy, where {lost.facts['max_drop']:g} is allowed"
+
+
+def _broken(tried: Tried) -> list[BudgetLine]:
+    return [line for line in tried.attempt.budget if not line.ok]
+
+
+def _figures(tried: Tried) -> str:
+    """For example ``flash 34,112 bytes of 32,768 bytes``."""
+    return " and ".join(
+        f"{label(line.name)} {'?' if line.value is None else plain(line.name, line.value)} of "
+        f"{plain(line.name, line.limit)}"
+        for line in _broken(tried)
+    )
+
+
+def _allowed(line: BudgetLine) -> str:
+    """The limit that would let a figure pass: an option, or the target's own."""
+    value = "?" if line.value is None else _needed(line)
+    return f"{_OPTIONS[line.name]} {value}" if line.set_by == "option" else f"a target with {label(line.name)} {value}"
+
+
+def _needed(line: BudgetLine) -> str:
+    assert line.value is not None
+    return f"{math.ceil(line.value * 1000) / 1000:g}ms" if line.name == "latency_ms" else f"{line.value:.0f}"

@@ -1,0 +1,128 @@
+"""Ways into a budget: means, each turned as far as it has to be and no further, alone and two or three together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from edgefleet_compiler.ladder.costs import Bounds, Cost
+from edgefleet_compiler.ladder.dials import Dial, Ground, Means
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_contract.errors import GateError
+
+_HALVINGS = 9  # of the dial: below a thousandth of what a means can do
+_SHARES = (0.3, 0.6, 0.9)  # of the way into the budget that the first of several means goes
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way, as far as it is to go.
+
+    Attributes:
+        recipe: With the means applied.
+        told: For people.
+        cost: As it was reckoned.
+        arrives: Whether that is within the bounds; if not, the means can do no more.
+        dial: Of the last of the means; None where nothing is applied.
+        before: What was applied before that, for people.
+    """
+
+    recipe: Recipe
+    told: str
+    cost: Cost
+    arrives: bool
+    dial: Dial | None = None
+    before: str = ""
+
+
+class Ways:
+    """Finds ways from one recipe.
+
+    Args:
+        recipe: Explicit, with the costs that are to be lowered.
+        means: In the order in which several are applied.
+        ground: What their dials are made of.
+    """
+
+    def __init__(self, recipe: Recipe, means: Sequence[Means], ground: Ground) -> None:
+        self._recipe = recipe
+        self._means = means
+        self._ground = ground
+        self._dials: dict[tuple[str, str], Dial | None] = {}
+
+    def into(self, bounds: Bounds) -> list[Way]:
+        """The ways: each means alone, the gentlest first; then pairs; all together only where nothing else arrives."""
+        start = self._cost(self._recipe)
+        limits = bounds.broken(start)
+        useful = [means for means in self._means if means.eases.intersection(limits)]
+        here = Way(self._recipe, "", start, arrives=False)
+        alone = [way for means in reversed(useful) for way in self._on(here, means, bounds)]
+        pairs = [
+            way
+            for place, first in enumerate(useful)
+            for share in _SHARES
+            for half in self._on(here, first, bounds.part_of_the_way(start, share))
+            if half.arrives
+            for second in useful[place + 1 :]
+            for way in self._on(half, second, bounds)
+        ]
+        found = _distinct([*alone, *pairs])
+        if not any(way.arrives for way in found) and len(useful) > 1:
+            found = _distinct([*found, self._everything(here, useful, bounds)])
+        return found
+
+    def _everything(self, way: Way, means: Sequence[Means], bounds: Bounds) -> Way:
+        """By every means as far as it goes; the last that is needed only as far as it has to."""
+        for each in means:
+            way = next(self._on(way, each, bounds), way)
+            if way.arrives:
+                break
+        return way
+
+    def _on(self, way: Way, means: Means, bounds: Bounds) -> Iterator[Way]:
+        """On from where a way ends, by one means; nothing where that has no dial for it."""
+        key = (means.name, way.recipe.to_toml())
+        if key not in self._dials:
+            self._dials[key] = self._dial(way.recipe, means, bounds)
+        dial = self._dials[key]
+        if dial is not None:
+            yield self._turned(dial, way.told, bounds)
+
+    def _dial(self, recipe: Recipe, means: Means, bounds: Bounds) -> Dial | None:
+        try:
+            return means.dial(recipe, self._ground, bounds.broken(self._cost(recipe)))
+        except GateError:
+            return None  # the model has parts that the means does not take
+
+    def again(self, way: Way, bounds: Bounds) -> Way:
+        """The same means within other bounds: the last of them is turned anew."""
+        return way if way.dial is None else self._turned(way.dial, way.before, bounds)
+
+    def _turned(self, dial: Dial, before: str, bounds: Bounds) -> Way:
+        """The mildest setting within the bounds; the strongest where none is."""
+        low, high = 0.0, 1.0
+        best = self._way(dial, low, before, bounds)
+        if not best.arrives:
+            return best
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            tried = self._way(dial, middle, before, bounds)
+            if tried.arrives:
+                best, low = tried, middle
+            else:
+                high = middle
+        return best
+
+    def _way(self, dial: Dial, mildness: float, before: str, bounds: Bounds) -> Way:
+        setting = dial(mildness)
+        cost = self._cost(setting.recipe)
+        told = ", ".join(filter(None, (before, setting.told)))
+        return Way(setting.recipe, told, cost, bounds.keep(cost), dial, before)
+
+    def _cost(self, recipe: Recipe) -> Cost:
+        return self._ground.reckoner.cost(recipe, self._ground.profile)
+
+
+def _distinct(ways: Sequence[Way]) -> list[Way]:
+    """Each recipe once."""
+    return list({way.recipe.to_toml(): way for way in reversed(ways)}.values())[::-1]
