@@ -79,7 +79,7 @@ def finetune_model(options: FinetuneOptions, progress: Progress) -> Run:
         hub, pruning = asked.source.hub, None
         if options.prune is not None:
             hub, pruning = pruned(asked.source, options.prune, asked.data, progress)
-        keep = _Keeper(folder, _begun(asked, lessons, hub, pruning))
+        begun = _begun(asked, lessons, hub, pruning)
         trained = train(
             hub,
             None if asked.teacher is None else asked.teacher.hub,
@@ -90,9 +90,9 @@ def finetune_model(options: FinetuneOptions, progress: Progress) -> Run:
             folder=work,
             progress=progress,
             start=folder.state,
-            on_epoch=keep.epoch,
+            on_epoch=_Keeper(folder, begun).epoch,
         )
-    run = msgspec.structs.replace(keep.run, epochs=trained.epochs, best=trained.best, finished=True)
+    run = msgspec.structs.replace(begun, epochs=trained.epochs, best=trained.best, finished=True)
     folder.write(MODEL, export_onnx(trained.hub, max_opset=OPSET, io="float", io_layout="source"))
     folder.write(REPORT, render(run, options.model.name).encode())
     folder.write(RECORD, run.as_json())
@@ -101,18 +101,15 @@ def finetune_model(options: FinetuneOptions, progress: Progress) -> Run:
 
 
 class _Keeper:
-    """Keeps each epoch of a run: its state first, then what is told of it."""
+    """Keeps each epoch of a run."""
 
     def __init__(self, folder: RunFolder, run: Run) -> None:
-        self.run = run
+        self._run = run
         self._folder = folder
-        folder.write(RECORD, run.as_json())
 
-    def epoch(self, epochs: list[Epoch], state: Path) -> None:
-        self._folder.keep_state(state)
-        best = max(epochs, key=lambda epoch: (epoch.validation_top1 or 0.0, -epoch.validation_loss, -epoch.epoch))
-        self.run = msgspec.structs.replace(self.run, epochs=epochs, best=best.epoch)
-        self._folder.write(RECORD, self.run.as_json())
+    def epoch(self, epochs: list[Epoch], best: int, state: Path) -> None:
+        run = msgspec.structs.replace(self._run, epochs=epochs, best=best)
+        self._folder.keep(run, state)
 
 
 def _begun(asked: _Asked, lessons: Lessons, hub: ir.Model, pruning: Pruning | None) -> Run:

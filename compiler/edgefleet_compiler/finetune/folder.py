@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +46,8 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputUnwritable(f"{str(self.path)!r} is a file", expected="a folder, or nothing yet")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / RECORD).exists():
+        others = [path for path in self.path.iterdir() if not path.name.startswith(_WORK)] if self.path.is_dir() else []
+        if others and not (self.path / RECORD).exists():
             raise OutputUnwritable(
                 f"{str(self.path)!r} holds files that no fine-tuning wrote",
                 expected="an empty folder, one of a run, or nothing yet",
@@ -72,8 +73,6 @@ class RunFolder:
         if found is None or (found.finished and not resume):
             with self._writing():
                 self.path.mkdir(parents=True, exist_ok=True)
-                for name in (MODEL, RECORD, REPORT, _STATE):
-                    (self.path / name).unlink(missing_ok=True)
             return None
         identity.require_like(found.identity, self.path)
         if not resume:
@@ -84,8 +83,17 @@ class RunFolder:
             )
         return found
 
-    def keep_state(self, state: Path) -> None:
-        """Let a state take the place of the one before."""
+    def keep(self, run: Run, state: Path) -> None:
+        """Keep what an epoch came to; what an earlier run left goes before the first.
+
+        Args:
+            run: As it is after the epoch.
+            state: To go on from. It comes last: a run with a record and an older state, or none, is whole as well.
+        """
+        with self._writing():
+            for name in (MODEL, REPORT):
+                (self.path / name).unlink(missing_ok=True)
+        self.write(RECORD, run.as_json())
         with self._writing():
             state.replace(self.path / _STATE)
             _sync(self.path)
@@ -111,7 +119,10 @@ class RunFolder:
 
     @contextmanager
     def work(self) -> Iterator[Path]:
-        """A folder for the child, gone afterwards; those of runs that were killed go now."""
+        """A folder for the child, gone afterwards; those of runs that were killed go now.
+
+        Where nothing was kept, the folder of the run goes as well.
+        """
         for stale in self.path.glob(f"{_WORK}*"):
             shutil.rmtree(stale, ignore_errors=True)
         with self._writing():
@@ -121,6 +132,8 @@ class RunFolder:
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                self.path.rmdir()
 
     def _read(self) -> Run | None:
         path = self.path / RECORD

@@ -105,10 +105,12 @@ class Passed(msgspec.Struct, frozen=True, tag="passed"):
 
     Attributes:
         epochs: All so far.
+        best: Which of them is the best.
         state: The file in the shared folder with which training can go on from here.
     """
 
     epochs: list[Epoch]
+    best: int
     state: str
 
 

@@ -63,8 +63,9 @@ class Trained:
     best: int
 
 
-OnEpoch = Callable[[list[Epoch], Path], None]
-"""Gets the epochs so far, and a file that a later training can start from; the file is the caller's from then on."""
+OnEpoch = Callable[[list[Epoch], int, Path], None]
+"""Gets the epochs so far, which of them is the best, and a file that a later training can start from; the file is the
+caller's from then on."""
 
 
 def train(
@@ -144,9 +145,9 @@ def _follow(
                     progress.stage(_label(epoch, settings.epochs, epochs), steps)
                 case Stepped():
                     progress.advance()
-                case Passed(epochs=epochs, state=state):
+                case Passed(epochs=epochs, best=best, state=state):
                     if on_epoch is not None:
-                        on_epoch(list(epochs), folder / state)
+                        on_epoch(list(epochs), best, folder / state)
                 case Finished():
                     return answer
                 case Refused(error=error):

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from edgefleet_compiler.finetune.messages import Answer, OutOfMemory, Question, Refused
-from edgefleet_contract.errors import EdgefleetError
+from edgefleet_contract.errors import EdgefleetError, OutputUnwritable
 
 _MOST_FILE_BYTES = 4 << 30
 
@@ -42,6 +42,8 @@ def _train(question: Question, pipe: BinaryIO) -> None:
         Training(question, tell).run()
     except EdgefleetError as error:
         tell(Refused(error.as_json()))
+    except OSError as cause:
+        tell(Refused(OutputUnwritable(f"What was trained cannot be written: {cause.strerror}").as_json()))
     except (MemoryError, tf.errors.ResourceExhaustedError):
         tell(OutOfMemory())
 

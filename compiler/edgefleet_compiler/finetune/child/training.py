@@ -89,7 +89,7 @@ class Training:
             state = self._next(state)
             name = f"state-{len(state.epochs)}.npz"
             state.write(self._folder / name)
-            self._tell(Passed(state.epochs, name))
+            self._tell(Passed(state.epochs, state.best, name))
         weights = {f"{index}": array for index, array in enumerate(state.best_weights)}
         np.savez(self._folder / WEIGHTS, **weights)  # type: ignore[arg-type]  # numpy's stub takes arrays for its option
         self._tell(Finished(state.epochs, state.best))
@@ -110,6 +110,8 @@ class Training:
             return state
         self._round()
         epoch = self._measured(0, None, 0.0)
+        if not math.isfinite(epoch.validation_loss):
+            raise _diverged(0, 0, self._settings.learning_rate)
         weights = [variable.numpy() for variable in self._variables.values()]
         zeros = [np.zeros_like(array) for array in weights]
         return State([epoch], 0, weights, zeros, zeros, weights)
