@@ -1,7 +1,7 @@
 """The optimiser: Adam, whose steps are in relation to the weights that they change.
 
 Source: Kingma and Ba 2015 (1412.6980), algorithm 1. Batch norms are folded into the weights of a hub, and its inputs
-may be raw pixels, so that no one step fits all weights, and steps of all weights of a channel together move its mean far:
+may be raw pixels, so that no one step fits all weights, and steps that all weights of a channel take move its mean far:
 
 - Steps are scaled by the root mean square of what they change, as in Shazeer and Stern 2018, "Adafactor" (1804.04235),
   section 8; of convolutions channel by channel.
