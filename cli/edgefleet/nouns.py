@@ -29,7 +29,9 @@ _SEE = "See it work"
 
 NOUNS: dict[str, Noun] = {
     "target": Noun(_COMPILE, "edgefleet_compiler.cli.target", "app", "Hardware to compile for: list, show"),
-    "model": Noun(_COMPILE, "edgefleet_compiler.cli.model", "app", "Models: inspect, fit, compile, compare, benchmark"),
+    "model": Noun(
+        _COMPILE, "edgefleet_compiler.cli.model", "app", "Models: inspect, fit, compile, compare, benchmark, sweep"
+    ),
     "bundle": Noun(_COMPILE, "edgefleet_compiler.cli.bundle", "app", "Bundles: pack, show, verify, unpack"),
     "server": Noun(_FLEET, "edgefleet_server.cli.server", "app", "The fleet server: run, upgrade"),
     "device": Noun(_FLEET, "edgefleet_server.cli.device", "app", "Devices: claim tokens, list, show, tag"),

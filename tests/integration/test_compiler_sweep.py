@@ -77,6 +77,17 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was_and_its_workers_die_with_it
     assert results_of(out) == results_of(swept)
 
 
+def test_an_interrupt_ends_the_command_and_its_workers_at_once(files: SweepFiles, tmp_path: Path) -> None:
+    with files.start(tmp_path / "out", POINTS, "--jobs", 2) as process:
+        wait_for(lambda: len(children_of(process.pid)) == 2)
+        workers = children_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in said
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
 def test_a_worker_that_dies_costs_its_candidate_and_the_next_start_makes_up_for_it(
     run: Run, files: SweepFiles, swept: Path, tmp_path: Path
 ) -> None:

@@ -50,15 +50,16 @@ class Worker:
         """End the process, whatever it does."""
         if self._process is None or self._log is None:
             return
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what is still buffered for a process that is gone
-                    pipe.close()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(OSError):  # what is still buffered for a process that is gone
+            self._process.stdin.close()
         try:
             self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._process.stdout.close()  # last: whoever reads there holds it until the process is gone
         self._log.close()
 
     def _ask(self, idea: Idea) -> bytes | None:
