@@ -37,6 +37,8 @@ from edgefleet_hardware.profile import Format
 _TYPICAL_CASES = 128
 _TYPICAL_BYTES = 64 * 1024 * 1024
 _TYPICAL_PRODUCTS = 2_000_000_000  # of all cases together; a search runs them a few hundred times
+_PLENTY_CASES = 1024
+_PLENTY_PRODUCTS = 8_000_000_000
 _FEWEST_CASES = 24
 """Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
 
@@ -180,9 +182,19 @@ class HubMaker:
         """Typical cases, as the hub takes them: as many as find room."""
         data = self._data
         assert data is not None, "recipes are checked against the options before anything is built"
+        return self._spread(data, _TYPICAL_CASES, _TYPICAL_PRODUCTS)
+
+    @cached_property
+    def plenty(self) -> list[Sample]:
+        """More of them, for what runs all of them a few times only: least squares need more than a measurement."""
+        data = self._data
+        assert data is not None, "recipes are checked against the options before anything is built"
+        return self._spread(data, _PLENTY_CASES, _PLENTY_PRODUCTS)
+
+    def _spread(self, data: DataSet, most: int, most_products: int) -> list[Sample]:
         size = sum(byte_size(value) for value in self._source.hub.graph.inputs)
-        affordable = max(_FEWEST_CASES, _TYPICAL_PRODUCTS // max(products(self._source.hub.graph), 1))
-        count = max(1, min(_TYPICAL_CASES, affordable, _TYPICAL_BYTES // max(size, 1)))
+        affordable = max(_FEWEST_CASES, most_products // max(products(self._source.hub.graph), 1))
+        count = max(1, min(most, affordable, _TYPICAL_BYTES // max(size, 1)))
         with naming(data.path):
             return [{**case, **self._source.rest} for case in data.pick(data.spread(count))]
 
@@ -196,7 +208,7 @@ class HubMaker:
         if recipe.compress is None:
             return Compressed(self._source.hub, ())
         assert self._data is not None, "recipes are checked against the options before anything is built"
-        means = Means(self._source, self._data, self.typical, recipe.seed, self._progress)
+        means = Means(self._source, self._data, self.typical, self.plenty, recipe.seed, self._progress)
         return compressed(self._source.hub, recipe.compress, means)
 
     def _make(self, recipe: Recipe) -> Made:

@@ -29,6 +29,7 @@ class CompileOptions:
         validation: Inputs to measure on, with labels where there are any.
         metric: "top1", "mse", "auc", "agreement" or "module:function"; None chooses by the labels.
         recipe: A name, or the path of a recipe file.
+        prune: The share of the multiply-accumulates that goes with whole channels; None for none.
         io: Element type of inputs and outputs; None takes the target's default.
         io_layout: Axis order of inputs and outputs; None takes the source's.
         max_drop: The largest loss of accuracy, a fraction; None for the default where there are labels.
@@ -51,6 +52,7 @@ class CompileOptions:
     validation: Path | None = None
     metric: str | None = None
     recipe: str = "auto"
+    prune: float | None = None
     io: Literal["float", "int8"] | None = None
     io_layout: Literal["source", "native"] | None = None
     max_drop: float | None = None

@@ -16,6 +16,7 @@ from edgefleet_compiler.benchmark.layer_times import Times
 from edgefleet_compiler.checks.budget import check_limits_can_be_judged
 from edgefleet_compiler.checks.latency import host_is_target
 from edgefleet_compiler.checks.measure import Examiner
+from edgefleet_compiler.compress.ratio import check_ratio
 from edgefleet_compiler.data import DataSet, Normalisation, choose_evaluation, open_data_set
 from edgefleet_compiler.data.images import check_normalisation
 from edgefleet_compiler.data.likeness import cases_compared, unlike
@@ -105,7 +106,7 @@ def compile_model(options: CompileOptions, progress: Progress) -> list[Outcome]:
         examiner.check_import()
     bench = Workbench(source, data.calibration, progress)
     trier = Trier(options, bench, examiner, progress)
-    tuner, reckoner = Tuner(source, bench.hubs, progress), Reckoner(source)
+    tuner, reckoner = Tuner(source, bench.hubs, progress, prune=options.prune), Reckoner(source)
     compilation = _Compilation(options, name, data, examiner, trier, tuner, bench.hubs, reckoner, progress)
     return [compilation.compile_for(plan) for plan in plans]
 
@@ -223,6 +224,7 @@ def check_request(options: CompileOptions) -> str:
         )
     if options.max_drop is not None and not (math.isfinite(options.max_drop) and options.max_drop >= 0):
         raise UsageMalformed(f"--max-drop is {options.max_drop}", expected="a fraction such as 0.01")
+    check_ratio(options.prune)
     if options.seed is not None and not 0 <= options.seed <= MAX_SEED:
         raise UsageMalformed(f"--seed is {options.seed}", expected=f"0 to {MAX_SEED}")
     _check_normalised(options)

@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
         metric: "top1", "mse", "auc", "agreement" or "module:function".
         recipe: "auto", a scheme ("int8", "int16x8", "dynamic", "weight-only", "fp16", "float"), or the path of
             a recipe file.
+        prune: Share of the multiply-accumulates to take away with whole channels, such as 0.3.
         io: "float" or "int8" inputs and outputs; by default the target's.
         io_layout: "source" or "native" axis order of 4-D inputs and outputs.
         max_drop: Largest loss of accuracy, a fraction.
@@ -63,6 +64,7 @@ class Options(TypedDict, total=False):
     validation: Data
     metric: str
     recipe: str
+    prune: float
     io: Literal["float", "int8"]
     io_layout: Literal["source", "native"]
     max_drop: float
@@ -114,6 +116,7 @@ def make_request(model: Model, targets: Sequence[str], options: Options, *, out:
         validation=_data_file(options.get("validation"), place / "validation.npz"),
         metric=options.get("metric"),
         recipe=str(options.get("recipe", CompileOptions.recipe)),
+        prune=options.get("prune"),
         io=options.get("io"),
         io_layout=options.get("io_layout"),
         max_drop=options.get("max_drop"),

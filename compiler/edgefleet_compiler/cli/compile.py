@@ -39,6 +39,14 @@ def compile_command(
             rich_help_panel=_WHAT,
         ),
     ] = "auto",
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the multiply-accumulates to take away with whole channels, such as 0.3.",
+            rich_help_panel=_WHAT,
+            metavar="RATIO",
+        ),
+    ] = None,
     io: Annotated[
         Literal["float", "int8"] | None,
         typer.Option("--io", help="float or int8 inputs and outputs; by default the target's.", rich_help_panel=_WHAT),
@@ -115,6 +123,7 @@ def compile_command(
         validation=validation,
         metric=metric,
         recipe=recipe,
+        prune=prune,
         io=io,
         io_layout=io_layout,
         max_drop=max_drop,

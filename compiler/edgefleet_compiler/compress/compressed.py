@@ -28,6 +28,7 @@ class Means:
         source: The model as it came; who learns learns from it.
         data: The calibration set.
         cases: Typical inputs as the hub takes them, batch 1.
+        plenty: More of them, for least squares.
         seed: Of everything random.
         progress: Told of what takes long.
     """
@@ -35,6 +36,7 @@ class Means:
     source: Source
     data: DataSet
     cases: Sequence[Sample]
+    plenty: Sequence[Sample]
     seed: int
     progress: Progress
 
@@ -61,7 +63,7 @@ def _channels(compression: Compression) -> str:
 
 def _pruned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
     assert compression.prune is not None
-    return prune(hub, compression.prune, means.cases)
+    return prune(hub, compression.prune, means.plenty)
 
 
 def _chains(compression: Compression) -> str:

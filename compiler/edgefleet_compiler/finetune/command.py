@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import onnx_ir as ir
 
+from edgefleet_compiler.compress.ratio import check_ratio
 from edgefleet_compiler.compress.settings import Finetuning, Pruning
 from edgefleet_compiler.data import DataSet, Normalisation, open_data_set
 from edgefleet_compiler.exporters.onnx import export_onnx
@@ -17,7 +18,7 @@ from edgefleet_compiler.finetune.lessons import Lessons, goal_of, lay_out
 from edgefleet_compiler.finetune.messages import Epoch, Goal
 from edgefleet_compiler.finetune.options import FinetuneOptions
 from edgefleet_compiler.finetune.page import render
-from edgefleet_compiler.finetune.pruned import check_ratio, pruned
+from edgefleet_compiler.finetune.pruned import pruned
 from edgefleet_compiler.finetune.quantiser import quantiser_of
 from edgefleet_compiler.finetune.record import Identity, Run
 from edgefleet_compiler.finetune.students import load_student, load_teacher

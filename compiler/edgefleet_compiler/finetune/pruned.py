@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from edgefleet_compiler.compress.channels.choose import choose_channels
 from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.naming import naming
-from edgefleet_contract.errors import UsageMalformed
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
 
 _CASES = 256
 """Of the training set, evenly spread: what channels are ranked, and layers refitted by."""
-
-
-def check_ratio(ratio: float | None) -> None:
-    """Refuse a share that leaves everything or nothing.
-
-    Raises:
-        UsageMalformed: It is one.
-    """
-    if ratio is not None and not 0 < ratio < 1:
-        raise UsageMalformed(
-            f"--prune is {ratio:g}",
-            expected="a share of the multiply-accumulates above 0 and below 1, such as 0.5",
-        )
 
 
 def pruned(source: Source, ratio: float, data: DataSet, progress: Progress) -> tuple[ir.Model, Pruning]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import get_args
 
 from msgspec.structs import replace
 
 from edgefleet_compiler.benchmark.layer_times import Times
+from edgefleet_compiler.compress.channels.choose import choose_channels
+from edgefleet_compiler.compress.settings import Compression, Pruning
 from edgefleet_compiler.hubs import BaseKey, HubKey, HubMaker, base_key, hub_key
 from edgefleet_compiler.ladder.hastening import hastened
 from edgefleet_compiler.ladder.mixing import Mixer
@@ -31,12 +34,15 @@ class Tuner:
         source: The model.
         hubs: Makes hubs of it, and has seen its calibration set.
         progress: Told of what takes long.
+        prune: The share of the multiply-accumulates that goes with channels first; None for none.
     """
 
-    def __init__(self, source: Source, hubs: HubMaker, progress: Progress) -> None:
+    def __init__(self, source: Source, hubs: HubMaker, progress: Progress, *, prune: float | None = None) -> None:
         self._source = source
         self._hubs = hubs
         self._progress = progress
+        self._prune = prune
+        self._pruning: Pruning | None = None
         self._ranges: dict[tuple[BaseKey, Equalised, bool], dict[str, str]] = {}
         self._refined: dict[HubKey, Settings] = {}
         self._noises: dict[HubKey, float] = {}
@@ -55,7 +61,12 @@ class Tuner:
 
         Raises:
             DataMalformed: A case of the calibration set cannot be used.
+            RecipeUnfit: The model does not have as many channels to lose as were asked for.
         """
+        compression = rung.recipe.compress or Compression()
+        if self._prune is not None and compression.prune is None:
+            recipe = replace(rung.recipe, compress=self._pruned(compression, self._prune))
+            rung = dataclasses.replace(rung, recipe=recipe)
         if rung.tuning == "none":
             return rung.recipe
         if rung.tuning == "quick":
@@ -103,6 +114,12 @@ class Tuner:
                 settings = self._least_noise(recipe, [per_tensor, settings])
             self._refined[key] = self._rounded(recipe.with_settings(settings)).settings
         return recipe.with_settings(self._refined[key])
+
+    def _pruned(self, compression: Compression, ratio: float) -> Compression:
+        """With channels chosen that make up the ratio."""
+        if self._pruning is None:
+            self._pruning = choose_channels(self._source.hub, self._hubs.plenty, ratio, progress=self._progress)
+        return replace(compression, prune=self._pruning)
 
     def _best_of(self, recipe: Recipe) -> Settings:
         """The best settings that were found so far."""

@@ -211,6 +211,8 @@ def _checked(
     recipe: Recipe, options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None
 ) -> Recipe:
     check_kept(recipe, quantised)
+    if options.prune is not None:
+        _check_may_be_pruned(recipe, options)
     _check_runs(recipe.scheme, profile)
     if recipe.format not in profile.formats:
         raise RecipeUnfit(
@@ -241,6 +243,26 @@ def _checked(
     if options.calibration is None:
         _check_needs_no_calibration(recipe)
     return recipe
+
+
+def _check_may_be_pruned(recipe: Recipe, options: CompileOptions) -> None:
+    """Refuse --prune where weights cannot change, where a recipe says it already, and where nothing shows the loss."""
+    if recipe.scheme == SCHEME:
+        raise RecipeUnfit(
+            "The source is quantised already, and --prune would have to change its weights",
+            remedy="Prune the float model that it was made from.",
+            recipe=recipe.scheme,
+        )
+    if recipe.compress is not None and recipe.compress.prune is not None:
+        raise UsageMalformed(
+            f"--prune is {options.prune:g}, and the recipe has a table [compress.prune]",
+            remedy="Leave the option out, or take the table out of the recipe.",
+        )
+    if options.calibration is None:
+        raise CalibrationMissing(
+            "--prune was given, and typical inputs decide which channels go: there is no calibration set",
+            expected="--calibration F.npz with some hundred typical inputs",
+        )
 
 
 def _check_needs_no_calibration(recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ from edgefleet_compiler.quantise.rounding.layer import Layer, drawn
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 
 POSITIONS = 64
-"""Output positions of a convolution that one case gives rows for."""
+"""Output positions of a convolution that one case gives rows for; neighbours say nearly the same."""
 
 
 class Linear:
@@ -28,10 +28,12 @@ class Linear:
 
     Args:
         weighted: The layer.
+        positions: Of many that one case has, as many are drawn.
     """
 
-    def __init__(self, weighted: Weighted) -> None:
+    def __init__(self, weighted: Weighted, positions: int = POSITIONS) -> None:
         self.node = weighted.node
+        self._positions = positions
         self._array = _reals(weighted.node, 1)
         self._spreads = self.node.op_type == "ConvTranspose"
         self._layer = Layer(self.node, self._array.shape)
@@ -69,15 +71,15 @@ class Linear:
         return self._layer.weights(matrices).astype(np.float32)
 
     def rows(self, activation: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-        """What positions multiply the weights by; of many, ``POSITIONS`` are drawn.
+        """What positions multiply the weights by; of many, some are drawn.
 
         Returns:
             Shape (groups, positions, inputs of a channel).
         """
         if self._spreads:
             pixels = np.moveaxis(activation, 1, -1).reshape(-1, self.inputs)
-            return pixels[None, drawn(len(pixels), POSITIONS, random)]
-        return self._layer.rows(activation, POSITIONS, random)
+            return pixels[None, drawn(len(pixels), self._positions, random)]
+        return self._layer.rows(activation, self._positions, random)
 
     def results(self, output: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
         """What the layer gives at positions: the same that ``rows`` draws from a generator in the same state.
@@ -88,7 +90,7 @@ class Linear:
         axis = 1 if self.node.op_type == "Conv" else -1
         every = np.moveaxis(output, axis, -1)
         every = every.reshape(-1, every.shape[-1])
-        chosen = every[drawn(len(every), POSITIONS, random)]
+        chosen = every[drawn(len(every), self._positions, random)]
         return np.moveaxis(chosen.reshape(len(chosen), self.groups, -1), 1, 0)
 
     def store(self, editor: Editor, matrices: Matrices, biases: Matrices | None) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.elimination import ridge
 from edgefleet_compiler.compress.channels.groups import Grouping
-from edgefleet_compiler.compress.channels.linear import Linear
+from edgefleet_compiler.compress.channels.linear import POSITIONS, Linear
 from edgefleet_compiler.compress.channels.moments import Moments
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, sole_consumer
@@ -28,6 +28,12 @@ from edgefleet_compiler.tensors import Sample
 
 _SEED = 0
 """Of the positions that stand for all."""
+
+_ROWS = 16 * 1024
+"""Rows of inputs that are enough to fit a layer by."""
+
+_RIDGE = 0.1
+"""What moving a weight costs, as a share of what its input carries: the cases are not all there is."""
 
 
 def refitted(
@@ -52,9 +58,10 @@ def refitted(
     before, after = Passage(hub, cases), Passage(masked, cases)
     names = {node.name: node for node in hub.graph}
     order = {node: place for place, node in enumerate(masked.graph)}
+    positions = max(1, min(POSITIONS, _ROWS // len(cases)))
     touched = False
     for weighted in grouping.layers:
-        linear = Linear(weighted)
+        linear = Linear(weighted, positions)
         touched |= weighted.parts == 1 and bool(np.isin(weighted.reads, gone).any())
         if touched and linear.can_be_fitted:
             original = names[weighted.node.name]
@@ -106,7 +113,7 @@ def _fit(editor: Editor, linear: Linear, moments: Moments, gone: NDArray[np.intp
     places = np.append(left, linear.inputs) if linear.takes_bias else left
     weights = np.concatenate([matrices, biases[..., np.newaxis]], axis=2)[..., places]
     squares = moments.squares()
-    damping = ridge(squares)[:, places]
+    damping = ridge(squares, _RIDGE)[:, places]
     squares = squares[:, places[:, np.newaxis], places]
     damped = squares + np.eye(len(places)) * damping[:, np.newaxis]
     owed = moments.products()[..., places] - np.einsum("gci,gij->gcj", weights, squares)

@@ -1,0 +1,123 @@
+"""--prune: channels chosen before the quantiser, written into the recipe, and replayed from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefleet_compiler.compress.channels.groups import find_groups
+from edgefleet_compiler.options import CompileOptions
+from edgefleet_compiler.pipeline import Outcome, compile_model
+from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.recipe.file import read_recipe
+from edgefleet_compiler.recipe.form import Recipe
+from edgefleet_compiler.source import load_source
+from edgefleet_compiler.tflite.writer import write_tflite
+from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
+from support.model_files import write_calibration, write_classifier, write_validation
+from support.quantised_tflite import int8_network
+
+
+class Case:
+    """A model with its data, compiled in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.model = write_classifier(folder / "model.onnx")
+        self.calibration = write_calibration(folder / "c.npz")
+        self.validation = write_validation(folder / "v.npz", self.model)
+
+    def options(self, out: str, **options: Any) -> CompileOptions:
+        data = {"calibration": self.calibration, "validation": self.validation}
+        given = {"model": self.model, "targets": ("rpi4",), "max_drop": 1.0, **data, **options}
+        return CompileOptions(out=self.folder / out, **given)
+
+    def compile(self, out: str, **options: Any) -> Outcome:
+        (outcome,) = compile_model(self.options(out, **options), Silent())
+        return outcome
+
+    def recipe(self, out: str) -> Path:
+        return self.folder / out / "rpi4" / "recipe.toml"
+
+    def prune_by(self, lines: str) -> str:
+        """The path of a float recipe with these lines under [compress.prune.keep]."""
+        path = self.folder / "asked.toml"
+        head = 'version = 1\nscheme = "float"\nformat = "tflite"\nio = "float"\nio-layout = "source"\nseed = 0\n'
+        path.write_text(f"{head}[compress.prune.keep]\n{lines}\n", encoding="utf-8")
+        return str(path)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["float", "int8", "auto"])
+def test_a_pruned_artifact_is_smaller_and_its_recipe_gives_the_same_bytes_again(case: Case, recipe: str) -> None:
+    whole = case.compile("whole", recipe=recipe)
+    pruned = case.compile("pruned", recipe=recipe, prune=0.3)
+    replayed = case.compile("again", recipe=str(case.recipe("pruned")))
+    assert pruned.report.artifact is not None
+    assert whole.report.artifact is not None
+    assert replayed.report.artifact is not None
+    assert pruned.report.artifact.bytes < whole.report.artifact.bytes
+    assert replayed.report.artifact.sha256 == pruned.report.artifact.sha256
+    written = read_recipe(case.recipe("pruned"), case.options("pruned"))
+    assert isinstance(written, Recipe)
+    assert written.compress is not None
+    assert written.compress.prune is not None
+    assert written.compress.prune.keep
+
+
+def test_the_report_says_what_went(case: Case) -> None:
+    passes = {record.name: record.effect for record in case.compile("out", recipe="float", prune=0.4).report.passes}
+    assert passes["prune channels"].startswith("channels of ")
+    assert passes["prune channels"].endswith("% of the multiply-accumulates")
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 2.0, float("nan")])
+def test_a_ratio_of_nothing_or_of_everything_is_malformed_usage(case: Case, ratio: float) -> None:
+    with pytest.raises(UsageMalformed, match="--prune is") as fault:
+        case.compile("out", prune=ratio)
+    assert fault.value.exit_status == 2
+    assert not (case.folder / "out").exists()
+
+
+def test_pruning_without_a_calibration_set_is_refused(case: Case) -> None:
+    with pytest.raises(CalibrationMissing, match="--prune was given"):
+        case.compile("out", recipe="float", prune=0.3, calibration=None)
+
+
+def test_a_recipe_that_prunes_and_the_option_contradict_each_other(case: Case) -> None:
+    with pytest.raises(UsageMalformed, match=r"the recipe has a table \[compress.prune\]"):
+        case.compile("out", recipe=case.prune_by('"conv_1" = 3'), prune=0.3)
+
+
+def test_a_quantised_source_is_refused_with_what_to_do(case: Case) -> None:
+    path = case.folder / "quantised.tflite"
+    path.write_bytes(write_tflite(int8_network()))
+    data = {"calibration": None, "validation": None, "max_drop": None}
+    (refusal,) = case.compile("out", model=path, prune=0.3, **data).refusals
+    assert isinstance(refusal, RecipeUnfit)
+    assert "--prune" in str(refusal)
+    assert "Prune the float model" in str(refusal)
+
+
+def test_more_than_the_model_has_to_give_is_refused(case: Case) -> None:
+    (refusal,) = case.compile("out", recipe="float", prune=0.999).refusals
+    assert isinstance(refusal, RecipeUnfit)
+    assert "Pruning cannot take away 100%" in str(refusal)
+
+
+def test_a_group_that_is_not_there_is_named_with_those_that_are(case: Case) -> None:
+    with pytest.raises(RecipeMalformed, match="prunes a group 'node_konv', which the model does not have"):
+        case.compile("out", recipe=case.prune_by('"node_konv" = 3'))
+
+
+def test_a_group_that_cannot_be_pruned_is_refused_with_the_reason(case: Case) -> None:
+    *_, last = find_groups(load_source(case.model, input_shapes={}).hub.graph).groups
+    (refusal,) = case.compile("out", recipe=case.prune_by(f'"{last.name}" = 2')).refusals
+    assert isinstance(refusal, RecipeUnfit)
+    assert "cannot be pruned" in str(refusal)
