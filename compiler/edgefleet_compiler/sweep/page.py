@@ -86,7 +86,15 @@ def _work(figures: Figures) -> int | None:
 
 
 _COSTS = (
-    _Cost("Bytes", Axis("size of the artifact", lambda value: format_bytes(round(value))), lambda each: each.bytes),
-    _Cost("Memory", Axis("peak RAM", lambda value: format_bytes(round(value))), lambda each: each.peak_ram_bytes),
+    _Cost(
+        "Bytes",
+        Axis("size of the artifact", lambda value: format_bytes(round(value)), unit=1024),
+        lambda each: each.bytes,
+    ),
+    _Cost(
+        "Memory",
+        Axis("peak RAM", lambda value: format_bytes(round(value)), unit=1024),
+        lambda each: each.peak_ram_bytes,
+    ),
     _Cost("Work", Axis("million operations an inference", lambda value: f"{value / 1e6:.4g} M"), _work),
 )

@@ -44,10 +44,12 @@ class Axis:
     Attributes:
         name: Of the figure, with its unit.
         tick: The text of a value.
+        unit: What values are round in: 1024 for bytes.
     """
 
     name: str
     tick: Callable[[float], str]
+    unit: float = 1.0
 
 
 def draw_front(points: Sequence[Point], cost: Axis, quality: Axis) -> Markup | None:
@@ -77,8 +79,8 @@ def draw_front(points: Sequence[Point], cost: Axis, quality: Axis) -> Markup | N
         _WIDTH,
         _HEIGHT,
         shown,
-        *[_upright(value, across.place(value), cost) for value in across.ticks()],
-        *[_level(value, upward.place(value), quality) for value in upward.ticks()],
+        *[_upright(value, across.place(value), cost) for value in across.ticks(cost.unit)],
+        *[_level(value, upward.place(value), quality) for value in upward.ticks(quality.unit)],
         element("path", d=_stairs([(across.place(p.cost), upward.place(p.quality)) for p in best]), class_="edge"),
         *[_dot(point, across, upward, "pale", _PALE_RADIUS) for point in pale],
         *[_dot(point, across, upward, "point", _RADIUS) for point in front],
@@ -108,11 +110,11 @@ class _Scale:
     def holds(self, value: float) -> bool:
         return self.low <= value <= self.high
 
-    def ticks(self) -> list[float]:
-        """Round values within, in steps of 1, 2 or 5 times a power of ten."""
-        rough = (self.high - self.low) / _LINES
+    def ticks(self, unit: float) -> list[float]:
+        """Round values within, in steps of 1, 2 or 5 times a power of ten of a unit."""
+        rough = (self.high - self.low) / _LINES / unit
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+        step = unit * next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
         first = math.ceil(self.low / step)
         return [index * step for index in range(first, math.floor(self.high / step) + 1)]
 
