@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgefleet_compiler.compress.low_rank.check import checked
 from edgefleet_compiler.compress.low_rank.choose import RankChooser, choose_ranks
 from edgefleet_compiler.compress.low_rank.factored import factored
 from edgefleet_compiler.compress.low_rank.varied import Varied
@@ -81,6 +82,19 @@ def test_every_option_costs_less_than_the_layer(chooser):
 
 def test_ranks_are_the_same_every_time(chooser):
     assert choose_ranks(net(), cases(), 0.5) == chooser.choose(0.5)
+
+
+def test_every_option_is_one_that_a_recipe_may_ask_for():
+    graph = OnnxGraph(seed=2)
+    graph.input("x", 1, 1, 8, 8)
+    attributes = {"strides": [1, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1], "group": 1}
+    model = graph.model(graph.conv("x", (1, 24), (3, 3), **attributes))
+    random = np.random.default_rng(4)
+    images = [{"x": random.normal(size=(1, 1, 8, 8)).astype(np.float32)} for _ in range(8)]
+    for layer, (_, *options) in RankChooser(model, images).options.items():
+        assert options
+        for option in options:
+            checked(model.graph, {layer: str(option.factors)})
 
 
 def mixing():

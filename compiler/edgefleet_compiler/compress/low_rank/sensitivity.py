@@ -23,8 +23,11 @@ from edgefleet_compiler.quantise.rounding.watch import watching as computing
 from edgefleet_compiler.quantise.search.reference import Reference, watching
 from edgefleet_compiler.tensors import Sample
 
-_SHARES = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
+_SHARES = (3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 3 / 32, 1 / 16, 1 / 32)
 """Of a layer's own ranks."""
+
+_LOST = 1.0
+"""Noise, as power over that of the signal, beyond which outputs tell nothing, and lower ranks are not looked at."""
 
 _STEP = 4
 """Ranks from 8 on are multiples of this: kernels take channels in fours."""
@@ -55,7 +58,8 @@ def measure_options(
 ) -> dict[str, list[Option]]:
     """What can be done with each layer that can be factored; the first option is to leave it as it is.
 
-    Options that cost more weights or more multiply-accumulates than the layer are left out.
+    Options that cost more weights or more multiply-accumulates than the layer are left out, and those that leave
+    nothing of the outputs.
 
     Args:
         hub: Float, in hub normal form; it is not changed.
@@ -71,30 +75,32 @@ def measure_options(
         name = node.name or ""
         chains = _chains(node, moments[name], importance(hub, name, made_by))
         found[name] = [Option(None, 0.0, cost_of(node))]
-        for factors in _worth_trying(node):
-            weights = chains.composed(factors.kind, chains.matrices(factors))
-            noise = trial.noise(node, weights, moments[name])
-            found[name].append(Option(factors, noise, cost_of(node, factors)))
+        for kind in _KINDS:
+            for factors in _worth_trying(node, kind):
+                weights = chains.composed(kind, chains.matrices(factors))
+                noise = trial.noise(node, weights, moments[name])
+                if noise > _LOST:
+                    break
+                found[name].append(Option(factors, noise, cost_of(node, factors)))
         on_layer()
     return found
 
 
 def candidates(graph: ir.Graph) -> list[ir.Node]:
     """The layers that can be factored so that they cost less."""
-    return [node for node in graph if not why_not(node) and any(_worth_trying(node))]
+    return [node for node in graph if any(any(_worth_trying(node, kind)) for kind in _KINDS)]
 
 
-def _worth_trying(node: ir.Node) -> Iterator[Factors]:
-    """Factors that cost less than the layer."""
-    whole = cost_of(node)
-    for kind in _KINDS:
-        if why_not(node, kind):
-            continue
-        full = full_ranks(node, kind)
-        for ranks in dict.fromkeys(tuple(_near(share * rank) for rank in full) for share in _SHARES):
-            factors = Factors(kind, ranks)
-            if max(ranks) > 0 and min(ranks) > 0 and cost_of(node, factors).is_below(whole):
-                yield factors
+def _worth_trying(node: ir.Node, kind: Kind) -> Iterator[Factors]:
+    """Factors that cost less than the layer, the highest ranks first."""
+    if why_not(node, kind):
+        return
+    full = full_ranks(node, kind)
+    for ranks in dict.fromkeys(tuple(_near(share * rank) for rank in full) for share in _SHARES):
+        factors = Factors(kind, ranks)
+        lowers = all(0 < rank < limit for rank, limit in zip(ranks, full, strict=True))
+        if lowers and cost_of(node, factors).is_below(cost_of(node)):
+            yield factors
 
 
 def _near(rank: float) -> int:
