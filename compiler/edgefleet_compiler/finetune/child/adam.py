@@ -6,7 +6,7 @@ may be raw pixels, so that no one step fits all weights, and steps that all weig
 - Steps are scaled by the root mean square of what they change, as in Shazeer and Stern 2018, "Adafactor" (1804.04235),
   section 8; of convolutions channel by channel.
 - Gradients of convolutions are centred by channel (Yong et al. 2020, "Gradient Centralization", 2004.01461, eq. 1);
-  what moves means is left to the biases. Half a ResNet-8 then learns in 3 epochs what it learned in 12.
+  what moves means is left to the biases.
 - Gradients are clipped by their global norm (Pascanu et al. 2013, 1211.5063, algorithm 1).
 """
 
