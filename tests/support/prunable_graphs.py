@@ -87,9 +87,11 @@ class PrunableNet:
         return self._layer("FULLY_CONNECTED", operands, (1, outputs), features, relu)
 
     def add(self, one: str, other: str) -> str:
-        """A residual."""
-        shape = self.builder.shape(one)
-        return self._out("ADD", [one, other], shape, 2 * max(self._scales[one], self._scales[other]), -4)
+        """A residual; its scale is no power of two, and half the time a clamp is fused."""
+        shape, clamped = self.builder.shape(one), bool(self.random.integers(2))
+        activation = {"fused_activation_function": "RELU"} if clamped else {}
+        scale = float(self.random.uniform(1.2, 2.2)) * max(self._scales[one], self._scales[other])
+        return self._out("ADD", [one, other], shape, scale, -128 if clamped else -4, **activation)
 
     def moved(self, kind: str, value: str, shape: tuple[int, ...], *operands: str, **options: str | int) -> str:
         """An operator that keeps scale and zero point."""

@@ -110,20 +110,40 @@ def test_what_a_removed_output_read_goes_too() -> None:
     assert (found.removal.kept[second].sum(), found.removal.kept[first].sum()) == (1, 4)
 
 
-def test_a_residual_binds_its_operands() -> None:
+def residual(side: int) -> tuple[LoweredGraph, str, str, str]:
+    """Two convolutions, the sum of what they give, and one that reads the sum."""
     net = PrunableNet(4)
-    one = net.conv(net.input(1, 5, 5, 3), 8, spoiled=False)
+    one = net.conv(net.input(1, side, side, 3), 8, spoiled=False)
     other = net.conv(one, 8, relu=False, spoiled=False)
     joined = net.add(one, other)
-    last = net.conv(joined, 4, kernel=1, relu=False, spoiled=False)
-    graph = net.graph(last)
-    weights_of(graph, last)[..., [0, 3]] = 0
+    return net.graph(net.conv(joined, 4, kernel=1, relu=False, spoiled=False)), one, other, joined
+
+
+def test_a_residual_binds_its_operands() -> None:
+    graph, one, other, joined = residual(4)
+    weights_of(graph, graph.outputs[0])[..., [0, 3]] = 0
     assert pruned(graph).removal.kept == {}, "the second convolution still reads what the first gives"
     weights_of(graph, other)[..., 3] = 0
     found = pruned(graph)
     assert {name: np.flatnonzero(~kept).tolist() for name, kept in found.removal.kept.items()} == {
         one: [3], other: [3], joined: [3],
     }  # fmt: skip
+
+
+def test_a_sum_of_constants_is_one() -> None:
+    graph, one, other, joined = residual(4)
+    spoil(graph, one, [5], -(1 << 20))
+    spoil(graph, other, [5], 3 << 11)
+    found = pruned(graph)
+    assert list(found.removal.values[joined]) == [5]
+    assert {name for name, kept in found.removal.kept.items() if not kept[5]} == {one, other, joined}
+
+
+def test_a_sum_keeps_channels_where_its_kernel_would_end_with_single_elements() -> None:
+    graph, _, other, _ = residual(5)
+    weights_of(graph, graph.outputs[0])[..., 3] = 0
+    weights_of(graph, other)[..., 3] = 0
+    assert pruned(graph).removal.kept == {}
 
 
 def test_channels_are_followed_through_padding_pools_joining_and_flattening() -> None:

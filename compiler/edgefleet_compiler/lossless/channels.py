@@ -22,10 +22,10 @@ Indices = NDArray[np.int64]
 
 _INT8: Final = np.dtype(np.int8)
 _UNARY: Final = frozenset({
-    "ABS", "AVERAGE_POOL_2D", "DEQUANTIZE", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "RELU", "RELU6",
-    "RELU_N1_TO_1", "TANH",
+    "AVERAGE_POOL_2D", "DEQUANTIZE", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "RELU", "RELU6",
+    "RESIZE_NEAREST_NEIGHBOR", "TANH",
 })  # fmt: skip
-BINARY: Final = frozenset({"ADD", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SUB"})
+BINARY: Final = frozenset({"ADD", "MAXIMUM", "MINIMUM", "MUL", "SUB"})
 """Operators on two operands, of which one may be a constant with a value for each channel."""
 
 

@@ -7,7 +7,6 @@ never decreases: so the bounds hold in every dialect, being the hull of what eac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -25,6 +24,8 @@ from edgefleet_compiler.emulate.rounding import (
 )
 from edgefleet_compiler.lossless.channels import Structure, channels
 from edgefleet_compiler.lossless.clamps import clamp_of
+from edgefleet_compiler.lossless.interval import NEAR, Interval
+from edgefleet_compiler.lossless.monotone import KINDS, at_the_ends
 from edgefleet_compiler.lossless.weighted import Integers, Weighted
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, same_parameters
 
@@ -33,26 +34,8 @@ DIALECTS: Final = tuple(Dialect)
 
 _LEAST, _LARGEST = -128, 127
 _LIMIT: Final = 1 << 31
-_NEAR: Final = 1 / 64  # of a step: further from the real result no kernel gets before it rounds
 _INT8: Final = np.dtype(np.int8)
-_WITHIN: Final = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"})
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The least and the largest integer of each channel, int64, shape (channels,)."""
-
-    low: Integers
-    high: Integers
-
-    @property
-    def constant(self) -> NDArray[np.bool_]:
-        """The channels that always hold one value."""
-        return np.asarray(self.low == self.high)
-
-    def clipped(self, low: int, high: int) -> Interval:
-        """What a clamp leaves of it."""
-        return Interval(np.clip(self.low, low, high), np.clip(self.high, low, high))
+_WITHIN: Final = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR"})
 
 
 Intervals = dict[str, Interval]
@@ -112,7 +95,7 @@ def _requantised(bound: Integers, multipliers: Mapping[Rounding, Multiplier]) ->
     what LiteRT runs by default.
     """
     real = bound * next(iter(multipliers.values())).real
-    near = np.rint([real - _NEAR, real + _NEAR]).astype(np.int64)
+    near = np.rint([real - NEAR, real + NEAR]).astype(np.int64)
     exact = [rounded_product(bound, multiplier, rounding) for rounding, multiplier in multipliers.items()]
     return np.concatenate([near, exact])
 
@@ -199,6 +182,7 @@ def _joined(graph: LoweredGraph, operator: Operator, found: Mapping[str, Interva
 
 _Rule = Callable[[LoweredGraph, Operator, Mapping[str, Interval]], Interval | None]
 _RULES: Final[dict[str, _Rule]] = {
+    **dict.fromkeys(KINDS, at_the_ends),
     **dict.fromkeys(_WITHIN, _within),
     "CONCATENATION": _joined,
     "PAD": _padded,

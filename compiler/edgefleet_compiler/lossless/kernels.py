@@ -1,21 +1,24 @@
 """How many channels a kernel must keep so that none of them is computed otherwise than before.
 
-LiteRT's kernels without delegates take channels in blocks, and what is left over one by one; the loop over blocks
-rounds halves up, the other away from zero. A channel must therefore not change its loop, unless nothing below the
-zero point passes the clamp: both roundings agree on the rest. Measured with ai-edge-litert 2.3 on x86-64.
+LiteRT's kernels without delegates take elements in blocks, and what is left over one by one, and round otherwise in
+either loop (``emulate.rounding.roundings_of``, ``emulate.added_at_once``). An element must therefore not change its
+loop. Of a depthwise convolution it may where nothing below the zero point passes the clamp: the two roundings differ
+in ties of negative numbers alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd, prod
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefleet_compiler.lowered.graph import LoweredGraph
+from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
 
 _BLOCKS: Final = {"DEPTHWISE_CONV_2D": 8, "MEAN": 16}
+_AT_ONCE: Final = 16  # elements of an ADD
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,23 @@ def kernels_of(graph: LoweredGraph) -> Kernels:
     """What the kernels of a graph ask."""
     blocks, least, zero_points = {}, {}, {}
     for operator in graph.operators:
-        output = operator.outputs[0]
-        quantisation = graph.tensors[output].quantisation
+        output = graph.tensors[operator.outputs[0]]
         if operator.kind in _BLOCKS:
-            blocks[output] = _BLOCKS[operator.kind]
-        if operator.kind == "DEPTHWISE_CONV_2D" and quantisation is not None:
-            zero_points[output] = int(quantisation.zero_point[0])
+            blocks[output.name] = _BLOCKS[operator.kind]
+        if operator.kind == "ADD" and output.dtype == np.int8:
+            blocks[output.name] = _run_of_channels(graph, operator)
+        if operator.kind == "DEPTHWISE_CONV_2D" and output.quantisation is not None:
+            zero_points[output.name] = int(output.quantisation.zero_point[0])
         if operator.kind == "FULLY_CONNECTED" and _per_channel(graph, operator.inputs[1]):
-            least[output] = 2  # with one scale another kernel computes it, which rounds otherwise
+            least[output.name] = 2  # with one scale another kernel computes it, which rounds otherwise
     return Kernels(blocks, least, zero_points)
+
+
+def _run_of_channels(graph: LoweredGraph, add: Operator) -> int:
+    """Channels of which every number gives runs that end with a block: runs go on from pixel to pixel."""
+    first, second = (graph.tensors[str(name)].shape for name in add.inputs[:2])
+    pixels = prod(first[:-1]) if first == second else 1
+    return _AT_ONCE // gcd(pixels, _AT_ONCE)
 
 
 def _per_channel(graph: LoweredGraph, name: str | None) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.lossless.channels import Structure, channels
 from edgefleet_compiler.lossless.folding import Mask, must_stay
-from edgefleet_compiler.lossless.intervals import Interval
+from edgefleet_compiler.lossless.interval import Interval
 from edgefleet_compiler.lossless.kernels import kernels_of
 from edgefleet_compiler.lossless.removal import zero_point_of
 from edgefleet_compiler.lossless.weighted import Weighted

@@ -12,7 +12,7 @@ from edgefleet_compiler.lowered.costs import macs, weights_bytes
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.memory import plan_memory
 
-NOTHING = "found nothing to take: no channel is constant or unread"
+NOTHING = "found nothing to take: no channel could go with outputs proved the same"
 
 
 class Size(msgspec.Struct, frozen=True):
