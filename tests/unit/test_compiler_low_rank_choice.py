@@ -69,6 +69,7 @@ def test_more_is_lost_where_more_is_saved(chooser):
 
 
 def test_more_than_low_ranks_save_is_refused_with_the_most(chooser):
+    assert chooser.choose(chooser.most() - 1e-9)
     with pytest.raises(RecipeUnfit, match="is the most"):
         chooser.choose(0.999)
 

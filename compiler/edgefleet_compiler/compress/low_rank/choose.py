@@ -77,13 +77,17 @@ class RankChooser:
         Raises:
             RecipeUnfit: Low ranks do not save as much.
         """
-        price: Callable[[Option], int] = lambda option: _of(option.cost, by)  # noqa: E731 - named for what it is
-        wanted = ratio * _of(self._whole, by)
-        most = sum(price(options[0]) - min(map(price, options)) for options in self.options.values())
-        if most < wanted:
-            raise _unfit(ratio, most / max(_of(self._whole, by), 1), by)
-        chosen = self._spent(wanted, price)
+        if ratio > self.most(by):
+            raise _unfit(ratio, self.most(by), by)
+        chosen = self._spent(ratio * _of(self._whole, by), lambda option: _of(option.cost, by))
         return {layer: str(option.factors) for layer, option in chosen.items() if option.factors is not None}
+
+    def most(self, by: Resource = "bytes") -> float:
+        """The largest ratio that low ranks save."""
+        saved = (
+            max(_of(options[0].cost, by) - _of(each.cost, by) for each in options) for options in self.options.values()
+        )
+        return sum(saved) / max(_of(self._whole, by), 1)
 
     def _spent(self, wanted: float, price: Callable[[Option], int]) -> dict[str, Option]:
         """An option of each layer: one step after the other, that which adds the least noise for what it saves.
