@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, Tensor
+from edgefleet_compiler.lowered.memory import plan_memory
+from edgefleet_compiler.lowered.optimise import optimise
 from edgefleet_compiler.memory.tflite_micro.arena import plan_arena
 from edgefleet_compiler.memory.tflite_micro.kernels import KERNELS, Build
 from edgefleet_compiler.memory.tflite_micro.structures import EVAL_TENSOR, TENSOR, sizeof
@@ -126,3 +128,29 @@ def test_cmsis_nn_lays_out_columns_only_where_its_instructions_do() -> None:
     planned = [plan_arena(graph, Build("cmsis-nn", vectors)).planned_bytes for vectors in ("none", "dsp", "mve")]
     image = 8 * 8 * 8
     assert planned == [2 * image, 2 * image + 2 * 8 * 25, 2 * image + -(-4 * 124 * 25 // 16) * 16]
+
+
+def test_scratch_buffers_lie_around_a_plan_of_the_file() -> None:
+    """The image and the result side by side in the middle of an arena: what CMSIS-NN asks for lies below them."""
+    weights = Tensor(
+        "w", (1, 5, 5, 8), np.dtype(np.int8), quantised("", 1).quantisation, np.zeros((1, 5, 5, 8), np.int8)
+    )
+    graph = one_operator("DEPTHWISE_CONV_2D", quantised("x", 1, 8, 8, 8), weights, quantised("y", 1, 8, 8, 8))
+    image, columns = 8 * 8 * 8, 2 * 8 * 25
+    first, second = graph.inputs[0], graph.outputs[0]
+    offsets = {first: columns, second: columns + image}
+    assert plan_arena(graph, Build("cmsis-nn", "dsp"), offsets=offsets).planned_bytes == columns + 2 * image
+    offsets = {first: 0, second: image}
+    assert plan_arena(graph, Build("cmsis-nn", "dsp"), offsets=offsets).planned_bytes == columns + 2 * image
+    offsets = {first: 64, second: 64 + image}
+    assert plan_arena(graph, Build("cmsis-nn", "dsp"), offsets=offsets).planned_bytes == 64 + columns + 2 * image
+
+
+@pytest.mark.shared
+def test_a_mobilenet_takes_a_tenth_less_with_a_plan_in_its_file() -> None:
+    graph = read_tflite((SHARED_MODELS / "vww_96_int8.tflite").read_bytes())
+    optimise(graph)
+    plan = plan_memory(graph)
+    build = Build("cmsis-nn", "dsp")
+    backwards = plan_arena(graph, build, backwards=True)
+    assert (backwards.bytes, plan_arena(graph, build, offsets=plan.offsets).bytes) == (91_408, 82_192)

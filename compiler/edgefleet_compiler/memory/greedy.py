@@ -30,19 +30,38 @@ class Buffer:
     last: int
 
 
-def place(buffers: Sequence[Buffer]) -> list[int]:
+def place(buffers: Sequence[Buffer], planned: Sequence[int] = ()) -> list[int]:
     """An offset for each buffer, in the order of ``buffers``.
 
     Of equal sizes the later buffer is placed first, as in TFLite Micro.
+
+    Args:
+        buffers: To be placed.
+        planned: The offsets of the first of them, where a file brings such; the others then lie around these.
     """
-    count = len(buffers)
+    rest = range(len(planned), len(buffers))
+    return _place_in(buffers, planned, sorted(rest, key=lambda index: (-buffers[index].size, -index)))
+
+
+def place_by_start(buffers: Sequence[Buffer]) -> list[int]:
+    """An offset for each buffer, each as low as it fits when its life begins: the best for chains of operators.
+
+    Of those that begin together the largest is placed first.
+    """
+    order = sorted(range(len(buffers)), key=lambda index: (buffers[index].first, -buffers[index].size, index))
+    return _place_in(buffers, (), order)
+
+
+def _place_in(buffers: Sequence[Buffer], planned: Sequence[int], order: Sequence[int]) -> list[int]:
+    """Place buffers one after the other, each into the lowest gap beside those that lie already."""
     first, last, sizes = (
         np.array([getattr(buffer, name) for buffer in buffers], np.int64) for name in ("first", "last", "size")
     )
-    offsets = np.zeros(count, np.int64)
-    order = np.array(sorted(range(count), key=lambda index: (-buffers[index].size, -index)), np.int64)
-    for rank, index in enumerate(order):
-        placed = order[:rank]
+    offsets = np.zeros(len(buffers), np.int64)
+    offsets[: len(planned)] = planned
+    everything = np.array([*range(len(planned)), *order], np.int64)
+    for rank, index in enumerate(everything[len(planned) :], start=len(planned)):
+        placed = everything[:rank]
         beside = placed[(first[placed] <= last[index]) & (first[index] <= last[placed])]
         beside = beside[np.argsort(offsets[beside], kind="stable")]
         offsets[index] = _lowest_gap(int(sizes[index]), offsets[beside].tolist(), sizes[beside].tolist())

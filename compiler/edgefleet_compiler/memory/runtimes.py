@@ -42,7 +42,8 @@ def peak_memory(graph: LoweredGraph, runtime: Runtime, profile: TargetProfile) -
     match runtime.name:
         case "tflite-micro":
             build = build_of(runtime, profile)
-            arena = plan_arena(graph, build, backwards=plan_memory(graph).backwards)
+            plan = plan_memory(graph)
+            arena = plan_arena(graph, build, backwards=plan.backwards, offsets=plan.offsets if plan.in_file else None)
             vectors = "" if build.kernels == "reference" or build.vectors == "none" else f", {build.vectors}"
             return PeakMemory(arena.bytes, f"tflite-micro arena ({build.kernels}{vectors})", arena.unmodelled)
         case "litert" | "tflite-runtime":

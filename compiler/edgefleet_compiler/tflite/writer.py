@@ -2,7 +2,8 @@
 
 Tensors, buffers and operator codes are numbered as execution meets them, so that files which differ only in the order
 of their parts become the same file; tensors the other way round where TFLite Micro then needs less RAM. Nothing that
-runtimes do not read is written: no metadata, no signatures, no names but those of inputs and outputs. Bias scales
+runtimes do not read is written: no signatures, no names but those of inputs and outputs, and of metadata only where
+tensors are to lie in RAM, if TFLite Micro would not find that by itself. Bias scales
 follow from input and weights and are written all the same: without them XNNPACK leaves the convolutions to slower
 kernels that round differently.
 """
@@ -27,6 +28,8 @@ from edgefleet_compiler.tflite.versions import operator_version
 
 _CODES: Final = members(schema.BuiltinOperator)
 _SCHEMA_VERSION: Final = 3
+_PLAN_NAME: Final = "OfflineMemoryAllocation"
+_PLAN_VERSION: Final = 1
 
 
 def write_tflite(graph: LoweredGraph) -> bytes:
@@ -52,7 +55,8 @@ class _Writer:
         self._graph = graph
         self._builder = InterningBuilder()
         names = list(dict.fromkeys(_uses(graph)))
-        if plan_memory(graph).backwards:
+        self._plan = plan_memory(graph)
+        if self._plan.backwards:
             names.reverse()
         self._tensors = {name: number for number, name in enumerate(names)}
         self._codes: dict[tuple[str, int], int] = {}
@@ -71,14 +75,23 @@ class _Writer:
             Outputs=self._numbers(graph.outputs),
             Operators=builder.tables(operators),
         )
+        metadata = {"Metadata": builder.tables([self._arena()])} if self._plan.in_file else {}
         root = builder.table(
             "Model",
+            **metadata,
             Version=_SCHEMA_VERSION,
             OperatorCodes=builder.tables([self._operator_code(*code) for code in self._codes]),
             Subgraphs=builder.tables([subgraph]),
             Buffers=builder.tables([self._buffer(content) for content in self._buffers]),
         )
         return builder.finish(root, IDENTIFIER)
+
+    def _arena(self) -> int:
+        """Where tensors are to lie in RAM, as tflite-micro's ``docs/memory_management.md`` has it; -1 for constants."""
+        offsets = [self._plan.offsets.get(name, -1) for name in self._tensors]
+        content = vector_of_int32([_PLAN_VERSION, 1, len(offsets), *offsets]).tobytes()
+        number = self._buffers.setdefault(content, len(self._buffers))
+        return self._builder.table("Metadata", Name=self._builder.text(_PLAN_NAME), Buffer=number)
 
     def _contents(self) -> Iterator[bytes]:
         """What buffers hold."""

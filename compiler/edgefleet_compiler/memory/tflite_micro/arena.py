@@ -8,12 +8,14 @@ for a 32-bit processor without compression of weights.
 
 Modelled: the allocator's own objects, evaluation tensors, nodes, parsed options, the data that kernels keep, scratch
 buffers, quantisation of inputs and outputs, temporary tensors while kernels prepare, the tables of the planner while
-it plans, and the plan itself. Not modelled: variables (state), offline plans, several subgraphs, resource variables,
-and what kernels listed in ``MicroArena.unmodelled`` keep, as those do whose requests are not known for int16.
+it plans, and the plan itself, its own or the file's. Not modelled: variables (state), several subgraphs, resource
+variables, and what kernels listed in ``MicroArena.unmodelled`` keep, as those do whose requests are not known for
+int16.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,19 +96,22 @@ class _Arena:
         self.needed = max(self.needed, bytes_in_use)
 
 
-def plan_arena(graph: LoweredGraph, build: Build, *, backwards: bool = False) -> MicroArena:
+def plan_arena(
+    graph: LoweredGraph, build: Build, *, backwards: bool = False, offsets: Mapping[str, int] | None = None
+) -> MicroArena:
     """Make every allocation that TFLite Micro makes for a model.
 
     Args:
         graph: As it stands in the ``.tflite`` file: each tensor of the graph is one of the file.
         build: The kernels, and the instructions they are compiled for.
         backwards: Whether the file numbers its tensors in the order opposite to execution.
+        offsets: Where all activations lie, if the file says so; scratch buffers are then placed around them.
     """
     arena = _Arena(build.enum_bytes)
     _create_allocator(arena)
     _start_model(arena, graph)
     scratch = _prepare_kernels(arena, graph, build)
-    planned = _plan(arena, graph, scratch, backwards=backwards)
+    planned = _plan(arena, graph, scratch, backwards=backwards, offsets=offsets)
     for side in (graph.inputs, graph.outputs):
         arena.persistent(4 * len(side))
         for name in side:
@@ -168,22 +173,26 @@ def _room_for_requests(arena: _Arena, made: int) -> None:
     arena.resize_head(arena.sizeof(structures.SCRATCH_BUFFER_REQUEST) * (made + _SCRATCH_BUFFERS_PER_OPERATOR))
 
 
-def _plan(arena: _Arena, graph: LoweredGraph, scratch: list[Buffer], *, backwards: bool) -> int:
+def _plan(
+    arena: _Arena, graph: LoweredGraph, scratch: list[Buffer], *, backwards: bool, offsets: Mapping[str, int] | None
+) -> int:
     """Plan activations and scratch buffers together; how far the plan reaches."""
     entries = len(graph.tensors) + len(scratch)
     arena.temporary_structure("i")  # the offset of the one subgraph's tensors
     arena.temporary_structure(structures.ALLOCATION_INFO, entries)
     for name in graph.states:
         arena.persistent(tensor_bytes(graph.tensors[name]))
+    spans = lifetimes(graph)
     buffers = [
         Buffer(align(tensor_bytes(graph.tensors[name]), ALIGNMENT), first, last)
-        for name, (first, last) in lifetimes(graph).items()
+        for name, (first, last) in spans.items()
     ]
+    given = [] if offsets is None else [offsets[name] for name in spans]
     if backwards:
         buffers.reverse()
     buffers += scratch
     arena.temporary_for_planner(arena.sizeof(structures.PLANNED_BUFFER) * len(buffers))
-    planned = extent(buffers, place(buffers))
+    planned = extent(buffers, place(buffers, given))
     arena.resize_head(planned)
     return planned
 
