@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -102,6 +107,38 @@ def test_the_same_cases_give_the_same_bytes():
         serialise(prune(model, choose_channels(model, cases_of(model), 0.3), cases_of(model))) for _ in range(2)
     )
     assert first == again
+
+
+_DIGEST = """
+import hashlib
+from edgefleet_compiler.compress.channels.choose import choose_channels
+from edgefleet_compiler.compress.channels.prune import prune
+from edgefleet_compiler.hub.session import serialise
+from edgefleet_compiler.source import load_source
+from pathlib import Path
+import numpy as np
+
+root = Path({root!r})
+hub = load_source(root / "examples/digits/digits.onnx", input_shapes={{}}).hub
+images = np.load(root / "examples/digits/calibration.npz")["x"][:60].astype(np.float32)
+cases = [{{hub.graph.inputs[0].name: image.reshape(1, 8, 8, 1)}} for image in images]
+print(hashlib.sha256(serialise(prune(hub, choose_channels(hub, cases, 0.3), cases))).hexdigest())
+"""
+
+
+def test_pruning_is_the_same_whatever_the_threads():
+    root = Path(__file__).resolve().parents[2]
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", _DIGEST.format(root=str(root))],
+            env={**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6])

@@ -77,6 +77,12 @@ def test_the_report_says_what_went(case: Case) -> None:
     assert passes["prune channels"].endswith("% of the multiply-accumulates")
 
 
+def test_a_loss_by_pruning_is_a_warning_with_what_to_do(case: Case) -> None:
+    warnings = case.compile("out", recipe="float", prune=0.8).report.warnings
+    (warning,) = (each for each in warnings if each.startswith("Channels were pruned"))
+    assert "edgefleet model finetune" in warning
+
+
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 2.0, float("nan")])
 def test_a_ratio_of_nothing_or_of_everything_is_malformed_usage(case: Case, ratio: float) -> None:
     with pytest.raises(UsageMalformed, match="--prune is") as fault:

@@ -20,6 +20,7 @@ from edgefleet_hardware.units import format_bytes
 _LOW_AGREEMENT = 0.95
 _LAYERS_NAMED = 3
 _MUCH_IN_FLOAT = 0.1  # of the bytes of all constants
+_PRUNED_AND_FELT = 0.01  # of accuracy
 _MUCH_LARGER, _MUCH_LARGER_BYTES = 0.01, 1024  # a larger artifact is worth a word from both on
 
 
@@ -46,6 +47,17 @@ def warn_of_measurement(measurement: Measurement, origin: Origin, options: Compi
     if sqnr is not None and sqnr < LOW_SQNR_DB:
         warnings.append(f"The outputs carry much noise against the source: {sqnr:.1f} dB.")
     return warnings
+
+
+def warn_of_pruning(recipe: Recipe, measurement: Measurement) -> list[str]:
+    """That what is left of pruned channels does not do as well as the whole did."""
+    accuracy = measurement.accuracy
+    if recipe.compress is None or recipe.compress.prune is None or recipe.compress.finetune is not None:
+        return []
+    if accuracy is None or accuracy.drop < _PRUNED_AND_FELT:
+        return []
+    fell = f"Channels were pruned, and {accuracy.metric} fell by {accuracy.drop:.4f}."
+    return [f"{fell} Train what is left: `edgefleet model finetune MODEL --data F.npz --prune RATIO`; or prune less."]
 
 
 def warn_of_recipe(asked: Recipe, artifact: Artifact) -> list[str]:
