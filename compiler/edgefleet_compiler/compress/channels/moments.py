@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefleet_compiler.quantise.rounding.gram import ROWS, in_steps
+from edgefleet_compiler.quantise.rounding.gram import in_steps
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
+
+_MOST_ROWS = 4096
+"""Of one product: so many products of two numbers of ``gram.FLOAT_BITS`` bits are at most 2**52, and sums exact."""
+
+_ELEMENTS = 2 * 1024 * 1024
+"""Of the inputs of one product, 16 MiB."""
 
 
 class Moments:
@@ -24,6 +30,7 @@ class Moments:
     """
 
     def __init__(self, groups: int, inputs: int, channels: int = 0) -> None:
+        self._most = max(1, min(_MOST_ROWS, _ELEMENTS // (groups * inputs)))
         self._squares = np.zeros((groups, inputs + 1, inputs + 1))
         self._products = np.zeros((groups, channels, inputs + 1))
         self._rows: list[NDArray[Any]] = []
@@ -38,9 +45,9 @@ class Moments:
             rows: Shape (groups, positions, inputs).
             results: Shape (groups, positions, channels).
         """
-        for start in range(0, rows.shape[1], ROWS):
-            part = slice(start, start + ROWS)
-            if self._waiting + rows[:, part].shape[1] > ROWS:
+        for start in range(0, rows.shape[1], self._most):
+            part = slice(start, start + self._most)
+            if self._waiting + rows[:, part].shape[1] > self._most:
                 self._multiply()
             self._rows.append(rows[:, part])
             self._waiting += rows[:, part].shape[1]
