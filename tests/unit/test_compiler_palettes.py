@@ -21,6 +21,7 @@ from edgefleet_compiler.quantise.rounding.adaptive import adaptive
 from edgefleet_compiler.quantise.rounding.quadratic import errors
 from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.rounding.second_order import second_order
+from edgefleet_compiler.quantise.search.narrowing import Narrower
 from edgefleet_compiler.quantise.search.reference import Reference
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
@@ -135,12 +136,25 @@ def test_the_file_holds_numbers_of_levels_and_onnxruntime_computes_in_integers(h
     np.testing.assert_array_equal(*outputs)
 
 
-def test_the_report_counts_half_a_byte_a_weight_and_asks_for_a_runtime_that_has_them(hub) -> None:
-    def exported(settings):
-        recipe = Recipe(scheme="int8", format="onnx", io="float", io_layout="source", seed=0, quantise=settings)
-        return export(quantised(hub, settings), recipe, max_opset=OPSET)
+def exported(hub, settings):
+    recipe = Recipe(scheme="int8", format="onnx", io="float", io_layout="source", seed=0, quantise=settings)
+    return export(quantised(hub, settings), recipe, max_opset=OPSET)
 
-    plain, narrow = exported(Settings()), exported(PALETTE)
+
+def test_a_choice_of_layers_saves_the_bytes_that_were_asked_for(hub) -> None:
+    narrower = Narrower(
+        hub, lambda settings: quantised(hub, settings), Settings(), cases_for(hub, 8), narrow="palette4"
+    )
+    plain = exported(hub, Settings()).weights_bytes
+    for saved in (100, narrower.most):
+        layers = narrower.layers(saved)
+        assert layers is not None
+        assert plain - exported(hub, Settings(layers=layers)).weights_bytes >= saved
+    assert narrower.layers(narrower.most + 1) is None
+
+
+def test_the_report_counts_half_a_byte_a_weight_and_asks_for_a_runtime_that_has_them(hub) -> None:
+    plain, narrow = exported(hub, Settings()), exported(hub, PALETTE)
     sizes = [array.size for array in stored_weights(quantised(hub)).values()]
     assert narrow.four_bits
     assert plain.weights_bytes - narrow.weights_bytes == sum(size - (size + 1) // 2 - 16 for size in sizes)

@@ -8,7 +8,7 @@ from edgefleet_compiler.checks.four_bits import layers_of_four_bits
 from edgefleet_compiler.exports import export
 from edgefleet_compiler.quantise.calibrate import Range
 from edgefleet_compiler.quantise.integers import quantise
-from edgefleet_compiler.quantise.search.narrowing import Narrower, choose_weights
+from edgefleet_compiler.quantise.search.narrowing import Narrower
 from edgefleet_compiler.quantise.settings import LayerSettings, Settings
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_hardware.profile import load_profile
@@ -69,9 +69,7 @@ def test_a_choice_makes_less_noise_than_the_layers_that_it_leaves_wide(net: Sear
 def test_layers_that_may_not_be_narrow_are_left_alone_and_settings_stay(net: Searched) -> None:
     names = [node.name for node in net.model.graph if node.op_type == "Conv"]
     given = Settings(layers={names[0]: LayerSettings(compute="int8")})
-    layers = choose_weights(
-        net.model, lambda settings: hub_by(net, settings), given, net.cases, saved_bytes=40, layers=names[:2]
-    )
+    layers = narrower(net, given, layers=names[:2]).layers(40)
     assert layers is not None
     assert set(layers) == set(names[:2])
     assert layers[names[0]].compute == "int8"

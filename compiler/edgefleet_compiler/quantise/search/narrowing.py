@@ -29,43 +29,16 @@ _BYTES: dict[Weights, Callable[[int], int]] = {
 }
 
 
-def choose_weights(
-    hub: ir.Model,
-    quantised: Callable[[Settings], ir.Model],
-    settings: Settings,
-    samples: Sequence[Sample],
-    *,
-    saved_bytes: int,
-    narrow: Weights = "int4",
-    layers: Collection[str] | None = None,
-) -> dict[str, LayerSettings] | None:
-    """Settings of all layers by which the model takes so many bytes less than with 8 bits throughout.
+class Narrower:
+    """Knows what the weights of each layer of a hub do to the outputs in 8 and in 4 bits.
 
     Args:
         hub: The float hub that is quantised.
         quantised: Makes a hub of it by settings, with weights rounded to nearest.
         settings: How it is quantised otherwise.
         samples: Some dozens of typical cases; no labels are needed.
-        saved_bytes: What is to be saved at least.
         narrow: What narrow weights are: int4, or palette4 where the artifact is ONNX.
-        layers: Those whose weights may have 4 bits; all of them if left out.
-
-    Returns:
-        As ``Narrower.layers``.
-    """
-    return Narrower(hub, quantised, settings, samples, narrow=narrow, layers=layers).layers(saved_bytes)
-
-
-class Narrower:
-    """Knows what the weights of each layer of a hub do to the outputs in 8 and in 4 bits.
-
-    Args:
-        hub: As of ``choose_weights``; so are the others.
-        quantised: As there.
-        settings: As there.
-        samples: As there.
-        narrow: As there.
-        layers: As there.
+        layers: Those whose weights may have 4 bits (``checks/four_bits`` knows); all of them if left out.
 
     Attributes:
         most: The bytes that all layers together can save.
