@@ -43,5 +43,10 @@ def render(run: Run, name: str) -> str:
         shares=draw_curve("share of right classes over epochs, held out", [("top1", shares)], run.best)
         if shares
         else None,
-        options={key: value for key, value in options.items() if value is not None},
+        options={key: _written(value) for key, value in options.items() if value is not None},
     )
+
+
+def _written(value: object) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

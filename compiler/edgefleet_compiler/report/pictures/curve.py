@@ -19,7 +19,8 @@ def draw_curve(label: str, lines: Sequence[tuple[str, Sequence[Point]]], best: i
 
     Args:
         label: What is drawn, for those who cannot see it.
-        lines: The name of each and its points (epoch, value), epochs ascending; empty ones are left out.
+        lines: The name of each and its points (epoch, value), epochs ascending; empty ones are left out. The last is
+            drawn strongly.
         best: The epoch to mark on the last line.
     """
     points = [point for _, line in lines for point in line]
@@ -34,7 +35,11 @@ def draw_curve(label: str, lines: Sequence[tuple[str, Sequence[Point]]], best: i
             _HEIGHT - _BOTTOM - (value - low) / reach * (_HEIGHT - _TOP - _BOTTOM),
         )
 
-    drawn = [_line(name, [place(point) for point in line], index) for index, (name, line) in enumerate(lines) if line]
+    drawn = [
+        _line(name, [place(point) for point in line], is_main=index == len(lines) - 1)
+        for index, (name, line) in enumerate(lines)
+        if line
+    ]
     marks = [
         element(
             "circle", title(f"epoch {epoch}: {value:.6g}"), cx=x, cy=y, r=5.0 if epoch == best else 2.5, class_="point"
@@ -45,9 +50,9 @@ def draw_curve(label: str, lines: Sequence[tuple[str, Sequence[Point]]], best: i
     return picture(_WIDTH, _HEIGHT, label, *_axes(last, low, high), *drawn, *marks)
 
 
-def _line(name: str, places: Sequence[tuple[float, float]], index: int) -> Markup:
+def _line(name: str, places: Sequence[tuple[float, float]], *, is_main: bool) -> Markup:
     way = " ".join(f"{'L' if number else 'M'}{x:.1f},{y:.1f}" for number, (x, y) in enumerate(places))
-    return element("path", title(name), d=way, class_="edge" if index == 0 else "edge line")
+    return element("path", title(name), d=way, class_="edge line" if is_main else "edge")
 
 
 def _axes(last: int, low: float, high: float) -> list[Markup]:
