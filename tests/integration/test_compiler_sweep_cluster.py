@@ -73,6 +73,14 @@ def test_a_cluster_finds_the_same_front_even_if_a_worker_dies(run: Run, cluster:
         assert (there / name).read_bytes() == (here / name).read_bytes()
 
 
+@pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1", "http://127.0.0.1:8786"])
+def test_what_is_no_address_is_refused_before_anything_is_written(run: Run, tmp_path: Path, address: str) -> None:
+    ended = run(*write_sweep_files(tmp_path).options(tmp_path / "out", POINTS, "--scheduler", address))
+    assert ended.status == 2
+    assert f"--scheduler is '{address}'" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_scheduler_that_does_not_answer_is_told_once(run: Run, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     files = write_sweep_files(tmp_path / "model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from edgefleet_compiler.sweep.record import Candidate, Evaluation, Idea
 from edgefleet_compiler.sweep.results import Results
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import RecipeUnfit, UsageMalformed, revive
+
+_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def sweep(options: SweepOptions, progress: SweepProgress) -> Results:
@@ -87,6 +90,8 @@ def _check(options: SweepOptions) -> None:
     for option, number in (("--points", options.points), ("--jobs", options.jobs)):
         if number < 1:
             raise UsageMalformed(f"{option} is {number}", expected="at least 1")
+    if options.scheduler is not None and not _ADDRESS.fullmatch(options.scheduler):
+        raise UsageMalformed(f"--scheduler is {options.scheduler!r}", expected="an address such as tcp://host:8786")
 
 
 def _asked(subject: Subject) -> Asked:
