@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from edgefleet_compiler.emulate.emulator import Emulator
+from edgefleet_compiler.emulate.rounding import Dialect
 from edgefleet_compiler.lossless.prune import Pruned
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.tflite.writer import write_tflite
@@ -234,3 +236,12 @@ def differing(pruned: Pruned, cases: Sequence[Array], resolver: OpResolverType) 
         for name, value in after.items():
             found += int((before[name][..., pruned.removal.mask(pruned.whole, name)] != value).sum())
     return found
+
+
+def differing_emulated(pruned: Pruned, cases: Sequence[Array], dialect: Dialect) -> int:
+    """The same by the emulator of a dialect."""
+    given = {pruned.whole.inputs[0]: np.stack(cases)}
+    names = [operator.outputs[0] for operator in pruned.graph.operators]
+    before, after = (Emulator(graph, dialect).run(given, names) for graph in (pruned.whole, pruned.graph))
+    masks = {name: pruned.removal.mask(pruned.whole, name) for name in names}
+    return sum(int((before[name][..., masks[name]] != after[name]).sum()) for name in names)

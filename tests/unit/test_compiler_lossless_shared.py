@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
+from edgefleet_compiler.emulate.rounding import Dialect
 from edgefleet_compiler.exports import export_kept
 from edgefleet_compiler.importers import import_model, read_model
 from edgefleet_compiler.lossless.prune import Pruned
@@ -16,7 +17,7 @@ from edgefleet_compiler.pack.provenance import check_provenance
 from edgefleet_compiler.pipeline import compile_model
 from edgefleet_compiler.progress import Silent
 from edgefleet_contract.bundle import Bundle
-from support.prunable_graphs import differing, structured_inputs
+from support.prunable_graphs import differing, differing_emulated, structured_inputs
 from support.tflite_graphs import SHARED_INT8, SHARED_MODELS
 
 pytestmark = pytest.mark.shared
@@ -37,6 +38,10 @@ def pruned(name: str) -> Pruned:
 )
 def test_every_value_left_of_visual_wake_words_is_the_same(resolver: OpResolverType, n: int) -> None:
     assert differing(pruned("vww_96_int8"), structured_inputs((1, 96, 96, 3), n), resolver) == 0
+
+
+def test_so_it_is_in_tflite_micro() -> None:
+    assert differing_emulated(pruned("vww_96_int8"), structured_inputs((1, 96, 96, 3), 24), Dialect.TFLITE_MICRO) == 0
 
 
 def test_visual_wake_words_loses_six_sevenths_of_its_weights_and_half_its_work(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from edgefleet_compiler.lossless.channels import Structure, channels
 from edgefleet_compiler.lossless.clamps import clamp_of
 from edgefleet_compiler.lossless.interval import NEAR, Interval
 from edgefleet_compiler.lossless.monotone import KINDS, at_the_ends
-from edgefleet_compiler.lossless.weighted import Integers, Weighted
+from edgefleet_compiler.lossless.weighted import Integers, Weighted, Weights
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Quantisation, same_parameters
 
 DIALECTS: Final = tuple(Dialect)
@@ -110,8 +110,8 @@ def sums(graph: LoweredGraph, layer: Weighted, source: Interval) -> tuple[Intege
     """
     zero_point = int(_parameters(graph, layer.source).zero_point[0])
     low, high = source.low - zero_point, source.high - zero_point
-    positive: Integers = np.maximum(layer.weights, 0)
-    negative: Integers = np.minimum(layer.weights, 0)
+    positive: Weights = np.maximum(layer.weights, 0)
+    negative: Weights = np.minimum(layer.weights, 0)
     if layer.depthwise:
         read = np.arange(len(layer.weights)) // layer.multiplier
         low, high = low[read, None, None, None], high[read, None, None, None]

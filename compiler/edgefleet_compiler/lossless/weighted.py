@@ -13,6 +13,7 @@ from edgefleet_compiler.lossless.windows import Taps, taps_inside
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator, Tensor
 
 Integers = NDArray[np.int64]
+Weights = NDArray[np.int8]
 KINDS: Final = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _INT8: Final = np.dtype(np.int8)
 _ANYWHERE: Final = np.ones((1, 1), np.bool_)  # one tap, always inside
@@ -24,7 +25,7 @@ class Weighted:
 
     Attributes:
         operator: What it is in the graph.
-        weights: int64, shape (outputs, rows, columns, channels): of a depthwise convolution the last axis is 1, and
+        weights: int8, shape (outputs, rows, columns, channels): of a depthwise convolution the last axis is 1, and
             of a fully connected layer that reads an image flattened the rows are the image's elements.
         bias: int64, shape (outputs,).
         rows: The sets of rows that can meet the image, shape (sets, rows).
@@ -34,7 +35,7 @@ class Weighted:
     """
 
     operator: Operator
-    weights: Integers
+    weights: Weights
     bias: Integers
     rows: Taps
     columns: Taps
@@ -84,7 +85,7 @@ def weighted_of(graph: LoweredGraph, operator: Operator) -> Weighted | None:
 
 
 def _fully_connected(
-    operator: Operator, source: Tensor, output: Tensor, weights: Integers, bias: Integers
+    operator: Operator, source: Tensor, output: Tensor, weights: Weights, bias: Integers
 ) -> Weighted | None:
     outputs, features = weights.shape
     channels = source.shape[-1] if source.shape else 0
@@ -98,7 +99,7 @@ def _fully_connected(
 
 
 def _convolution(
-    operator: Operator, source: Tensor, output: Tensor, weights: Integers, bias: Integers
+    operator: Operator, source: Tensor, output: Tensor, weights: Weights, bias: Integers
 ) -> Weighted | None:
     depthwise = operator.kind == "DEPTHWISE_CONV_2D"
     channels, outputs = source.shape[-1], output.shape[-1]
@@ -132,11 +133,11 @@ def _is_plain_int8(graph: LoweredGraph, operator: Operator) -> bool:
     return all(tensor.dtype == _INT8 and tensor.quantisation is not None for tensor in tensors)
 
 
-def _integers(graph: LoweredGraph, name: str | None) -> Integers | None:
+def _integers(graph: LoweredGraph, name: str | None) -> Weights | None:
     data = None if name is None else graph.tensors[name].data
     if data is None or data.dtype not in (_INT8, INT4):
         return None
-    return data.astype(np.int64)
+    return data.astype(np.int8)
 
 
 def _bias(graph: LoweredGraph, operator: Operator, outputs: int) -> Integers | None:
