@@ -18,7 +18,7 @@ from edgefleet_contract.errors import RecipeUnfit
 Resource = Literal["macs", "bytes"]
 """macs: multiply-accumulates of an inference; bytes: of the weights, as many in int8 as there are."""
 
-_JUDGES = 48
+_JUDGES = 32
 """Cases that the noise in the outputs is measured on."""
 
 
@@ -67,7 +67,7 @@ class RankChooser:
         judges = cases if alone else cases[::2]
         progress.stage("measuring what low ranks do to the output", len(candidates(hub.graph)))
         self.options: Mapping[str, Sequence[Option]] = measure_options(
-            hub, made_by, judges[:: max(1, len(judges) // _JUDGES)], progress.advance
+            hub, made_by, judges[:: -(-len(judges) // _JUDGES)], progress.advance
         )
         self._whole = Cost(_weights(hub.graph), products(hub.graph))
 

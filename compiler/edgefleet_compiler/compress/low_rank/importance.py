@@ -29,7 +29,7 @@ DAMPING = 0.01
 _NUDGE = 2.0**-4
 """Of the root mean square of what the layer gives: far above float32's step, and below what factors change."""
 
-_MOST_CASES, _FEWEST_CASES, _MOST_PRODUCTS = 48, 4, 10_000_000_000
+_MOST_CASES, _FEWEST_CASES, _MOST_PRODUCTS = 48, 4, 5_000_000_000
 """As many cases are nudged as this many multiply-accumulates allow."""
 
 _ELEMENTS = 4096

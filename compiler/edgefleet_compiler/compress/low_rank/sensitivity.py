@@ -26,7 +26,7 @@ from edgefleet_compiler.tensors import Sample
 _SHARES = (3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 3 / 32, 1 / 16, 1 / 32)
 """Of a layer's own ranks."""
 
-_LOST = 1.0
+_LOST = 0.4
 """Noise, as power over that of the signal, beyond which outputs tell nothing, and lower ranks are not looked at."""
 
 _STEP = 4
