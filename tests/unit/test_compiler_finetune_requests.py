@@ -94,6 +94,15 @@ def test_a_teacher_of_another_task_is_refused(run: Run, tmp_path: Path) -> None:
     assert "[1, 64]" in ended.err
 
 
+def test_a_validation_set_without_the_labels_that_the_data_have_is_refused(run: Run, tmp_path: Path) -> None:
+    model = write_classifier(tmp_path / "model.onnx")
+    data = saved(tmp_path / "data.npz", x=images(8), y=np.zeros(8, np.int64))
+    validation = saved(tmp_path / "validation.npz", x=images(8))
+    ended = run("model", "finetune", model, "--data", data, "--validation", validation, "--out", tmp_path / "out")
+    assert ended.status == 2
+    assert "has no integer labels 'y'" in ended.err
+
+
 def test_images_are_augmented_and_nothing_else(run: Run, tmp_path: Path) -> None:
     graph = OnnxGraph()
     model = tmp_path / "model.onnx"

@@ -28,7 +28,7 @@ from edgefleet_compiler.hub.graph import OPSET, products
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.source import Source
 from edgefleet_compiler.tensorflow_child import require_tensorflow
-from edgefleet_contract.errors import UsageMalformed
+from edgefleet_contract.errors import DataMalformed, UsageMalformed
 
 _COMPUTING = ("edgefleet", "keras", "numpy", "onnxruntime", "tensorflow", "tensorflow-cpu")
 """Packages whose versions decide what is computed."""
@@ -144,7 +144,7 @@ def _checked(options: FinetuneOptions, progress: Progress) -> _Asked:
     output = source.outputs[0]
     goal = goal_of(data, source.inputs, output, taught=teacher is not None)
     if validation is not None and goal in ("classes", "values"):
-        goal_of(validation, source.inputs, output, taught=False)
+        _require_same_goal(validation, goal, goal_of(validation, source.inputs, output, taught=True))
     settings = _settings(options, goal, taught=teacher is not None)
     if settings.augment != "none" and not source.inputs[0].axes:
         raise UsageMalformed(
@@ -164,6 +164,16 @@ def _checked(options: FinetuneOptions, progress: Progress) -> _Asked:
         versions=_versions(),
     )
     return _Asked(source, teacher if settings.distill > 0 else None, data, validation, goal, identity)
+
+
+def _require_same_goal(validation: DataSet, goal: Goal, found: Goal) -> None:
+    if found != goal:
+        wanted = "integer labels" if goal == "classes" else "targets"
+        raise DataMalformed(
+            f"The validation set {str(validation.path)!r} has no {wanted} 'y', and the data have",
+            expected="the same in both",
+            remedy="Leave --validation out to hold out a tenth of the data.",
+        )
 
 
 def _opened(path: Path, source: Source, options: FinetuneOptions) -> DataSet:
