@@ -11,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+from msgspec.structs import replace
 
 from edgefleet_compiler.checks.fidelity import output_sqnr_db
 from edgefleet_compiler.compress.low_rank.check import full_ranks
 from edgefleet_compiler.compress.low_rank.costs import cost_of
 from edgefleet_compiler.compress.low_rank.factored import factored
 from edgefleet_compiler.compress.low_rank.words import Factors
+from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.hub.graph import constant, products
 from edgefleet_compiler.hub.session import Session, serialise
+from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.recipe.file import read_recipe
 from edgefleet_contract.errors import RecipeMalformed, RecipeUnfit
 from support.onnx_graphs import OnnxGraph
 
@@ -206,6 +211,18 @@ def test_a_layer_that_is_not_there_is_refused_with_near_names():
 def test_words_that_are_none_are_refused(text):
     with pytest.raises(ValueError, match="svd R"):
         Factors.parse(text)
+
+
+def test_a_recipe_with_such_words_is_refused_and_one_with_others_is_written_as_read(tmp_path):
+    plain = Recipe(scheme="float", format="onnx", io="float", io_layout="source", seed=0)
+    recipe = replace(plain, compress=Compression(low_rank={"a": "svd 3", 'b"c': "tucker 1 2"}))
+    file = tmp_path / "recipe.toml"
+    options = CompileOptions(tmp_path / "model.onnx", ("x86-64",), tmp_path / "out")
+    file.write_text(recipe.to_toml())
+    assert read_recipe(file, options) == recipe
+    file.write_text(recipe.to_toml().replace("svd 3", "svd 0"))
+    with pytest.raises(RecipeMalformed, match="svd R"):
+        read_recipe(file, options)
 
 
 @pytest.mark.parametrize("text", ["svd 24", "spatial 8", "tucker 12 16"])
