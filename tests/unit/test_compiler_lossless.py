@@ -8,6 +8,7 @@ import pytest
 from edgefleet_compiler.lossless.prune import Pruned, prune
 from edgefleet_compiler.lossless.windows import taps_inside
 from edgefleet_compiler.lowered.graph import LoweredGraph, Operator
+from edgefleet_compiler.lowered.optimise import optimise
 from edgefleet_compiler.tflite.writer import write_tflite
 from support.prunable_graphs import PrunableNet, structured_inputs
 from support.quantised_tflite import int8_network, memory_network
@@ -237,3 +238,18 @@ def test_taps_are_inside_or_outside_as_tensorflow_pads() -> None:
     assert valid is not None
     assert valid.all()
     assert taps_inside(extent=5, outputs=4, kernel=3, stride=2, dilation=1, padding="SAME") is None
+
+
+def test_a_size_that_the_graph_works_out_is_no_reason_to_keep_a_channel() -> None:
+    net = PrunableNet(3)
+    first = net.conv(net.input(1, 5, 5, 3), 8, spoiled=False)
+    sizes = net.builder.add("SHAPE", [first], (4,), np.int32, out_type="INT32")
+    ends = [net.builder.indices(0), net.builder.indices(1), net.builder.indices(1)]
+    batch = net.builder.add("STRIDED_SLICE", [sizes, *ends], (), np.int32, shrink_axis_mask=1)
+    parts = [batch, net.builder.constant(200, np.int32)]
+    shape = net.builder.add("PACK", parts, (2,), np.int32, values_count=2, axis=0)
+    graph = net.graph(net.dense(net.moved("RESHAPE", first, (1, 200), shape), 4))
+    spoil(graph, first, [3], -(1 << 20))
+    assert pruned(graph).removal.kept == {}
+    optimise(graph)
+    assert pruned(graph).removal.kept[first].sum() == 7

@@ -11,6 +11,7 @@ from edgefleet_compiler.lowered.cancel_transposes import cancel_transposes
 from edgefleet_compiler.lowered.dead_code import remove_dead_code
 from edgefleet_compiler.lowered.drop_flattens import drop_flattens
 from edgefleet_compiler.lowered.fold_padding import fold_padding
+from edgefleet_compiler.lowered.fold_shapes import fold_shapes
 from edgefleet_compiler.lowered.fuse_activations import fuse_activations
 from edgefleet_compiler.lowered.graph import LoweredGraph
 from edgefleet_compiler.lowered.merge_reshapes import merge_reshapes
@@ -246,3 +247,37 @@ def test_what_no_output_depends_on_is_taken_out_and_inputs_stay():
     lowered = after(graph.graph(graph.add("TANH", [source], (2, 3))), remove_dead_code)
     assert kinds(lowered) == ["TANH"]
     assert set(lowered.tensors) == {source, unused, *lowered.outputs}
+
+
+def flattened(first: int, mask: int = 1) -> LoweredGraph:
+    """An image as a vector of a size that the graph works out, as TensorFlow writes Flatten."""
+    graph = TfliteGraph()
+    image = graph.add("RELU", [graph.input((1, 2, 3, 4))], (1, 2, 3, 4))
+    sizes = graph.add("SHAPE", [image], (4,), np.int32, out_type="INT32")
+    ends = [graph.indices(first), graph.indices(first + 1), graph.indices(1)]
+    batch = graph.add("STRIDED_SLICE", [sizes, *ends], () if mask else (1,), np.int32, shrink_axis_mask=mask)
+    parts = [batch, graph.constant(24, np.int32)] if mask else [batch, graph.indices(24)]
+    shape = graph.add("PACK", parts, (2,) if mask else (2, 1), np.int32, values_count=2, axis=0)
+    return graph.graph(graph.add("RESHAPE", [image, shape], (1, 24)))
+
+
+def test_sizes_that_follow_from_shapes_become_constants() -> None:
+    graph = after(flattened(0), fold_shapes, remove_dead_code)
+    assert [operator.kind for operator in graph.operators] == ["RELU", "RESHAPE"]
+    shape = graph.tensors[str(graph.operators[1].inputs[1])]
+    assert shape.data is not None
+    assert shape.data.tolist() == [1, 24]
+
+
+def test_sizes_that_are_an_output_stay() -> None:
+    graph = TfliteGraph()
+    image = graph.input((1, 2, 3, 4))
+    sizes = graph.add("SHAPE", [image], (4,), np.int32, out_type="INT32")
+    whole = after(graph.graph(graph.add("RELU", [image], (1, 2, 3, 4)), sizes), fold_shapes)
+    assert [operator.kind for operator in whole.operators] == ["SHAPE", "RELU"]
+
+
+def test_other_slices_of_sizes_stay() -> None:
+    graph = flattened(0, mask=0)
+    fold_shapes(graph)
+    assert [operator.kind for operator in graph.operators] == ["RELU", "STRIDED_SLICE", "PACK", "RESHAPE"]

@@ -6,6 +6,7 @@ from edgefleet_compiler.lowered.cancel_transposes import cancel_transposes
 from edgefleet_compiler.lowered.dead_code import remove_dead_code
 from edgefleet_compiler.lowered.drop_flattens import drop_flattens
 from edgefleet_compiler.lowered.fold_padding import fold_padding
+from edgefleet_compiler.lowered.fold_shapes import fold_shapes
 from edgefleet_compiler.lowered.fuse_activations import fuse_activations
 from edgefleet_compiler.lowered.fuse_rsqrt import fuse_rsqrt
 from edgefleet_compiler.lowered.graph import LoweredGraph
@@ -14,6 +15,7 @@ from edgefleet_compiler.lowered.plain_padding import use_plain_padding
 from edgefleet_compiler.lowered.raise_clamps import raise_clamps
 
 PASSES = (
+    fold_shapes,
     fuse_rsqrt,
     raise_clamps,
     cancel_transposes,
