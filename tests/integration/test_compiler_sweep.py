@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.commands import Run, runner
@@ -158,6 +159,21 @@ def test_bad_data_ends_a_sweep_before_anything_is_written(run: Run, files: Sweep
     ended = run(*files.options(tmp_path / "out", POINTS, "--metric", "auc"))
     assert ended.status == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_case_that_only_workers_reach_ends_a_sweep_with_one_error(
+    run: Run, files: SweepFiles, tmp_path: Path
+) -> None:
+    with np.load(files.validation) as data:
+        arrays = dict(data)
+    arrays["x"][70] = np.nan
+    np.savez(tmp_path / "spoiled.npz", **arrays)
+    spoiled = SweepFiles(files.model, files.calibration, tmp_path / "spoiled.npz")
+    ended = run(*spoiled.options(tmp_path / "out", POINTS, "--jobs", 2))
+    assert ended.status == 2
+    assert ended.err.count("error[data.malformed]") == 1
+    assert "spoiled.npz" in ended.err
+    assert not (tmp_path / "out" / "front.json").exists()
 
 
 def test_a_source_that_is_quantised_leaves_nothing_to_choose(run: Run, files: SweepFiles, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from edgefleet_compiler.sweep.choosers import Choosers
 from edgefleet_compiler.sweep.explicit import Explicit
 from edgefleet_compiler.sweep.record import Evaluation, Figures, Idea
 from edgefleet_contract import canonical
-from edgefleet_contract.errors import EdgefleetError, GateError, InputError
+from edgefleet_contract.errors import DataMalformed, EdgefleetError, GateError, InputError, UsageMalformed
 from edgefleet_hardware.profile import TargetProfile, load_profile
 
 
@@ -88,15 +89,16 @@ class Bench:
         """Make an idea explicit, build it and measure it.
 
         Raises:
-            InputError: The data cannot be used, whatever the idea.
+            DataMalformed: The data cannot be used, whatever the idea.
+            UsageMalformed: The metric cannot be used, whatever the idea.
         """
         began = self._clock()
         try:
             attempt = self._attempt(idea)
-        except GateError as refusal:
-            return Evaluation(outcome="impossible", why=refusal.text(), seconds=self._clock() - began)
-        except InputError:
+        except (DataMalformed, UsageMalformed):
             raise
+        except (GateError, InputError) as refusal:
+            return Evaluation(outcome="impossible", why=refusal.text(), seconds=self._clock() - began)
         except Exception as defect:  # noqa: BLE001 - a defect that one idea shows must not end the sweep
             told = defect.text() if isinstance(defect, EdgefleetError) else f"{type(defect).__name__}: {defect}"
             return Evaluation(outcome="failed", why=told, seconds=self._clock() - began)
@@ -133,7 +135,7 @@ def _figures(attempt: Attempt) -> Figures:
         macs=artifact.exported.macs,
         instructions=None if counted is None else counted.total,
         accuracy=None if accuracy is None else accuracy.compiled,
-        drop=None if accuracy is None else accuracy.drop,
+        drop=None if accuracy is None else min(accuracy.drop, sys.float_info.max),  # JSON has no infinity
         sqnr_db=parity.sqnr_db,
         agreement=parity.argmax_agreement,
         verdict="refused" if attempt.refusals else "accepted",
