@@ -111,7 +111,9 @@ def _removal(graph: LoweredGraph, claimed: Certificate) -> Removal:
         gone = [channel for channel, _ in entry.constant] + entry.unread
         count = channels(graph, name)
         if name in kept or not set(gone) < set(range(count)) or len(set(gone)) != len(gone):
-            _refuse(f"Operator {entry.operator} has {count} channels, of which the certificate removes {gone}")
+            _refuse(
+                f"Operator {entry.operator} has {count} channels, and the certificate removes others, one twice, or all"
+            )
         kept[name] = ~np.isin(np.arange(count), gone)
         if entry.constant:
             values[name] = dict(entry.constant)
