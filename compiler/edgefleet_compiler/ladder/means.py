@@ -11,8 +11,10 @@ from typing import Final
 from edgefleet_compiler.ladder.dials import Means
 from edgefleet_compiler.ladder.narrowing import narrowing
 from edgefleet_compiler.ladder.pruning import pruning
+from edgefleet_compiler.ladder.ranking import ranking
 
 MEANS: Final = (
     Means("channels", frozenset({"flash", "ram", "latency_ms"}), pruning),
+    Means("low rank", frozenset({"flash", "latency_ms"}), ranking),
     Means("4-bit weights", frozenset({"flash"}), narrowing),
 )

@@ -11,6 +11,7 @@ from edgefleet_compiler.checks.budget import Limit
 from edgefleet_compiler.compress.channels.choose import ChannelChooser
 from edgefleet_compiler.compress.channels.costs import Resource
 from edgefleet_compiler.compress.settings import Compression
+from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.ladder.dials import Dial, Ground, Setting
 from edgefleet_compiler.recipe import Recipe
 
@@ -26,7 +27,7 @@ def pruning(recipe: Recipe, ground: Ground, limits: Sequence[Limit]) -> Dial | N
         ground: What is measured on.
         limits: What is broken.
     """
-    if recipe.scheme == "source" or (recipe.compress is not None and recipe.compress.prune is not None):
+    if recipe.scheme == SCHEME or (recipe.compress is not None and recipe.compress.prune is not None):
         return None
     by = next(resource for limit, resource in _RESOURCES.items() if limit in limits)
     chooser = ChannelChooser(ground.hubs.base(recipe), ground.hubs.typical, progress=ground.progress)

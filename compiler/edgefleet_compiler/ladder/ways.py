@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from edgefleet_compiler.checks.budget import Limit
 from edgefleet_compiler.ladder.costs import Bounds, Cost
 from edgefleet_compiler.ladder.dials import Dial, Ground, Means
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_contract.errors import GateError
 
 _HALVINGS = 9  # of the dial: below a thousandth of what a means can do
-_SHARES = (0.3, 0.6, 0.9)  # of the way into the budget that the first of several means goes
+_SHARES = (0.4, 0.8)  # of the way into the budget that the first of several means goes
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,19 @@ class Ways:
 
     def _on(self, way: Way, means: Means, bounds: Bounds) -> Iterator[Way]:
         """On from where a way ends, by one means; nothing where that has no dial for it."""
+        limits = bounds.broken(way.cost)
+        if not means.eases.intersection(limits):
+            return
         key = (means.name, way.recipe.to_toml())
         if key not in self._dials:
-            self._dials[key] = self._dial(way.recipe, means, bounds)
+            self._dials[key] = self._dial(way.recipe, means, limits)
         dial = self._dials[key]
         if dial is not None:
             yield self._turned(dial, way.told, bounds)
 
-    def _dial(self, recipe: Recipe, means: Means, bounds: Bounds) -> Dial | None:
+    def _dial(self, recipe: Recipe, means: Means, limits: Sequence[Limit]) -> Dial | None:
         try:
-            return means.dial(recipe, self._ground, bounds.broken(self._cost(recipe)))
+            return means.dial(recipe, self._ground, limits)
         except GateError:
             return None  # the model has parts that the means does not take
 
