@@ -180,6 +180,15 @@ def test_a_choice_beats_the_same_share_of_every_group():
     assert noise(model, chosen) <= noise(model, even)
 
 
+def test_layers_without_a_bias_make_up_by_their_weights_alone():
+    graph = OnnxGraph(4)
+    wide = graph.node("Relu", graph.node("MatMul", graph.input("x", 1, 9, 12), graph.weights(12, 16)))
+    model = hub_of(graph, graph.node("MatMul", wide, graph.weights(16, 6)))
+    pruning = choose_channels(model, cases_of(model), 0.3)
+    assert pruning.keep == {names(model)[0]: 11}
+    assert noise(model, prune(model, pruning, cases_of(model))) < 0.2
+
+
 def test_more_than_there_is_to_prune_is_refused():
     with pytest.raises(
         RecipeUnfit, match=r"Pruning cannot take away 100% .* cannot lose channels: they leave the model"

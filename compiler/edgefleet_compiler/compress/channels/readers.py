@@ -14,6 +14,7 @@ from edgefleet_compiler.compress.channels.saliency import Reader
 from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.quantise.channel_rules import given
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.quantise.search.reference import watching
 from edgefleet_compiler.tensors import Sample
 
@@ -36,4 +37,12 @@ def read(hub: ir.Model, groups: Iterable[Group], cases: Sequence[Sample]) -> dic
             values = session.run(case)
             for name, linear in linears.items():
                 moments[name].add(linear.rows(values[sources[name]], random))
-    return {name: Reader(linear, moments[name].squares()[0]) for name, linear in linears.items()}
+    return {name: Reader(linear, _squares(linear, moments[name])) for name, linear in linears.items()}
+
+
+def _squares(linear: Linear, moments: Moments) -> Matrices:
+    """Moments of the inputs; where no bias can make up for a mean, as if the 1 had nothing to do with them."""
+    squares = moments.squares()[0]
+    if not linear.takes_bias:
+        squares[-1, :-1] = squares[:-1, -1] = 0.0
+    return squares
