@@ -42,7 +42,7 @@ def read(hub: ir.Model, groups: Iterable[Group], cases: Sequence[Sample]) -> dic
 
 def _squares(linear: Linear, moments: Moments) -> Matrices:
     """Moments of the inputs; where no bias can make up for a mean, as if the 1 had nothing to do with them."""
-    squares = moments.squares()[0]
+    squares: Matrices = moments.squares()[0]
     if not linear.takes_bias:
         squares[-1, :-1] = squares[:-1, -1] = 0.0
     return squares
