@@ -29,7 +29,7 @@ def ridge(squares: Matrices, share: float = RIDGE) -> Matrices:
     """What is added to the diagonal of moments: a share of the variance of each input, and nothing for the 1.
 
     Args:
-        squares: Shape (groups, inputs + 1, inputs + 1), as ``Moments`` gives them.
+        squares: Shape (groups, inputs + 1, inputs + 1), ``Moments.augmented_inputs``.
         share: Of the variance.
 
     Returns:

@@ -37,6 +37,14 @@ class Weighted:
     reads: Classes
     writes: Classes
 
+    def columns(self, inputs: int) -> Classes:
+        """Class of each input that its matrix multiplies: several of each channel where it has a kernel.
+
+        Args:
+            inputs: Of a matrix.
+        """
+        return np.repeat(self.reads, inputs * self.parts // len(self.reads))
+
 
 @dataclass(frozen=True)
 class Group:

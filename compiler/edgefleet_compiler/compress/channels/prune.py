@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.cut import cut
 from edgefleet_compiler.compress.channels.groups import Group, Grouping, find_groups
-from edgefleet_compiler.compress.channels.linear import Linear
 from edgefleet_compiler.compress.channels.readers import read
 from edgefleet_compiler.compress.channels.refit import refitted
 from edgefleet_compiler.compress.channels.saliency import order_of
+from edgefleet_compiler.compress.linear import Linear
 from edgefleet_compiler.compress.settings import Pruning
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.layer_names import short_name
@@ -83,9 +83,9 @@ def masked(hub: ir.Model, gone: NDArray[np.intp] | Sequence[int]) -> ir.Model:
     editor = Editor(copy.graph)
     for layer in find_groups(copy.graph).layers:
         if layer.parts == 1 and np.isin(layer.reads, gone).any():
-            linear = Linear(layer)
+            linear = Linear(layer.node)
             matrices = linear.matrices()
-            matrices[..., np.isin(linear.columns, gone)] = 0.0
+            matrices[..., np.isin(layer.columns(linear.inputs), gone)] = 0.0
             linear.store(editor, matrices, None)
     return copy
 

@@ -8,9 +8,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgefleet_compiler.compress.channels.groups import Group
-from edgefleet_compiler.compress.channels.linear import Linear
-from edgefleet_compiler.compress.channels.moments import Moments
 from edgefleet_compiler.compress.channels.saliency import Reader
+from edgefleet_compiler.compress.linear import Linear
+from edgefleet_compiler.compress.moments import Gathering, Moments, Pool
 from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.hub.session import Session
 from edgefleet_compiler.quantise.channel_rules import given
@@ -27,22 +27,26 @@ def read(hub: ir.Model, groups: Iterable[Group], cases: Sequence[Sample]) -> dic
         groups: Of its channels.
         cases: Typical inputs.
     """
-    linears = {reader.node.name or "": Linear(reader) for group in groups for reader in group.readers}
+    layers = {reader.node.name or "": reader for group in groups for reader in group.readers}
+    linears = {name: Linear(layer.node) for name, layer in layers.items()}
     sources = {name: name_of(given(linear.node, 0)) for name, linear in linears.items()}
-    moments = {name: Moments(1, linear.inputs) for name, linear in linears.items()}
+    pools = {name: Pool(Gathering(1, linear.inputs)) for name, linear in linears.items()}
     random = np.random.default_rng(0)
     if linears:
         session = Session(watching(hub.clone(), list(dict.fromkeys(sources.values()))), optimise=False)
         for case in cases:
             values = session.run(case)
             for name, linear in linears.items():
-                moments[name].add(linear.rows(values[sources[name]], random))
-    return {name: Reader(linear, _squares(linear, moments[name])) for name, linear in linears.items()}
+                pools[name].add(linear.rows(values[sources[name]], random))
+    return {
+        name: Reader(linear, layers[name].columns(linear.inputs), _squares(linear, pools[name].moments()))
+        for name, linear in linears.items()
+    }
 
 
 def _squares(linear: Linear, moments: Moments) -> Matrices:
     """Moments of the inputs; where no bias can make up for a mean, as if the 1 had nothing to do with them."""
-    squares: Matrices = moments.squares()[0]
+    squares: Matrices = moments.augmented_inputs[0]
     if not linear.takes_bias:
         squares[-1, :-1] = squares[:-1, -1] = 0.0
     return squares

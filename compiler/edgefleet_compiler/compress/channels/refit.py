@@ -16,14 +16,16 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.elimination import ridge
-from edgefleet_compiler.compress.channels.groups import Grouping
-from edgefleet_compiler.compress.channels.linear import POSITIONS, Linear
-from edgefleet_compiler.compress.channels.moments import Moments
+from edgefleet_compiler.compress.channels.groups import Grouping, Weighted
+from edgefleet_compiler.compress.least_squares import fitted
+from edgefleet_compiler.compress.linear import Linear
+from edgefleet_compiler.compress.moments import Gathering, Moments, Pool
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, sole_consumer
 from edgefleet_compiler.hub.passage import Passage
 from edgefleet_compiler.quantise.channel_rules import given
-from edgefleet_compiler.quantise.rounding.quadratic import Matrices, lower_factor, solved
+from edgefleet_compiler.quantise.rounding.gram import POSITIONS
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.tensors import Sample
 
 _SEED = 0
@@ -61,16 +63,16 @@ def refitted(
     positions = max(1, min(POSITIONS, _ROWS // len(cases)))
     touched = False
     for weighted in grouping.layers:
-        linear = Linear(weighted, positions)
+        linear = Linear(weighted.node, positions)
         touched |= weighted.parts == 1 and bool(np.isin(weighted.reads, gone).any())
         if touched and linear.can_be_fitted:
             original = names[weighted.node.name]
             wanted = _wanted(linear, original, order, before, after)
-            moments = Moments(linear.groups, linear.inputs, linear.matrices().shape[1])
+            pool = Pool(Gathering(linear.groups, linear.inputs, linear.channels))
             random = np.random.default_rng(_SEED)
             for activation, results in zip(after.values(given(linear.node, 0), linear.node), wanted, strict=True):
-                moments.add(linear.rows(activation, random), results)
-            _fit(editor, linear, moments, gone)
+                pool.add(linear.rows(activation, random), results)
+            _fit(editor, linear, _left(weighted, linear.inputs, gone), pool.moments())
         on_layer()
 
 
@@ -106,17 +108,20 @@ def _other_operand(node: ir.Node, order: dict[ir.Node, int]) -> ir.Value | None:
     return other if producer is None or order[producer] < order[node] else None
 
 
-def _fit(editor: Editor, linear: Linear, moments: Moments, gone: NDArray[np.intp]) -> None:
+def _left(weighted: Weighted, inputs: int, gone: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The inputs of a matrix that stay; all of them in a layer of parts, whose matrices go whole."""
+    return np.arange(inputs) if weighted.parts > 1 else np.flatnonzero(~np.isin(weighted.columns(inputs), gone))
+
+
+def _fit(editor: Editor, linear: Linear, left: NDArray[np.intp], moments: Moments) -> None:
     """Least squares, with a price for moving weights."""
     matrices, biases = linear.matrices(), linear.biases()
-    left = np.flatnonzero(~np.isin(linear.columns, gone)) if linear.groups == 1 else np.arange(linear.inputs)
     places = np.append(left, linear.inputs) if linear.takes_bias else left
     weights = np.concatenate([matrices, biases[..., np.newaxis]], axis=2)[..., places]
-    squares = moments.squares()
+    squares = moments.augmented_inputs
     damping = ridge(squares, _RIDGE)[:, places]
     squares = squares[:, places[:, np.newaxis], places]
     damped = squares + np.eye(len(places)) * damping[:, np.newaxis]
-    owed = moments.products()[..., places] - np.einsum("gci,gij->gcj", weights, squares)
-    fitted: Matrices = np.zeros((*matrices.shape[:2], linear.inputs + 1))
-    fitted[..., places] = weights + solved(owed, lower_factor(damped))
-    linear.store(editor, fitted[..., :-1], fitted[..., -1] if linear.takes_bias else None)
+    both: Matrices = np.zeros((*matrices.shape[:2], linear.inputs + 1))
+    both[..., places] = fitted(weights, squares, moments.augmented_cross[..., places], damped)
+    linear.store(editor, both[..., :-1], both[..., -1] if linear.takes_bias else None)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.elimination import Elimination
 from edgefleet_compiler.compress.channels.groups import Group, Grouping
-from edgefleet_compiler.compress.channels.linear import Linear
+from edgefleet_compiler.compress.linear import Linear
 from edgefleet_compiler.compress.settings import Saliency
+from edgefleet_compiler.quantise.channel_rules import Classes
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 
 
@@ -21,10 +22,12 @@ class Reader:
 
     Attributes:
         linear: The layer.
+        columns: Class of each of its inputs, shape (inputs,).
         squares: Moments of its inputs, shape (inputs + 1, inputs + 1).
     """
 
     linear: Linear
+    columns: Classes
     squares: Matrices
 
     @property
@@ -68,7 +71,7 @@ def order_of(
         saliency: By what.
         counts: Of channels gone, for which weights of the readers are wanted that make up for them.
     """
-    eliminations = [Elimination(reader.augmented, reader.squares, reader.linear.columns) for reader in readers]
+    eliminations = [Elimination(reader.augmented, reader.squares, reader.columns) for reader in readers]
     powers = [reader.power for reader in readers]
     left, gone = group.classes[group.free], list[int]()
     fixed = None if saliency == "second-order" else _scores(left, readers, grouping, saliency)
@@ -100,11 +103,11 @@ def _scores(
     if saliency == "activation":
         for reader in readers:
             carried = np.diagonal(reader.squares)[:-1]
-            scores += _share(carried, reader.linear.columns, classes)
+            scores += _share(carried, reader.columns, classes)
         return scores
     for layer in grouping.layers:
         if layer.parts == 1 and np.isin(layer.writes, classes).any() and layer.node.op_type != "ConvTranspose":
-            linear = Linear(layer)
+            linear = Linear(layer.node)
             scores += _share(np.square(linear.matrices()[0]).sum(axis=1), layer.writes, classes)
     return scores
 

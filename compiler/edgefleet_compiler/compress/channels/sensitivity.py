@@ -14,9 +14,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.groups import Group, find_groups
-from edgefleet_compiler.compress.channels.linear import Linear
 from edgefleet_compiler.compress.channels.readers import read
 from edgefleet_compiler.compress.channels.saliency import Order, order_of
+from edgefleet_compiler.compress.linear import Linear
 from edgefleet_compiler.compress.settings import Saliency
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import name_of
@@ -97,7 +97,7 @@ class _Trial:
         wanted = {reader.node.name for group in groups for reader in group.readers}
         for weighted in find_groups(copy.graph).layers:
             if weighted.node.name in wanted:
-                self._open(editor, Linear(weighted))
+                self._open(editor, Linear(weighted.node))
         self._session = Session(copy, optimise=False)
 
     def curve(self, group: Group, order: Order, counts: Sequence[int]) -> NDArray[np.float64]:

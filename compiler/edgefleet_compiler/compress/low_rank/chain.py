@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix, kronecker, product
+from edgefleet_compiler.compress.low_rank.algebra import Matrix, kronecker, product
 from edgefleet_compiler.compress.low_rank.shrinkage import shrunk
 from edgefleet_compiler.compress.low_rank.truncate import Decomposition, balanced
 from edgefleet_compiler.compress.low_rank.words import Factors, Kind

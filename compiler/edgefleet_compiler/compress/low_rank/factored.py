@@ -9,22 +9,22 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.compress.linear import Linear
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
 from edgefleet_compiler.compress.low_rank.chain import Chains
 from edgefleet_compiler.compress.low_rank.check import checked
+from edgefleet_compiler.compress.low_rank.gathered import LayerGathering
 from edgefleet_compiler.compress.low_rank.importance import importance
-from edgefleet_compiler.compress.low_rank.linear import Matrix
-from edgefleet_compiler.compress.low_rank.moments import Gathering, Moments
 from edgefleet_compiler.compress.low_rank.parts import Parts, split, store
 from edgefleet_compiler.compress.low_rank.refit import refitted
 from edgefleet_compiler.compress.low_rank.words import Factors
+from edgefleet_compiler.compress.moments import Moments
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of
 from edgefleet_compiler.hub.passage import Passage
 from edgefleet_compiler.passes.dead_code import remove_dead_code
 from edgefleet_compiler.progress import Progress
 from edgefleet_compiler.quantise.operators import WEIGHTED
-from edgefleet_compiler.quantise.rounding.layer import Layer
-from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.tensors import Sample
 
 
@@ -80,15 +80,14 @@ class _Factoring:
 
     def _factor(self, name: str, parts: Parts) -> None:
         original, (first, *_, last) = self._originals[name], parts.nodes
-        weights = _weights(original)
+        linear = Linear(original)
         halves = self._halves(original, first)
         matters = importance(self._hub, name, self._cases)
-        wanted = _matrices(original, weights)
+        wanted = linear.matrices()
         if self._is_affected(first):
             wanted = refitted(wanted, halves, matters)
         both = halves[0].joined(halves[1])
-        kernel = weights.shape[2:] if original.op_type == "Conv" else ()
-        chains = Chains(wanted[0], kernel, both.inputs[0], both.covariance[0], both.count, matters)
+        chains = Chains(wanted[0], linear.kernel, both.inputs[0], both.covariance[0], both.count, matters)
         matrices = chains.matrices(self._factors[name])
         parts.store(matrices)
         _shift(last, both, chains.composed(self._factors[name].kind, matrices)[np.newaxis])
@@ -97,14 +96,13 @@ class _Factoring:
     def _refit(self, node: ir.Node) -> None:
         original = self._originals[node.name]
         halves = self._halves(original, node)
-        fitted = refitted(_matrices(original, _weights(original)), halves)
+        fitted = refitted(Linear(original).matrices(), halves)
         store(node, fitted)
         _shift(node, halves[0].joined(halves[1]), fitted)
 
     def _halves(self, original: ir.Node, node: ir.Node) -> tuple[Moments, Moments]:
         """Of every second case, and of the others: what a node gets, and what its original gave."""
-        shape = _weights(original).shape
-        halves = Gathering(original, shape), Gathering(original, shape)
+        halves = LayerGathering(original), LayerGathering(original)
         for number, (inputs, outputs) in enumerate(self._seen(original, node)):
             halves[number % 2].add(inputs, outputs)
         return halves[0].moments(), halves[1].moments()
@@ -123,16 +121,6 @@ def _can_be_refitted(node: ir.Node) -> bool:
     if value is None or weights is None or len(value.uses()) != 1:
         return False
     return node.op_type == "Conv" or weights.ndim == 2
-
-
-def _weights(node: ir.Node) -> NDArray[np.float64]:
-    weights = constant(node.inputs[1])
-    assert weights is not None
-    return weights.astype(np.float64)
-
-
-def _matrices(node: ir.Node, weights: NDArray[np.float64]) -> Matrices:
-    return Layer(node, weights.shape).matrices(weights)
 
 
 def _shift(node: ir.Node, moments: Moments, weights: Matrix) -> None:

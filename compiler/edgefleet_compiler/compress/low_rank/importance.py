@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
 from edgefleet_compiler.compress.low_rank.varied import Varied
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import name_of, products, shape_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix
+from edgefleet_compiler.compress.linear import Linear
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
 from edgefleet_compiler.compress.low_rank.words import Factors
 from edgefleet_compiler.hub.editor import AttributeValue, Editor
 from edgefleet_compiler.hub.graph import constant, integers, name_of, shape_of
@@ -34,11 +35,8 @@ class Parts:
 def store(node: ir.Node, matrices: Matrix) -> None:
     """Give a node other weights: matrices as ``quantise.rounding.layer`` has them."""
     value = node.inputs[1]
-    present = constant(value)
     assert value is not None
-    assert present is not None
-    weights = Layer(node, present.shape).weights(matrices).astype(np.float32)
-    value.const_value = ir.Tensor(weights, name=name_of(value))
+    value.const_value = ir.Tensor(Linear(node).weights(matrices), name=name_of(value))
 
 
 def split(editor: Editor, node: ir.Node, factors: Factors) -> Parts:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix
-from edgefleet_compiler.compress.low_rank.moments import Moments
-from edgefleet_compiler.quantise.rounding.quadratic import Matrices, lower_factor, solved
+from edgefleet_compiler.compress.least_squares import fitted
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
+from edgefleet_compiler.compress.moments import Moments
+from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 from edgefleet_compiler.quantise.rounding.second_order import damped
 
 _RIDGES = (1.0, 0.1, 0.01)
@@ -42,14 +43,14 @@ def refitted(weights: Matrices, halves: tuple[Moments, Moments], importance: Mat
 
 def _fitted(weights: Matrices, moments: Moments, ridge: float) -> Matrices:
     """The T with the least variance of y - T x, plus that share of |T - W|²."""
-    owed = moments.cross_covariance - np.einsum("gci,gij->gcj", weights, moments.covariance)
-    return weights + solved(owed, lower_factor(damped(moments.covariance, ridge)))
+    covariance = moments.covariance
+    return fitted(weights, covariance, moments.cross_covariance, damped(covariance, ridge))
 
 
-def _change(fitted: Matrices, weights: Matrices, judge: Moments, importance: Matrix | None) -> float:
+def _change(changed: Matrices, weights: Matrices, judge: Moments, importance: Matrix | None) -> float:
     """Of the weighted variance of what a layer gives wrongly: with some weights, over that with those it has."""
-    moved = fitted - weights
-    middle = np.einsum("gci,gij->gcj", weights + fitted, judge.covariance) - 2 * judge.cross_covariance
+    moved = changed - weights
+    middle = np.einsum("gci,gij->gcj", weights + changed, judge.covariance) - 2 * judge.cross_covariance
     if importance is not None:
         middle = np.einsum("cd,gdi->gci", importance, middle)
     return float(np.einsum("gci,gci->", moved, middle))

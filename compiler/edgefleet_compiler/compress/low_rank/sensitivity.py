@@ -9,16 +9,17 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgefleet_compiler.compress.linear import Linear
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
 from edgefleet_compiler.compress.low_rank.chain import Chains
 from edgefleet_compiler.compress.low_rank.check import full_ranks, why_not
 from edgefleet_compiler.compress.low_rank.costs import Cost, cost_of
+from edgefleet_compiler.compress.low_rank.gathered import LayerGathering
 from edgefleet_compiler.compress.low_rank.importance import importance
-from edgefleet_compiler.compress.low_rank.linear import Matrix
-from edgefleet_compiler.compress.low_rank.moments import Gathering, Moments
 from edgefleet_compiler.compress.low_rank.words import Factors, Kind
+from edgefleet_compiler.compress.moments import Moments
 from edgefleet_compiler.hub.graph import activation_inputs, constant, name_of
 from edgefleet_compiler.hub.session import Session
-from edgefleet_compiler.quantise.rounding.layer import Layer
 from edgefleet_compiler.quantise.rounding.watch import watching as computing
 from edgefleet_compiler.quantise.search.reference import Reference, watching
 from edgefleet_compiler.tensors import Sample
@@ -109,7 +110,7 @@ def _near(rank: float) -> int:
 
 def _moments(hub: ir.Model, nodes: Sequence[ir.Node], cases: Sequence[Sample]) -> dict[str, Moments]:
     """Of what each layer gets and gives, in one pass over the cases."""
-    gatherings = {node.name or "": Gathering(node, _weights(node).shape) for node in nodes}
+    gatherings = {node.name or "": LayerGathering(node) for node in nodes}
     names = {node.name or "": (name_of(activation_inputs(node)[0]), name_of(node.outputs[0])) for node in nodes}
     compute = computing(hub, list(dict.fromkeys(name for both in names.values() for name in both)))
     for case in cases:
@@ -121,10 +122,8 @@ def _moments(hub: ir.Model, nodes: Sequence[ir.Node], cases: Sequence[Sample]) -
 
 
 def _chains(node: ir.Node, moments: Moments, matters: Matrix) -> Chains:
-    weights = _weights(node)
-    kernel = weights.shape[2:] if node.op_type == "Conv" else ()
-    matrices = Layer(node, weights.shape).matrices(weights.astype(np.float64))
-    return Chains(matrices[0], kernel, moments.inputs[0], moments.covariance[0], moments.count, matters)
+    linear = Linear(node)
+    return Chains(linear.matrices()[0], linear.kernel, moments.inputs[0], moments.covariance[0], moments.count, matters)
 
 
 class _Trial:
@@ -140,10 +139,8 @@ class _Trial:
 
     def noise(self, node: ir.Node, weights: Matrix, moments: Moments) -> float:
         """The noise in the outputs with other weights of a layer, and its bias fitted to them."""
-        present = _weights(node)
-        layer = Layer(node, present.shape)
         own, *bias = _names(node)
-        feeds: dict[str, NDArray[np.generic]] = {own: layer.weights(weights[np.newaxis]).astype(np.float32)}
+        feeds: dict[str, NDArray[np.generic]] = {own: Linear(node).weights(weights[np.newaxis])}
         if bias:
             feeds[bias[0]] = (moments.output_mean - moments.input_mean @ weights.T)[0].astype(np.float32)
         return self._reference.measure(self._reference.run(self._session, feeds), {}).noise
@@ -153,9 +150,3 @@ def _names(node: ir.Node) -> list[str]:
     """Of a layer's weights, and of a bias of its own."""
     values = [value for value in node.inputs[1:] if value is not None]
     return [name_of(value) for value in values if constant(value) is not None and len(value.uses()) == 1]
-
-
-def _weights(node: ir.Node) -> NDArray[np.float32]:
-    weights = constant(node.inputs[1])
-    assert weights is not None
-    return weights

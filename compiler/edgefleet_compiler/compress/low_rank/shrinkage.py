@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix
+from edgefleet_compiler.compress.low_rank.algebra import Matrix
 
 _LEAST = 1e-6
 """Of the shrinkage: what keeps a covariance positive definite, whatever the cases."""

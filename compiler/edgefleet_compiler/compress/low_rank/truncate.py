@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgefleet_compiler.compress.low_rank.linear import Matrix, divided, eigenvectors, lower, product
+from edgefleet_compiler.compress.low_rank.algebra import Matrix, divided, eigenvectors, lower, product
 
 _NOTHING = 1e-13
 """Eigenvalues below this share of the largest are what rounding leaves of zero; their vectors mean nothing."""

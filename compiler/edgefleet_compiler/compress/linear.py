@@ -1,4 +1,4 @@
-"""A layer as what it is to pruning: matrices that multiply rows of inputs, and biases."""
+"""A layer with constant weights as what it computes: matrices that multiply rows of inputs, and biases."""
 
 from __future__ import annotations
 
@@ -9,38 +9,43 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgefleet_compiler.compress.channels.groups import Weighted
 from edgefleet_compiler.hub.editor import Editor
 from edgefleet_compiler.hub.graph import constant, name_of, shape_of
-from edgefleet_compiler.quantise.channel_rules import Classes, given
+from edgefleet_compiler.quantise.channel_rules import given
+from edgefleet_compiler.quantise.rounding.gram import POSITIONS
 from edgefleet_compiler.quantise.rounding.layer import Layer, drawn
 from edgefleet_compiler.quantise.rounding.quadratic import Matrices
 
-POSITIONS = 64
-"""Output positions of a convolution that one case gives rows for; neighbours say nearly the same."""
-
 
 class Linear:
-    """A layer with constant weights.
+    """A Conv, ConvTranspose, Gemm or MatMul in hub normal form.
 
     A ConvTranspose multiplies each pixel of its input by a matrix, and adds up what overlaps; here only the former
     counts.
 
     Args:
-        weighted: The layer.
+        node: The layer.
         positions: Of many that one case has, as many are drawn.
     """
 
-    def __init__(self, weighted: Weighted, positions: int = POSITIONS) -> None:
-        self.node = weighted.node
+    def __init__(self, node: ir.Node, positions: int = POSITIONS) -> None:
+        self.node = node
         self._positions = positions
-        self._array = _reals(weighted.node, 1)
+        self._array = _reals(node, 1)
         self._spreads = self.node.op_type == "ConvTranspose"
         self._layer = Layer(self.node, self._array.shape)
-        self.groups = weighted.parts
+        self.groups = self._layer.groups
         self.inputs = self._array.shape[0] if self._spreads else self._layer.inputs
-        self.columns: Classes = np.repeat(weighted.reads, self.inputs * self.groups // len(weighted.reads))
-        self.rows_written: Classes = weighted.writes
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a group."""
+        return int(self.matrices().shape[1])
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Sizes of the kernel of a convolution; empty of other layers."""
+        return self._array.shape[2:]
 
     @property
     def takes_bias(self) -> bool:
