@@ -182,3 +182,18 @@ def test_the_power_of_each_channel_is_its_mean_square():
     stacked = np.stack([case["x"][0] for case in cases])
     expected = np.square(stacked, dtype=np.float64).mean(axis=(0, 2, 3))
     np.testing.assert_allclose(seen(model, cases).activations["x"].channel_powers, expected, rtol=1e-5)
+
+
+def test_a_channel_that_hardly_ever_passes_its_relu_is_not_raised_to_what_the_others_are():
+    """Its integers would be finer than what they are summed from; XNNPACK refuses sums that get 256 times larger."""
+    graph = OnnxGraph()
+    convolved = graph.conv(graph.input("x", 1, 3, 6, 6), (3, 4), (3, 3))
+    model = hub_of(graph, graph.conv(graph.node("Relu", convolved, name="hidden"), (4, 2), (3, 3)))
+    first = model.graph[0]
+    highest = seen(model, samples()).activations["hidden"].channel_highs[0]
+    bias = constant(first.inputs[2]) - np.array([highest - 1e-4, 0, 0, 0], np.float32)
+    first.inputs[2].const_value = ir.Tensor(bias, name=first.inputs[2].name)
+
+    before, copy = constant(first.inputs[1]), equalised(model, seen(model, samples()))
+    raised = constant(copy.graph[0].inputs[1]) / before
+    assert raised[0].max() <= 2.0**6

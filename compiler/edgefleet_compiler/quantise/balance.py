@@ -35,18 +35,31 @@ _FURTHEST = 24
 _HEADROOM = 2.0
 """How far a channel that is raised stays below the widest: it was seen on few cases, and others may reach further."""
 
+_BARELY = 2.0**-4
+"""Of what a channel could reach by its weights: one that was seen to reach less hardly ever passes a Relu. It counts as
+if it reached so far: steps finer than that are lost in the rounding of what it is summed from."""
+
 _REFINEMENTS = 4
 """Steps towards the balance of both noises, for each cap; later ones change nothing that is a power of two."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """An activation: its name, the place of each channel's class in the group, and the channels' ranges."""
+    """An activation.
+
+    Attributes:
+        name: Its name.
+        places: Of each channel's class in the group.
+        low: Of each channel, at most 0.
+        high: Of each channel, at least 0.
+        strengths: The root of the mean square of each channel before it is clipped, were its inputs independent.
+    """
 
     name: str
     places: Classes
     low: Floats
     high: Floats
+    strengths: Floats
 
     def span(self, scales: Floats) -> float:
         """Of the whole activation, its channels divided by their classes' scales."""
@@ -135,7 +148,9 @@ class Group:
         for value in self.values:
             span = value.span(self._as_they_are())
             if span > 0:
-                np.maximum.at(reach, value.places, np.maximum(value.high, -value.low) / span)
+                seen = np.maximum(value.high, -value.low)
+                reached = np.where(seen > 0, np.maximum(seen, value.strengths * _BARELY), 0.0)
+                np.maximum.at(reach, value.places, np.minimum(reached / span, 1.0))
         reach[-1] = 0
         return reach
 
@@ -181,6 +196,7 @@ def groups_of(tracked: Tracked, seen: Mapping[str, Observation]) -> Iterator[Gro
         if name_of(value) in seen and channels.axis == channel_axis(value)
     }
     powers = _powers(tracked, observed.values())
+    strengths = _strengths(tracked, powers)
     sets = [classes for classes, _ in observed.values()] + [layer.reads for layer in tracked.layers]
     for members in _linked(sets, tracked.count):
         place = np.full(tracked.count, members.size)
@@ -191,6 +207,7 @@ def groups_of(tracked: Tracked, seen: Mapping[str, Observation]) -> Iterator[Gro
                 place[classes],
                 _ends(found.channel_lows, np.minimum),
                 _ends(found.channel_highs, np.maximum),
+                strengths[classes],
             )
             for value, (classes, found) in observed.items()
             if (place[classes] < members.size).any()
@@ -238,10 +255,26 @@ def _powers(tracked: Tracked, observed: Iterable[tuple[Classes, Observation]]) -
     return powers
 
 
-def _reader(layer: Weighted, place: Classes, powers: Floats) -> Reader:
+def _strengths(tracked: Tracked, powers: Floats) -> Floats:
+    """The root of the mean square that layers write to each class, were what they read independent."""
+    squares = np.zeros(tracked.count)
+    for layer in tracked.layers:
+        energies = np.square(_matrix(layer)).sum(axis=2)
+        np.maximum.at(squares, layer.writes, (energies * powers[layer.reads]).sum(axis=1))
+    squares[FIXED] = 0.0
+    strengths: Floats = np.sqrt(squares)
+    return strengths
+
+
+def _matrix(layer: Weighted) -> Floats:
+    """The weights of a layer: outputs, inputs of a group of the layer, kernel."""
     weights = constant(layer.node.inputs[1])
     assert weights is not None
-    matrix = matrix_of(layer.node, weights).astype(np.float64)
+    return matrix_of(layer.node, weights).astype(np.float64)
+
+
+def _reader(layer: Weighted, place: Classes, powers: Floats) -> Reader:
+    matrix = _matrix(layer)
     energies, read = np.square(matrix).sum(axis=2), matrix.shape[2] * powers[layer.reads]
     signals = (energies * read).sum(axis=1, keepdims=True)
     written = (layer.writes == FIXED) | (powers[layer.writes] > 0)
