@@ -122,6 +122,14 @@ class HubMaker:
         float_hub = self.float_hub(recipe)
         return self._refined(self._nearest(recipe, float_hub, records), float_hub, recipe.settings, cases, records)
 
+    def nearest(self, recipe: Recipe) -> ir.Model:
+        """The hub of a recipe with weights rounded to nearest and biases as they are, whatever its settings say.
+
+        Raises:
+            As ``make``.
+        """
+        return self._nearest(recipe, self.float_hub(recipe), [])
+
     def base(self, recipe: Recipe) -> ir.Model:
         """The source's float hub, with that taken away which the recipe says.
 

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import onnx_ir as ir
 from msgspec.structs import replace
 
 from edgefleet_compiler.checks.budget import Limit
-from edgefleet_compiler.checks.operators import missing_operators
-from edgefleet_compiler.exports import lowered_for_costs
-from edgefleet_compiler.four_bits import INT4
-from edgefleet_compiler.hub.graph import constant
+from edgefleet_compiler.checks.four_bits import layers_of_four_bits
+from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.ladder.dials import Dial, Ground, Setting
-from edgefleet_compiler.quantise.search.mixed import Option, mix
-from edgefleet_compiler.quantise.search.reference import Reference
-from edgefleet_compiler.quantise.search.sensitivity import measure_sensitivity
-from edgefleet_compiler.quantise.settings import LayerSettings
+from edgefleet_compiler.quantise.search.narrowing import Narrower
+from edgefleet_compiler.quantise.settings import Weights
 from edgefleet_compiler.recipe import Recipe
+from edgefleet_compiler.tensors import Sample
+from edgefleet_hardware.profile import TargetProfile
 
 _TAKES = ("int8", "weight-only", "dynamic")
-_EIGHT, _FOUR = LayerSettings(weights="int8"), LayerSettings(weights="int4")
 
 
 def narrowing(recipe: Recipe, ground: Ground, _: Sequence[Limit]) -> Dial | None:
     """The dial: how much of what 4-bit weights can save in bytes is left unsaved.
-
-    Each layer has two options, with the bytes of its weights and the noise that they alone make in the outputs; the
-    layers are chosen by an integer programme. Weights are rounded by second order for that measurement: to the nearest,
-    layers look worse by up to 7 dB, and not all by the same.
 
     Args:
         recipe: Of a scheme with integer weights; None comes of others, and where no layer takes 4 bits.
@@ -36,62 +28,48 @@ def narrowing(recipe: Recipe, ground: Ground, _: Sequence[Limit]) -> Dial | None
     """
     if recipe.scheme not in _TAKES:
         return None
-    bytes_in_eight = _layers(recipe, ground)
-    if not bytes_in_eight:
+    narrower = narrower_for(recipe, ground.hubs, ground.profile, ground.cases)
+    if narrower is None:
         return None
-    in_eight = _noises(recipe, ground)
-    in_four = _noises(_narrowed(recipe, bytes_in_eight), ground)
-    options = {
-        layer: [Option(_EIGHT, in_eight.get(layer, 0.0), size), Option(_FOUR, in_four.get(layer, 0.0), size / 2)]
-        for layer, size in bytes_in_eight.items()
-    }
-    most = sum(bytes_in_eight.values())
 
     def dial(mildness: float) -> Setting:
-        chosen = mix(options, least="noise", bound=most * (1 + mildness) / 2).layers
-        four = [layer for layer, settings in chosen.items() if settings == _FOUR]
-        told = f"4-bit weights {len(four)}/{len(options)}"
-        return Setting(_narrowed(recipe, four), told)
+        layers = narrower.layers(int((1 - mildness) * narrower.most))
+        assert layers is not None, "no more is to be saved than can be"
+        four = sum(layers[name].weights == narrower.narrow for name in narrower.candidates)
+        narrowed = recipe.with_settings(replace(recipe.settings, layers=layers))
+        return Setting(narrowed, f"4-bit weights {four}/{len(narrower.candidates)}")
 
     return dial
 
 
-def _narrowed(recipe: Recipe, layers: Iterable[str]) -> Recipe:
-    """With weights of 4 bits in these layers, whatever else is said of them."""
-    said = recipe.settings.layers
-    narrow = {layer: replace(said.get(layer, LayerSettings()), weights="int4") for layer in layers}
-    return recipe.with_settings(replace(recipe.settings, layers={**said, **narrow}))
+def narrower_for(recipe: Recipe, hubs: HubMaker, profile: TargetProfile, cases: Sequence[Sample]) -> Narrower | None:
+    """What chooses the layers of a recipe that get weights of 4 bits.
+
+    Args:
+        recipe: Of a scheme with integer weights.
+        hubs: Makes hubs, and has seen the calibration set.
+        profile: The target.
+        cases: Some dozens of typical cases.
+
+    Returns:
+        None where nothing can be saved.
+    """
+    hub, settings = hubs.float_hub(recipe), recipe.settings
+    in_sixteen = {name for name, said in settings.layers.items() if said.compute == "int16"}
+    taken = layers_of_four_bits(hub, profile.runtime_for(recipe.format), settings.fully_connected) - in_sixteen
+    if not taken:
+        return None
+    narrower = Narrower(
+        hub,
+        lambda given: hubs.nearest(recipe.with_settings(given)),
+        settings,
+        cases,
+        narrow=narrow_weights(recipe),
+        layers=taken,
+    )
+    return narrower if narrower.most else None
 
 
-def _layers(recipe: Recipe, ground: Ground) -> dict[str, float]:
-    """The layers whose weights may have 4 bits in a target's runtime, with their bytes in 8 bits."""
-    said = recipe.settings.layers
-    wide = {name: replace(settings, weights="int8") for name, settings in said.items() if settings.compute == "int16"}
-    every = replace(recipe.settings, weights="int4", layers={**said, **wide}, rounding="nearest", bias_correction=False)
-    hub = ground.hubs.make(recipe.with_settings(every)).hub
-    refused = set[str]()
-    lowered = lowered_for_costs(hub, io="float", io_layout=recipe.io_layout) if recipe.format == "tflite" else None
-    if lowered is not None:
-        runtime = ground.profile.runtime_for(recipe.format)
-        refused = {part.node for part in missing_operators(lowered, runtime)}
-    found = {node.name or "": _narrow_elements(node) for node in hub.graph if node.name not in refused}
-    return {name: float(size) for name, size in found.items() if size}
-
-
-def _narrow_elements(node: ir.Node) -> int:
-    """Elements of the 4-bit constants that a node reads."""
-    elements = 0
-    for value in node.inputs:
-        producer = None if value is None else value.producer()
-        if producer is not None and producer.op_type == "DequantizeLinear":
-            array = constant(producer.inputs[0])
-            elements += 0 if array is None or array.dtype != INT4 else array.size
-    return elements
-
-
-def _noises(recipe: Recipe, ground: Ground) -> dict[str, float]:
-    """What the weights of each layer do to the outputs."""
-    settings = replace(recipe.settings, rounding="second-order", bias_correction=True)
-    made = ground.hubs.make(recipe.with_settings(settings))
-    measured = measure_sensitivity(made.float_hub, made.hub, Reference(made.float_hub, ground.cases), leave_out=False)
-    return {layer.name: layer.weights for layer in measured.layers}
+def narrow_weights(recipe: Recipe) -> Weights:
+    """What weights of 4 bits are: of a palette where the format has them, which is the same bytes and less noise."""
+    return "palette4" if recipe.format == "onnx" else "int4"

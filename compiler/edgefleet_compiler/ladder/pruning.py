@@ -30,7 +30,7 @@ def pruning(recipe: Recipe, ground: Ground, limits: Sequence[Limit]) -> Dial | N
     if recipe.scheme == SCHEME or (recipe.compress is not None and recipe.compress.prune is not None):
         return None
     by = next(resource for limit, resource in _RESOURCES.items() if limit in limits)
-    chooser = ChannelChooser(ground.hubs.base(recipe), ground.hubs.typical, progress=ground.progress)
+    chooser = ChannelChooser(ground.hubs.base(recipe), ground.hubs.plenty, progress=ground.progress)
     prunings = chooser.by_strength(by)
     if not prunings:
         return None

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from edgefleet_compiler.checks.four_bits import layers_of_four_bits
 from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.hubs import HubMaker
+from edgefleet_compiler.ladder.narrowing import narrow_weights, narrower_for
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.quantise.integers import quantise
-from edgefleet_compiler.quantise.search.narrowing import Narrower
-from edgefleet_compiler.quantise.settings import Weights
 from edgefleet_compiler.recipe import Recipe, Rung
 from edgefleet_compiler.recipe.form import STATIC
 from edgefleet_compiler.source import Source
@@ -58,7 +55,7 @@ class Explicit:
         if not idea.four_bits:
             return self._tuned(tuner, rung, idea)
         if rung.recipe.scheme not in STATIC:
-            narrow = rung.recipe.with_settings(replace(rung.recipe.settings, weights=_narrow(rung.recipe)))
+            narrow = rung.recipe.with_settings(replace(rung.recipe.settings, weights=narrow_weights(rung.recipe)))
             return self._tuned(tuner, dataclasses.replace(rung, recipe=narrow), idea)
         eight = self._tuned(tuner, rung, idea)
         return self._tuned(tuner, Rung(rung.name, self._narrowed(eight, tuner, idea), "rounding"), idea)
@@ -71,18 +68,9 @@ class Explicit:
 
     def _narrowed(self, recipe: Recipe, tuner: Tuner, idea: Idea) -> Recipe:
         """With 4-bit weights where they cost the outputs least."""
-        hub, ranges = self.hubs.float_hub(recipe), self.hubs.ranges(recipe, [])
-        runtime = self.profile.runtime_for(recipe.format)
-        narrower = Narrower(
-            hub,
-            lambda settings: quantise(hub, ranges, settings),
-            recipe.settings,
-            tuner.cases,
-            narrow=_narrow(recipe),
-            layers=layers_of_four_bits(hub, runtime, recipe.settings.fully_connected),
-        )
-        layers = narrower.layers(int(idea.four_bits * narrower.most))
-        if not narrower.most or layers is None:
+        narrower = narrower_for(recipe, self.hubs, self.profile, tuner.cases)
+        layers = None if narrower is None else narrower.layers(int(idea.four_bits * narrower.most))
+        if layers is None:
             raise RecipeUnfit("No layer of the model has weights that could be stored in 4 bits")
         return recipe.with_settings(replace(recipe.settings, layers=layers))
 
@@ -91,8 +79,3 @@ class Explicit:
         if recipe is None:
             raise RecipeUnfit(f"{idea.name!r} changes nothing of this model that is worth it")
         return recipe
-
-
-def _narrow(recipe: Recipe) -> Weights:
-    """What weights of 4 bits are: of a palette where the format has them, which is the same bytes and less noise."""
-    return "palette4" if recipe.format == "onnx" else "int4"

@@ -41,7 +41,9 @@ class Narrower:
         layers: Those whose weights may have 4 bits (``checks/four_bits`` knows); all of them if left out.
 
     Attributes:
-        most: The bytes that all layers together can save.
+        narrow: What narrow weights are.
+        candidates: The layers whose weights may be narrow.
+        most: The bytes that all of them together can save.
     """
 
     def __init__(
@@ -55,8 +57,9 @@ class Narrower:
         layers: Collection[str] | None = None,
     ) -> None:
         self._settings = settings
+        self.narrow = narrow
         sizes = _integer_layers(quantised(settings))
-        names = [name for name in sizes if layers is None or name in layers]
+        self.candidates = names = [name for name in sizes if layers is None or name in layers]
         reference = Reference(hub, samples)
         self._options: dict[str, list[Option]] = {name: [] for name in names}
         for kind in ("int8", narrow):
