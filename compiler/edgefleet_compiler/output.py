@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edgefleet_compiler.durable import writing
 from edgefleet_contract.errors import OutputUnwritable
 
 MARK = "report.json"  # every folder of ours has one
@@ -52,17 +53,14 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         OutputUnwritable: It cannot be written or moved.
     """
     missing = [parent for parent in folder.parents if not parent.exists()]
-    try:
+    with writing(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as cause:
-        raise _unwritable(folder.parent, cause) from cause
     try:
-        yield fresh
-        fresh.chmod(0o755)
-        _swap(fresh, folder)
-    except OSError as cause:
-        raise _unwritable(folder, cause) from cause
+        with writing(folder):
+            yield fresh
+            fresh.chmod(0o755)
+            _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         if not folder.exists():
@@ -85,7 +83,3 @@ def _swap(fresh: Path, folder: Path) -> None:
     folder.rename(former)
     fresh.rename(folder)
     shutil.rmtree(former, ignore_errors=True)
-
-
-def _unwritable(path: Path, cause: OSError) -> OutputUnwritable:
-    return OutputUnwritable(f"{str(path)!r} cannot be written: {cause.strerror}", path=str(path))

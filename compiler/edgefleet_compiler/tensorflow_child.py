@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,28 @@ def child_environment(folder: Path) -> dict[str, str]:
         "MALLOC_ARENA_MAX": "2",  # each arena takes 64 MiB of address space
         "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 then loads no filter from a library that a file names
     }
+
+
+def start_child(module: str, folder: Path, log: str, *, pipes: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start a child of this interpreter, in a session of its own.
+
+    Args:
+        module: What it runs.
+        folder: Where it works; its home, too.
+        log: Name of the file in it that gets what the child prints.
+        pipes: Descriptors that it inherits.
+    """
+    with (folder / log).open("wb") as file:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-s", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            cwd=folder,
+            env=child_environment(folder),
+            pass_fds=pipes,
+            start_new_session=True,
+        )
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -70,7 +70,7 @@ def test_what_a_killed_sweep_was_writing_is_cleared_away(tmp_path: Path) -> None
 
 @pytest.mark.powercut
 def test_a_sweep_that_was_killed_before_it_began_begins(tmp_path: Path) -> None:
-    (tmp_path / ".sweep.json").write_text("{")
+    (tmp_path / ".sweep.json.fresh").write_text("{")
     with sweep_folder(tmp_path, ASKED):
         assert (tmp_path / "sweep.json").exists()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stderr
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stderr
 from edgefleet_contract.errors import UsageMalformed
 from edgefleet_hardware.pi.boards import BOARDS
 
@@ -38,7 +38,7 @@ def benchmark(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Of the runtime; on the host only.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Measure an artifact against its float model: time and memory on this host, or instructions in an emulated Pi."""
     board = _board(on)

@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
+from edgefleet_compiler.cli.show import Json, print_json, stdout
 from edgefleet_compiler.pack.folder import Changes, pack, unpack
 from edgefleet_compiler.pack.provenance import check_provenance
 from edgefleet_contract.bundle import Bundle, transfer_digest
@@ -20,7 +20,6 @@ from edgefleet_hardware.units import format_bytes
 app = typer.Typer(help="Bundles: what travels to devices.", no_args_is_help=True, add_completion=False)
 
 File = Annotated[Path, typer.Argument(help="A bundle (.efb).", metavar="BUNDLE")]
-Json = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
 
 
 @app.command("show")

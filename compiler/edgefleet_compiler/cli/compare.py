@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stdout
 
 if TYPE_CHECKING:
     from edgefleet_compiler.checks.parity import Parity
@@ -19,7 +19,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="The reference: a model in any form that compile takes.")],
     second: Annotated[Path, typer.Argument(help="The model that is held against it.")],
     data: Annotated[Path, typer.Option(help="Inputs: .npz, or a folder of images.")],
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Run two models of equal inputs and outputs on the same cases, each in its own runtime, and compare."""
     from edgefleet_compiler.checks.compare import compare_files  # noqa: PLC0415 - loads both runtimes

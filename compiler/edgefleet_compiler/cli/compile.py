@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from edgefleet_compiler.cli import parse
+from edgefleet_compiler.cli.model_options import (
+    WHAT,
+    ArtifactFormat,
+    Calibration,
+    InputShape,
+    Io,
+    IoLayout,
+    Labels,
+    Mean,
+    Metric,
+    Seed,
+    Std,
+    Validation,
+)
 from edgefleet_compiler.cli.outcomes import outcomes_as_json, show_outcomes, tell
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
-from edgefleet_compiler.options import DEFAULT_MAX_DROP, MAX_SEED, CompileOptions
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stdout
+from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
 from edgefleet_contract.errors import GateError
 
-_DATA = "Data"
-_WHAT = "What to do"
 _LIMITS = "Limits, each a gate with exit status 3"
 
 
@@ -27,67 +39,33 @@ def compile_command(
     out: Annotated[str, typer.Option(help="The folder that gets one folder a target.", metavar="PATH")],
     name: Annotated[str | None, typer.Option(help="The bundle's name; by default the model file's.")] = None,
     version: Annotated[str, typer.Option(help="The bundle's semantic version.")] = "0.1.0",
-    artifact_format: Annotated[
-        Literal["tflite", "onnx"] | None,
-        typer.Option("--format", help="tflite or onnx; by default the target's.", rich_help_panel=_WHAT),
-    ] = None,
+    artifact_format: ArtifactFormat = None,
     recipe: Annotated[
         str,
         typer.Option(
             help="auto, int8, int16x8, dynamic, weight-only, fp16, float, source, or a recipe file (.toml), where "
             "single layers may compute otherwise.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = "auto",
     prune: Annotated[
         float | None,
         typer.Option(
             help="Share of the multiply-accumulates to take away with whole channels, such as 0.3.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
             metavar="RATIO",
         ),
     ] = None,
-    io: Annotated[
-        Literal["float", "int8"] | None,
-        typer.Option("--io", help="float or int8 inputs and outputs; by default the target's.", rich_help_panel=_WHAT),
-    ] = None,
-    io_layout: Annotated[
-        Literal["source", "native"] | None,
-        typer.Option(help="source or native axis order of 4-D inputs and outputs.", rich_help_panel=_WHAT),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MAX_SEED, help="Of everything random; by default 0.", rich_help_panel=_WHAT),
-    ] = None,
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.", rich_help_panel=_WHAT),
-    ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Typical inputs: .npz, or a folder of images.", rich_help_panel=_DATA)
-    ] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="Inputs to measure on, with labels 'y' if there are any.", rich_help_panel=_DATA)
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="top1, mse, auc, agreement or module:function.", rich_help_panel=_DATA)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Names of the classes, one a line.", rich_help_panel=_DATA)
-    ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(
-            help="Subtracted from the pixels (0 to 255) of image folders; one number, or one a channel.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    std: Annotated[
-        str | None,
-        typer.Option(
-            help="The pixels of image folders are divided by it; one number, or one a channel.", rich_help_panel=_DATA
-        ),
-    ] = None,
+    io: Io = None,
+    io_layout: IoLayout = None,
+    seed: Seed = None,
+    input_shape: InputShape = None,
+    calibration: Calibration = None,
+    validation: Validation = None,
+    metric: Metric = None,
+    labels: Labels = None,
+    mean: Mean = None,
+    std: Std = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -106,7 +84,7 @@ def compile_command(
         str | None,
         typer.Option(help="Longest inference, such as 20ms, where it can be measured.", rich_help_panel=_LIMITS),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Compile a model for targets: quantise, export, measure, refuse what does not fit, pack a bundle.
 

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgefleet_compiler.cli import parse
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
+from edgefleet_compiler.cli.model_options import DATA, InputShape, Mean, Std
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stdout
 from edgefleet_compiler.compress.settings import Finetuning
 from edgefleet_compiler.finetune.options import FinetuneOptions
 from edgefleet_compiler.options import MAX_SEED
@@ -27,22 +28,21 @@ _USUAL = Finetuning()
 def finetune(
     model: Annotated[Path, typer.Argument(help="A model in any form that compile takes.")],
     *,
-    data: Annotated[Path, typer.Option(help="Cases: .npz with labels or targets 'y', or a folder of images.")],
+    data: Annotated[
+        Path, typer.Option(help="Cases: .npz with labels or targets 'y', or a folder of images.", rich_help_panel=DATA)
+    ],
     out: Annotated[str, typer.Option(help="The folder that gets model.onnx, finetune.json and report.html.")],
     teacher: Annotated[
         Path | None,
         typer.Option(help="A model to learn from; the source itself with --prune or --recipe, else none."),
     ] = None,
     validation: Annotated[
-        Path | None, typer.Option(help="Cases that choose the best epoch; by default a tenth of the data.")
+        Path | None,
+        typer.Option(help="Cases that choose the best epoch; by default a tenth of the data.", rich_help_panel=DATA),
     ] = None,
-    input_shape: Annotated[
-        list[str] | None, typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.")
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Subtracted from the pixels (0 to 255) of image folders; one number or more.")
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="The pixels of image folders are divided by it.")] = None,
+    input_shape: InputShape = None,
+    mean: Mean = None,
+    std: Std = None,
     prune: Annotated[
         float | None,
         typer.Option(
@@ -91,11 +91,11 @@ def finetune(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of everything random.", rich_help_panel=_HOW)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Train the weights of a model on: by labels, by a teacher, rounded as its recipe will round it.
 
-    Needs the extra [tensorflow]. OUT/model.onnx then goes to `edgefleet model compile`.
+    Needs the extra `tensorflow`. OUT/model.onnx then goes to `edgefleet model compile`.
     """
     options = FinetuneOptions(
         model=model,

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgefleet_compiler.cli import parse
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, shown_progress, stdout
+from edgefleet_compiler.cli.model_options import InputShape
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stdout
 from edgefleet_compiler.fit.words import span
 from edgefleet_contract.errors import GateError
 from edgefleet_hardware.units import format_bytes
@@ -37,9 +38,7 @@ def fit(
     calibration: Annotated[
         Path | None, typer.Option(help="Typical inputs (.npz or a folder of images); without, int8 scales are assumed.")
     ] = None,
-    input_shape: Annotated[
-        list[str] | None, typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.")
-    ] = None,
+    input_shape: InputShape = None,
     max_flash: Annotated[str | None, typer.Option(help="Largest artifact.", rich_help_panel=_LIMITS)] = None,
     max_ram: Annotated[
         str | None, typer.Option(help="Most working memory of an inference.", rich_help_panel=_LIMITS)
@@ -50,7 +49,7 @@ def fit(
             help="Longest inference; binds only where the whole estimate lies above.", rich_help_panel=_LIMITS
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Tell for each target whether it holds a model, what binds, what it costs and how sure that is."""
     from edgefleet_compiler.fit.answer import FitOptions, fit_model  # noqa: PLC0415 - heavy: onnx and numpy

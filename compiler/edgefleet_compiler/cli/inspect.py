@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgefleet_compiler.cli import parse
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
+from edgefleet_compiler.cli.model_options import InputShape
+from edgefleet_compiler.cli.show import Json, print_json, stdout
 from edgefleet_hardware.units import format_bytes
 
 if TYPE_CHECKING:
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="An .onnx, .tflite, .keras or .h5 model, or a SavedModel folder.")],
-    input_shape: Annotated[
-        list[str] | None, typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    input_shape: InputShape = None,
+    json: Json = False,
 ) -> None:
     """Look into a model: inputs, outputs, operators after simplification, weights and work."""
     facts = _facts(model, parse.input_shapes(input_shape or []))

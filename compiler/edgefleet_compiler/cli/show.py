@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import msgspec
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgefleet_compiler import progress as stages
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
 _PIPE_WIDTH = 120  # characters
-JSON_HELP = "Print one JSON document on stdout."
 
 
 def stdout() -> Console:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from edgefleet_compiler.cli import parse
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
-from edgefleet_compiler.options import DEFAULT_MAX_DROP, MAX_SEED, CompileOptions
+from edgefleet_compiler.cli.model_options import (
+    WHAT,
+    ArtifactFormat,
+    Calibration,
+    InputShape,
+    Io,
+    IoLayout,
+    Labels,
+    Mean,
+    Metric,
+    Seed,
+    Std,
+    Validation,
+)
+from edgefleet_compiler.cli.show import Json, print_json, stdout
+from edgefleet_compiler.options import DEFAULT_MAX_DROP, CompileOptions
 from edgefleet_compiler.sweep.options import DEFAULT_POINTS, SweepOptions
 
-_DATA = "Data"
-_WHAT = "What to try"
 _HOW = "How to work"
 
 
@@ -26,55 +38,28 @@ def sweep_command(
         str,
         typer.Option(help="The sweep's folder; one that the same request left goes on where it ended.", metavar="PATH"),
     ],
-    calibration: Annotated[
-        Path | None, typer.Option(help="Typical inputs: .npz, or a folder of images.", rich_help_panel=_DATA)
-    ] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="Inputs to measure on, with labels 'y' if there are any.", rich_help_panel=_DATA)
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="top1, mse, auc, agreement or module:function.", rich_help_panel=_DATA)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Names of the classes, one a line.", rich_help_panel=_DATA)
-    ] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Of the pixels of image folders, as for compile.", rich_help_panel=_DATA)
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Of the pixels of image folders, as for compile.", rich_help_panel=_DATA)
-    ] = None,
+    calibration: Calibration = None,
+    validation: Validation = None,
+    metric: Metric = None,
+    labels: Labels = None,
+    mean: Mean = None,
+    std: Std = None,
     points: Annotated[
-        int, typer.Option(min=1, help="How many candidates are evaluated at most.", rich_help_panel=_WHAT)
+        int, typer.Option(min=1, help="How many candidates are evaluated at most.", rich_help_panel=WHAT)
     ] = DEFAULT_POINTS,
-    artifact_format: Annotated[
-        Literal["tflite", "onnx"] | None,
-        typer.Option("--format", help="tflite or onnx; by default the target's.", rich_help_panel=_WHAT),
-    ] = None,
-    io: Annotated[
-        Literal["float", "int8"] | None,
-        typer.Option("--io", help="float or int8 inputs and outputs; by default the target's.", rich_help_panel=_WHAT),
-    ] = None,
-    io_layout: Annotated[
-        Literal["source", "native"] | None,
-        typer.Option(help="source or native axis order of 4-D inputs and outputs.", rich_help_panel=_WHAT),
-    ] = None,
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=1,224,224,3 for an input that the model leaves open.", rich_help_panel=_WHAT),
-    ] = None,
+    artifact_format: ArtifactFormat = None,
+    io: Io = None,
+    io_layout: IoLayout = None,
+    input_shape: InputShape = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
             min=0,
             help=f"Larger losses of accuracy are marked as refused; {DEFAULT_MAX_DROP} where there are labels.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MAX_SEED, help="Of everything random; by default 0.", rich_help_panel=_WHAT),
-    ] = None,
+    seed: Seed = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Processes on this machine; by default one a core.", rich_help_panel=_HOW),
@@ -83,7 +68,7 @@ def sweep_command(
         str | None,
         typer.Option(help="A Dask scheduler, tcp://host:port, whose workers evaluate instead.", rich_help_panel=_HOW),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
 ) -> None:
     """Try many recipes for a target, and show those that no other beats in bytes, RAM, work and accuracy.
 

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from edgefleet_compiler.cli.show import JSON_HELP, print_json, stdout
+from edgefleet_compiler.cli.show import Json, print_json, stdout
 from edgefleet_hardware.profile import Runtime, TargetProfile, load_profile, target_names
 from edgefleet_hardware.runtime_limits import limits_of
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="Hardware to compile for.", no_args_is_help=True, add_com
 
 
 @app.command("list")
-def list_targets(json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False) -> None:
+def list_targets(json: Json = False) -> None:
     """List the target profiles that ship with edgefleet."""
     profiles = [load_profile(name) for name in target_names()]
     if json:
@@ -41,7 +41,7 @@ def list_targets(json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] =
 @app.command("show")
 def show_target(
     name: Annotated[str, typer.Argument(help="A target's name, or the path of your own profile (.toml).")],
-    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    json: Json = False,
     toml: Annotated[bool, typer.Option("--toml", help="Print the profile's own file, to start yours from.")] = False,
 ) -> None:
     """Show one target: every figure, and where it comes from."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from edgefleet_compiler.durable import replace_file, sync_folder, writing
 from edgefleet_compiler.finetune.record import Identity, Run
 from edgefleet_contract.errors import OutputUnwritable, RunMismatch
 
@@ -71,7 +71,7 @@ class RunFolder:
         self.check()
         found = self._read()
         if found is None or (found.finished and not resume):
-            with self._writing():
+            with writing(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
             return None
         identity.require_like(found.identity, self.path)
@@ -90,13 +90,13 @@ class RunFolder:
             run: As it is after the epoch.
             state: To go on from. It comes last: a run with a record and an older state, or none, is whole as well.
         """
-        with self._writing():
+        with writing(self.path):
             for name in (MODEL, REPORT):
                 (self.path / name).unlink(missing_ok=True)
         self.write(RECORD, run.as_json())
-        with self._writing():
+        with writing(self.path):
             state.replace(self.path / _STATE)
-            _sync(self.path)
+            sync_folder(self.path)
 
     def drop_state(self) -> None:
         """Training has ended."""
@@ -108,14 +108,8 @@ class RunFolder:
         Raises:
             OutputUnwritable: There is no room, or the folder is read-only.
         """
-        fresh = self.path / f".{name}.fresh"
-        with self._writing():
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path / name)
-            _sync(self.path)
+        with writing(self.path):
+            replace_file(self.path / name, data)
 
     @contextmanager
     def work(self) -> Iterator[Path]:
@@ -125,10 +119,10 @@ class RunFolder:
         """
         for stale in self.path.glob(f"{_WORK}*"):
             shutil.rmtree(stale, ignore_errors=True)
-        with self._writing():
+        with writing(self.path):
             folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.path)).absolute()
         try:
-            with self._writing():
+            with writing(self.path):
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -147,21 +141,3 @@ class RunFolder:
                 expected="a finetune.json that edgefleet wrote",
                 remedy="Give another --out.",
             ) from cause
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as cause:
-            raise OutputUnwritable(
-                f"{str(self.path)!r} cannot be written: {cause.strerror}", path=str(self.path)
-            ) from cause
-
-
-def _sync(folder: Path) -> None:
-    """Let the names in a folder reach the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgefleet_compiler.finetune.record import Run
+from edgefleet_compiler.report.page import page
 from edgefleet_compiler.report.pictures.curve import draw_curve
 
 
@@ -16,13 +16,6 @@ def render(run: Run, name: str) -> str:
         run: That has ended.
         name: Of the model file.
     """
-    environment = Environment(
-        loader=PackageLoader("edgefleet_compiler.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     losses = draw_curve(
         "loss over epochs, trained and held out",
         [
@@ -34,7 +27,8 @@ def render(run: Run, name: str) -> str:
     shares = [(epoch.epoch, epoch.validation_top1) for epoch in run.epochs if epoch.validation_top1 is not None]
     asked = msgspec.to_builtins(run.identity)
     options = asked.pop("settings") | asked
-    return environment.get_template("finetune.html.j2").render(
+    return page(
+        "finetune.html.j2",
         run=run,
         name=name,
         before=run.epochs[0],

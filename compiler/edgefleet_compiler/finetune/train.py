@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from edgefleet_compiler.finetune.trainable import weights_of, with_weights
 from edgefleet_compiler.hub.graph import activations, byte_size
 from edgefleet_compiler.hub.session import serialise
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.tensorflow_child import child_environment, end, last_words, tells_of_memory
+from edgefleet_compiler.tensorflow_child import end, last_words, start_child, tells_of_memory
 from edgefleet_contract.errors import TrainingFailed, revive
 from edgefleet_hardware.units import format_bytes
 
@@ -161,17 +160,7 @@ def _follow(
 
 
 def _started(question: Question, folder: Path) -> subprocess.Popen[bytes]:
-    with (folder / LOG).open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-s", "-m", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=child_environment(folder),
-            pass_fds=(question.pipe,),
-            start_new_session=True,
-        )
+    process = start_child(_CHILD, folder, LOG, pipes=[question.pipe])
     os.close(question.pipe)
     assert process.stdin is not None
     with suppress(BrokenPipeError), process.stdin as stdin:  # it died at once: the end of its answers tells

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgefleet_compiler.checks.budget import BudgetLine, label, quantity
 from edgefleet_compiler.checks.layers import DROWNED, DROWNED_BY_WEIGHTS
 from edgefleet_compiler.diagnose.record import Finding
 from edgefleet_compiler.layer_names import short_name
+from edgefleet_compiler.report.page import page
 from edgefleet_compiler.report.pictures import Pictures
 from edgefleet_compiler.report.pictures.histogram import draw_histogram
 from edgefleet_compiler.report.pictures.interval import draw_interval
 from edgefleet_compiler.report.pictures.ratios import draw_ratios
 from edgefleet_compiler.report.pictures.svg import element, picture
 from edgefleet_compiler.report.record import Report
-from edgefleet_hardware.units import format_bytes
 
 _BAR_WIDTH, _BAR_HEIGHT = 150.0, 12
 
@@ -29,23 +28,13 @@ def render(report: Report, pictures: Pictures | None = None) -> str:
         report: What was found out.
         pictures: Of graph and arena; None leaves them out.
     """
-    environment = Environment(
-        loader=PackageLoader("edgefleet_compiler.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "bytes": format_bytes,
-        "decibels": _decibels,
-        "microseconds": _microseconds,
-        "thousands": "{:,}".format,
-        "short": short_name,
-    }
-    environment.globals |= {"quantity": quantity, "label": label, "drowned": (DROWNED, DROWNED_BY_WEIGHTS)}
     accuracy = report.accuracy
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
+        {"decibels": _decibels, "microseconds": _microseconds, "short": short_name},
+        quantity=quantity,
+        label=label,
+        drowned=(DROWNED, DROWNED_BY_WEIGHTS),
         report=report,
         pictures=pictures,
         interval=None if accuracy is None else draw_interval(accuracy.drop, *accuracy.ci95),

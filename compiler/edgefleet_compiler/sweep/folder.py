@@ -1,7 +1,6 @@
 """The folder of a sweep: what was asked, every candidate as soon as it is known, and in the end the front.
 
-Whatever moment the power goes at, a file is there whole or not at all: it is written beside its place, forced to disk
-and renamed.
+Whatever moment the power goes at, a file is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgefleet_compiler.durable import fresh_of, replace_file, sync_folder, write_file, writing
 from edgefleet_compiler.sweep.record import Candidate, Evaluation, Idea
 from edgefleet_contract.errors import DataFolderInUse, OutputUnwritable, SweepFolderUnfit
 
@@ -86,16 +86,16 @@ class SweepFolder:
         """
         place, evaluation = self._place(candidate.number), candidate.evaluation
         kept = _Kept(candidate.idea, msgspec.structs.replace(evaluation, recipe=""))
-        with _writing(place):
+        with writing(place):
             place.parent.mkdir(exist_ok=True)
             fresh = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
             if evaluation.recipe:
-                _write(fresh / RECIPE, evaluation.recipe.encode())
-            _write(fresh / _RESULT, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
+                write_file(fresh / RECIPE, evaluation.recipe.encode())
+            write_file(fresh / _RESULT, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
             fresh.chmod(0o755)
             shutil.rmtree(place, ignore_errors=True)
             fresh.rename(place)
-            _sync(place.parent)
+            sync_folder(place.parent)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the sweep, in the place of one of that name.
@@ -103,11 +103,8 @@ class SweepFolder:
         Raises:
             OutputUnwritable: The disk does not take it.
         """
-        with _writing(self.path / name):
-            fresh = self.path / f".{name}"
-            _write(fresh, content)
-            fresh.rename(self.path / name)
-            _sync(self.path)
+        with writing(self.path / name):
+            replace_file(self.path / name, content)
 
     def _place(self, number: int) -> Path:
         return self.path / _CANDIDATES / f"{number:03}"
@@ -129,7 +126,7 @@ def sweep_folder(path: Path, asked: Asked) -> Iterator[SweepFolder]:
             expected="the request that the sweep began with, a new folder or an empty one",
             path=str(path),
         )
-    with _writing(path):
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         folder = SweepFolder(path)
@@ -144,7 +141,7 @@ def _asked_before(path: Path) -> Asked | None:
     """What the sweep of a folder began with; None for a folder without files, and for none at all."""
     try:
         names = {entry.name for entry in path.iterdir()} if path.exists() else set()
-        if not names - {f".{ASKED}"}:
+        if not names - {fresh_of(path / ASKED).name}:
             return None
         return msgspec.json.decode((path / ASKED).read_bytes(), type=Asked)
     except NotADirectoryError as cause:
@@ -171,29 +168,5 @@ def _locked(path: Path) -> Iterator[None]:
         except BlockingIOError as cause:
             raise DataFolderInUse(f"Another sweep is at work in {str(path)!r}", path=str(path)) from cause
         yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as cause:
-        raise OutputUnwritable(f"{str(path)!r} cannot be written: {cause.strerror}", path=str(path)) from cause
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Force the names of a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

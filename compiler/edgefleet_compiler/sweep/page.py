@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from edgefleet_compiler.report.page import page
 from edgefleet_compiler.report.pictures.front import Axis, Point, draw_front
 from edgefleet_compiler.sweep.options import SweepOptions
 from edgefleet_compiler.sweep.record import Candidate, Figures
@@ -35,15 +35,8 @@ def render(results: Results, options: SweepOptions, folder: Path) -> str:
         options: The request.
         folder: Where the candidates lie.
     """
-    environment = Environment(
-        loader=PackageLoader("edgefleet_compiler.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"bytes": format_bytes, "thousands": "{:,}".format}
-    return environment.get_template("sweep.html.j2").render(
+    return page(
+        "sweep.html.j2",
         results=results,
         model=options.compile.model.name,
         measured=sum(candidate.evaluation.outcome == "measured" for candidate in results.candidates),

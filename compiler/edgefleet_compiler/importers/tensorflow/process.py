@@ -7,7 +7,6 @@ variables, an empty home, a copy of the source in a folder of its own, and no st
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from edgefleet_compiler.importers.tensorflow.messages import (
 )
 from edgefleet_compiler.importers.tensorflow.sources import TensorFlowSource
 from edgefleet_compiler.importers.tensorflow.verify import verify
-from edgefleet_compiler.tensorflow_child import child_environment, end, last_words, require_tensorflow, tells_of_memory
+from edgefleet_compiler.tensorflow_child import end, last_words, require_tensorflow, start_child, tells_of_memory
 from edgefleet_contract.errors import ConversionLimitReached, ModelMalformed, revive
 from edgefleet_hardware.units import format_bytes
 
@@ -94,16 +93,7 @@ def convert(
 
 def _ask(question: Question, seconds: float) -> Converted:
     folder = Path(question.folder)
-    with (folder / LOG).open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-s", "-m", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=child_environment(folder),
-            start_new_session=True,
-        )
+    process = start_child(_CHILD, folder, LOG)
     try:
         process.communicate(msgspec.json.encode(question), timeout=seconds)
     except subprocess.TimeoutExpired as cause:
