@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from edgefleet_compiler.data import DataSet
-from edgefleet_compiler.exports import Exported, export, export_kept
+from edgefleet_compiler.exports import Exported, export, export_kept, pruned_losslessly
 from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.keeping import SCHEME
 from edgefleet_compiler.passes.record import PassRecord, recorded
@@ -93,6 +93,8 @@ class Workbench:
             records = list(made.passes)
             with recorded(records, f"export {recipe.format}", "the artifact"):
                 exported = export(made.hub, recipe, max_opset=max_opset)
+            if recipe.lossless and recipe.format == "tflite":
+                exported = _pruned(exported, records)
             self._artifacts[key] = Artifact(recipe, made.hub, made.float_hub, exported, tuple(records))
         return self._artifacts[key]
 
@@ -104,7 +106,9 @@ class Workbench:
         assert self._source.lowered is not None
         records: list[PassRecord] = []
         with recorded(records, f"export {recipe.format}", "the artifact, with the source's integers"):
-            exported = export_kept(self._source.lowered, recipe.io, lossless=recipe.lossless)
+            exported = export_kept(self._source.lowered, recipe.io)
+        if recipe.lossless:
+            exported = _pruned(exported, records)
         return Artifact(recipe, None, None, exported, tuple(records))
 
     def build_float(self, like: Recipe, *, max_opset: int | None) -> Artifact:
@@ -121,6 +125,17 @@ class Workbench:
                 recipe=recipe.scheme,
             )
         return self.build_float(recipe, max_opset=max_opset)
+
+
+def _pruned(exported: Exported, records: list[PassRecord]) -> Exported:
+    """A TFLite artifact without channels that provably never matter; recorded where it has any to look at."""
+    own: list[PassRecord] = []
+    with recorded(own, "prune losslessly", "no change"):
+        exported = pruned_losslessly(exported)
+    if exported.pruned is not None:
+        lost = len(exported.pruned.removal.kept)
+        records += [replace(own[0], effect=f"channels of {lost} activations")] if lost else own
+    return exported
 
 
 def _is_changed(hub: ir.Model, recipe: Recipe) -> bool:

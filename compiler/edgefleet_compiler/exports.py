@@ -71,7 +71,7 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     assert recipe.io != "source", "recipes are checked: a hub has no border but its own"
     if recipe.format == "tflite":
         data, lowered = export_tflite(hub, io=recipe.io, io_layout=recipe.io_layout)
-        return _tflite(data, lowered, lossless=recipe.lossless)
+        return _tflite(data, lowered)
     palettes = recipe.quantise is not None and recipe.quantise.has_palettes
     data = export_onnx(hub, max_opset=max_opset or OPSET, io=recipe.io, io_layout=recipe.io_layout, palettes=palettes)
     graph = onnx.load_model_from_string(data).graph
@@ -83,13 +83,12 @@ def export(hub: ir.Model, recipe: Recipe, *, max_opset: int | None) -> Exported:
     )
 
 
-def export_kept(source: LoweredGraph, io: Io, *, lossless: bool) -> Exported:
+def export_kept(source: LoweredGraph, io: Io) -> Exported:
     """Export a graph that came quantised: the same integers and scales, in fewer operators where nothing is lost.
 
     Args:
         source: Signed and checked; it is not changed.
         io: What its inputs and outputs are to be.
-        lossless: Whether channels go that provably never matter.
 
     Raises:
         OperatorUnsupported: Weights whose zero point is not 0, which no kernel takes.
@@ -97,7 +96,7 @@ def export_kept(source: LoweredGraph, io: Io, *, lossless: bool) -> Exported:
     """
     _refuse_asymmetric(source)
     graph = kept_graph(source, io)
-    return _tflite(write_tflite(graph), graph, lossless=lossless)
+    return _tflite(write_tflite(graph), graph)
 
 
 def kept_graph(source: LoweredGraph, io: Io) -> LoweredGraph:
@@ -108,17 +107,21 @@ def kept_graph(source: LoweredGraph, io: Io) -> LoweredGraph:
     return graph
 
 
-def _tflite(data: bytes, graph: LoweredGraph, *, lossless: bool) -> Exported:
-    """A TFLite file, or a smaller one that computes the same.
+def pruned_losslessly(exported: Exported) -> Exported:
+    """A TFLite file without the channels that provably never matter: it computes the same.
 
     Args:
-        data: The file of ``graph``.
-        graph: With all its channels.
-        lossless: Whether channels go that provably never matter.
+        exported: With all its channels.
+
+    Returns:
+        With what pruning found; the very file that was given where it has nothing to look at.
     """
-    pruned = prune(graph, data) if lossless else None
-    if pruned is not None:
-        data, graph = pruned.data, pruned.graph
+    assert exported.lowered is not None, "a TFLite file is a lowered graph"
+    pruned = prune(exported.lowered, exported.data)
+    return exported if pruned is None else _tflite(pruned.data, pruned.graph, pruned)
+
+
+def _tflite(data: bytes, graph: LoweredGraph, pruned: Pruned | None = None) -> Exported:
     kinds = {operator.kind for operator in graph.operators}
     return _with_costs(data, kinds, graph.stored_axes, _constants(graph), graph, pruned)
 

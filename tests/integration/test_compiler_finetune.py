@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgefleet_contract.bundle import Bundle
 from support.commands import Run, runner
 from support.model_files import images, write_classifier, write_validation
 from support.onnx_graphs import OnnxGraph
@@ -160,6 +161,10 @@ def test_a_recipe_prunes_and_trains_over_the_calibration_set(run: Run, tmp_path:
         assert ended.status == 0, ended.err
         report: dict[str, Any] = ended.document["targets"][0]
         assert "fine-tune" in [entry["name"] for entry in report["passes"]]
+        with Bundle(Path(report["bundle"]["path"])) as opened:
+            lineage = opened.manifest.lineage
+        assert "fine-tune" in lineage.passes
+        assert {"keras", "numpy"} <= set(lineage.tools)
         assert "[compress.finetune]" in (tmp_path / name / "rpi4" / "recipe.toml").read_text()
         digests.append(report["artifact"]["sha256"])
     assert digests[0] == digests[1]

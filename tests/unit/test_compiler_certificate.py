@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgefleet_compiler.exports import export_kept
+from edgefleet_compiler.exports import export_kept, pruned_losslessly
 from edgefleet_compiler.lossless.certificate import certify
 from edgefleet_compiler.lossless.verify import verify_certificate
 from edgefleet_compiler.tflite.writer import write_tflite
@@ -35,7 +35,7 @@ class Certified:
 def certified(seed: int = SEED) -> Certified:
     graph = prunable_graph(seed)
     source = write_tflite(graph)
-    exported = export_kept(graph, "source", lossless=True)
+    exported = pruned_losslessly(export_kept(graph, "source"))
     assert exported.pruned is not None
     certificate = certify(
         exported.pruned.whole,

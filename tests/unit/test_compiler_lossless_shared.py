@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
 from edgefleet_compiler.emulate.rounding import Dialect
-from edgefleet_compiler.exports import export_kept
+from edgefleet_compiler.exports import export_kept, pruned_losslessly
 from edgefleet_compiler.importers import import_model, read_model
 from edgefleet_compiler.lossless.prune import Pruned
 from edgefleet_compiler.lossless.record import NOTHING, lossless_pruning
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.shared
 def pruned(name: str) -> Pruned:
     imported = import_model(read_model(SHARED_MODELS / f"{name}.tflite"), input_shapes={})
     assert imported.lowered is not None
-    found = export_kept(imported.lowered, "source", lossless=True).pruned
+    found = pruned_losslessly(export_kept(imported.lowered, "source")).pruned
     assert found is not None
     return found
 

@@ -15,6 +15,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pack.folder import Changes, pack, unpack
 from edgefleet_compiler.pipeline import compile_model
 from edgefleet_compiler.progress import Silent
+from edgefleet_compiler.source import load_source
 from edgefleet_contract import features, sketches
 from edgefleet_contract.bundle import Bundle
 from edgefleet_contract.errors import BundleMalformed, HashMismatch, OutputUnwritable
@@ -67,7 +68,36 @@ def test_the_manifest_says_what_device_and_server_need(bundle: Path) -> None:
     assert (manifest.baseline.metric, manifest.baseline.value, manifest.baseline.n) == ("top1", 1.0, 80)
     assert {source.role for source in manifest.lineage.data} == {"calibration", "validation"}
     assert "calibrate" in manifest.lineage.passes
+    assert manifest.lineage.passes[-2:] == ["export tflite", "prune losslessly"]
+    assert {"edgefleet", "numpy", "onnxruntime", "scipy"} <= set(manifest.lineage.tools)
+    assert "keras" not in manifest.lineage.tools
     assert manifest.sampling.rate == 0.0
+
+
+def test_the_lineage_says_what_was_taken_away_of_the_model(bundle: Path, tmp_path: Path) -> None:
+    folder, model = bundle.parents[2], bundle.parents[2] / "Model One.onnx"
+    recipe = tmp_path / "recipe.toml"
+    written = (bundle.parent / "recipe.toml").read_text()
+    layer = next(node.name for node in load_source(model, input_shapes={}).hub.graph if node.op_type == "Gemm")
+    recipe.write_text(
+        f'{written.replace("lossless = true", "lossless = false")}[compress.low-rank]\n"{layer}" = "svd 1"\n'
+    )
+    (outcome,) = compile_model(
+        CompileOptions(
+            model,
+            ("rpi4",),
+            tmp_path / "out",
+            recipe=str(recipe),
+            calibration=folder / "c.npz",
+            max_drop=1.0,
+        ),
+        Silent(),
+    )
+    assert outcome.report.bundle is not None
+    with Bundle(Path(outcome.report.bundle.path)) as opened:
+        passes = opened.manifest.lineage.passes
+    assert "factor layers" in passes
+    assert "prune losslessly" not in passes
 
 
 @pytest.mark.parametrize("execution", ["deployed", "plain"])
