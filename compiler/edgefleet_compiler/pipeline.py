@@ -169,7 +169,8 @@ class _Compilation:
         climbed = climb(plan.rungs, attempt)
         if self._searches and breaks_a_limit(climbed):
             ground = Ground(self.hubs, self.tuner.cases, self.reckoner, plan.profile, self.progress)
-            climbed = Search(MEANS, ground, self.tuner, attempt, self.progress).beyond(climbed)
+            lessons = 0 if self.data.calibration is None else self.data.calibration.n
+            climbed = Search(MEANS, ground, self.tuner, attempt, self.progress, lessons).beyond(climbed)
             refuse_unmet(climbed, plan.profile)
         if climbed.attempt.lost_accuracy is not None:
             explain(climbed.attempt, self.tuner.cases, len(climbed.steps))

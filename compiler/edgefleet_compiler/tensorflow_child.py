@@ -28,13 +28,22 @@ def require_tensorflow(what: str, otherwise: str) -> None:
     Raises:
         UsageMalformed: It is not installed.
     """
-    missing = [package for package in _NEEDS if importlib.util.find_spec(package) is None]
+    missing = _missing()
     if missing:
         raise UsageMalformed(
             f"{what} the Python package {missing[0]!r}, which is not installed",
             remedy=f"Install it with `pip install 'edgefleet[tensorflow]'`, {otherwise}.",
             extra="tensorflow",
         )
+
+
+def has_tensorflow() -> bool:
+    """Whether everything that training takes is installed."""
+    return not _missing()
+
+
+def _missing() -> list[str]:
+    return [package for package in _NEEDS if importlib.util.find_spec(package) is None]
 
 
 def child_environment(folder: Path) -> dict[str, str]:

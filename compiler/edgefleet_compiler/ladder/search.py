@@ -14,15 +14,17 @@ from edgefleet_compiler.ladder.best import best, excess, keeps_limits, nearest
 from edgefleet_compiler.ladder.costs import Bounds, Cost
 from edgefleet_compiler.ladder.dials import Ground, Means
 from edgefleet_compiler.ladder.record import Step
+from edgefleet_compiler.ladder.training import can_train, training
 from edgefleet_compiler.ladder.tried import Climb, Impossible, Tried
 from edgefleet_compiler.ladder.tuner import Tuner
 from edgefleet_compiler.ladder.ways import Way, Ways
 from edgefleet_compiler.progress import Progress
-from edgefleet_compiler.recipe import Rung
+from edgefleet_compiler.recipe import Recipe, Rung
 from edgefleet_compiler.recipe.form import QUANTISING
-from edgefleet_contract.errors import GateError
+from edgefleet_contract.errors import EdgefleetError
 
-_MEASURED = 4  # ways, of those whose outputs are truest
+_MEASURED = 4  # ways, of those whose outputs are truest; and besides these each means alone
+_LIKELY = 6  # ways that may be among those once their weights are rounded as they will be
 _CLEARLY = 0.95  # nearer to the limits by so much is worth a start of its own
 _NEARER = 3  # halvings of the way, to find out how near the accurate comes
 _CORRECTIONS = 2  # where an artifact takes more than was reckoned
@@ -43,6 +45,7 @@ class Search:
         tuner: Says what a way's weights are rounded by.
         attempt: Makes a rung's recipe explicit, builds and measures it.
         progress: Told of what takes long.
+        lessons: Cases of the calibration set, for training.
     """
 
     means: Sequence[Means]
@@ -50,12 +53,15 @@ class Search:
     tuner: Tuner
     attempt: Callable[[Rung], Attempt | None]
     progress: Progress
+    lessons: int
 
     def beyond(self, climbed: Climb) -> Climb:
         """What is best within the budget, or nearest to it, of what the ladder reached and of what lies beyond."""
         trail = _Trail(list(climbed.reached), [])
         for start in _starts(climbed):
             self._from(start, trail)
+        if best(trail.tried) is None:
+            self._train(nearest(trail.tried), trail)
         return Climb(best(trail.tried) or nearest(trail.tried), trail.reached, trail.further)
 
     def _from(self, start: Tried, trail: _Trail) -> None:
@@ -67,8 +73,13 @@ class Search:
         ways = Ways(recipe, self.means, self.ground)
         found = ways.into(bounds)
         trail.further.extend(_out_of_reach(way, bounds) for way in found if not way.arrives)
-        for way in self._truest([way for way in found if way.arrives])[:_MEASURED]:
+        fitting = self._truest([way for way in found if way.arrives])
+        if fitting:
+            fitting = self._truest([*fitting, *ways.beside(fitting[0], bounds)])
+        worth_making = [way for place, way in enumerate(fitting) if place < _MEASURED or way.is_single]
+        for way in worth_making:
             trail.reached.extend(self._measured(way, ways))
+        trail.further.extend(_left_out(way) for way in fitting if way not in worth_making)
         chosen = best(trail.tried)
         if chosen is None and start.accurate:
             self._nearer(ways, bounds, reckoned, trail)
@@ -90,13 +101,18 @@ class Search:
                 far = share
 
     def _truest(self, ways: Sequence[Way]) -> list[Way]:
-        """The ways with the least noise in the outputs, the truest first."""
+        """The ways by the noise in their outputs, the truest first; of the likely ones as they will be shipped."""
         if len(ways) <= 1 or not self.ground.cases:
             return list(ways)
-        self.progress.stage("comparing ways into the budget", len(ways))
+        self.progress.stage("comparing ways into the budget", len(ways) + _LIKELY)
+        ranked = self._ranked(ways, self.tuner.quick_noise)
+        likely = [way for place, way in enumerate(ranked) if place < _LIKELY or way.is_single]
+        return [*self._ranked(likely, self.tuner.noise), *(way for way in ranked if way not in likely)]
+
+    def _ranked(self, ways: Sequence[Way], noise: Callable[[Recipe], float]) -> list[Way]:
         noises = []
         for way in ways:
-            noises.append(self.tuner.noise(way.recipe))
+            noises.append(noise(way.recipe))
             self.progress.advance()
         return [ways[place] for place in sorted(range(len(ways)), key=noises.__getitem__)]
 
@@ -110,10 +126,17 @@ class Search:
                 return
             way = ways.again(way, Bounds.by(made.attempt.budget, way.cost).tightened())
 
+    def _train(self, near: Tried, trail: _Trail) -> None:
+        """What comes of training what fits and lost too much."""
+        rung = training(near)
+        if rung is not None and keeps_limits(near) and can_train(self.lessons):
+            self.progress.stage(f"training {near.rung.name}, since nothing accurate fits")
+            trail.reached.append(self._tried(rung))
+
     def _tried(self, rung: Rung) -> Tried | Impossible:
         try:
             made = self.attempt(rung)
-        except GateError as fault:
+        except EdgefleetError as fault:
             return Impossible(rung, fault)
         assert made is not None, "only mixed rungs have nothing to try"
         return Tried(rung, made)
@@ -136,6 +159,18 @@ def _starts(climbed: Climb) -> list[Tried]:
     closest = min(climbed.tried, key=excess)
     shipped = climbed.shipped
     return [shipped] if excess(closest) >= excess(shipped) * _CLEARLY else [shipped, closest]
+
+
+def _left_out(way: Way) -> Step:
+    """The line of a way that fits, and was not made."""
+    return Step(
+        rung=way.told,
+        bytes=way.cost.flash,
+        peak_ram_bytes=way.cost.ram or None,
+        macs=way.cost.macs or None,
+        outcome="not needed",
+        why="reckoned, not made: it fits, and others that do make less noise in the outputs",
+    )
 
 
 def _out_of_reach(way: Way, bounds: Bounds) -> Step:

@@ -9,7 +9,7 @@ from edgefleet_compiler.attempt import Attempt
 from edgefleet_compiler.checks.budget import broken_limits
 from edgefleet_compiler.ladder.record import Outcome, Step
 from edgefleet_compiler.recipe import Rung
-from edgefleet_contract.errors import GateError
+from edgefleet_contract.errors import EdgefleetError
 from edgefleet_hardware.units import format_bytes
 
 AS_FAST = 0.95  # of the speed of another
@@ -97,7 +97,7 @@ class Impossible:
     """A rung that gave no artifact, and why."""
 
     rung: Rung
-    fault: GateError
+    fault: EdgefleetError
 
     def step(self, _: Tried) -> Step:
         """The line of the report."""

@@ -87,15 +87,23 @@ class Tuner:
         """Some dozens of typical cases; none without a calibration set."""
         return self._some(THOROUGH.cases) if self._hubs.is_calibrated else []
 
-    def noise(self, recipe: Recipe) -> float:
+    def quick_noise(self, recipe: Recipe) -> float:
         """What a recipe's weights and ranges do to the outputs, on typical cases that nothing was made by.
 
         Weights are rounded by second order and biases corrected for that, whatever the recipe says.
         """
+        return self._noise_by("second-order", recipe)
+
+    def noise(self, recipe: Recipe) -> float:
+        """As ``quick_noise``, by the rounding that serves the outputs best: that of the tuning ``rounding``."""
+        if recipe.scheme not in QUANTISING:
+            return self.quick_noise(recipe)
+        return min(self._noise_by(rounding, recipe) for rounding in get_args(Rounding))
+
+    def _noise_by(self, rounding: Rounding, recipe: Recipe) -> float:
         if recipe.scheme not in QUANTISING:
             return Reference(self._source.hub, self.cases).noise_of(self._hubs.make(recipe).hub)
-        settings = replace(recipe.settings, rounding="second-order", bias_correction=True)
-        return self._noise(recipe.with_settings(settings))
+        return self._noise(recipe.with_settings(replace(recipe.settings, rounding=rounding, bias_correction=True)))
 
     def _thorough(self, recipe: Recipe) -> Recipe:
         """With everything that is worth a search where the artifact costs a device the same."""

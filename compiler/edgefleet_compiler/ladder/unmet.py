@@ -6,6 +6,7 @@ import math
 
 from edgefleet_compiler.checks.budget import BudgetLine, label, plain
 from edgefleet_compiler.ladder.best import excess, keeps_limits
+from edgefleet_compiler.ladder.training import FEWEST_LESSONS, is_trained
 from edgefleet_compiler.ladder.tried import Climb, Tried
 from edgefleet_contract.errors import AccuracyLost, BudgetExceeded
 from edgefleet_hardware.profile import TargetProfile
@@ -42,11 +43,22 @@ def _unmet(climbed: Climb, profile: TargetProfile) -> BudgetExceeded:
         allowed = [*allowed, drop] if keeps_limits(shipped) else [" and ".join([*allowed, drop])]
     return BudgetExceeded(
         f"None of {count} ways keeps to the budget of {profile.name!r}: {'; '.join(tells)}",
-        remedy=f"Allow {' or '.join(allowed)}, or choose a smaller model.",
+        remedy=f"Allow {' or '.join(allowed)}, {_training(climbed)}or choose a smaller model.",
         target=profile.name,
         limits=[line.name for line in _broken(shipped)],
         nearest=shipped.rung.name,
         binds=sorted({line.name for line in _broken(shipped)} | (set() if shipped.accurate else {"accuracy"})),
+    )
+
+
+def _training(climbed: Climb) -> str:
+    """What training may bring where accuracy binds, and nothing was trained."""
+    within = keeps_limits(climbed.shipped)
+    if not within or any(is_trained(each.rung.recipe) for each in climbed.reached):
+        return ""
+    return (
+        f"train what fits (`edgefleet model finetune`; with TensorFlow and {FEWEST_LESSONS:,} calibration cases "
+        "or more it is done here), "
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgefleet_compiler.checks.budget import Limit
 from edgefleet_compiler.ladder.costs import Bounds, Cost
@@ -13,6 +13,7 @@ from edgefleet_contract.errors import GateError
 
 _HALVINGS = 9  # of the dial: below a thousandth of what a means can do
 _SHARES = (0.4, 0.8)  # of the way into the budget that the first of several means goes
+_BESIDE = 0.2  # how far the shares lie that are looked at where one of these does best
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Way:
         arrives: Whether that is within the bounds; if not, the means can do no more.
         dial: Of the last of the means; None where nothing is applied.
         before: What was applied before that, for people.
+        mix: The two means that are applied, and the share of the way that the first goes; None for another number.
     """
 
     recipe: Recipe
@@ -34,6 +36,12 @@ class Way:
     arrives: bool
     dial: Dial | None = None
     before: str = ""
+    mix: tuple[Means, Means, float] | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one means alone is applied."""
+        return self.dial is not None and not self.before
 
 
 class Ways:
@@ -61,16 +69,32 @@ class Ways:
         pairs = [
             way
             for place, first in enumerate(useful)
-            for share in _SHARES
-            for half in self._on(here, first, bounds.part_of_the_way(start, share))
-            if half.arrives
             for second in useful[place + 1 :]
-            for way in self._on(half, second, bounds)
+            for share in _SHARES
+            for way in self._mixed(first, second, share, bounds)
         ]
         found = _distinct([*alone, *pairs])
         if not any(way.arrives for way in found) and len(useful) > 1:
             found = _distinct([*found, self._everything(here, useful, bounds)])
         return found
+
+    def beside(self, way: Way, bounds: Bounds) -> list[Way]:
+        """Of a pair those that arrive by the same means, of which the first goes a little less or more of the way."""
+        if way.mix is None:
+            return []
+        first, second, share = way.mix
+        shares = [each for each in (share - _BESIDE, share + _BESIDE) if 0 < each < 1]
+        mixed = [other for each in shares for other in self._mixed(first, second, each, bounds)]
+        return [other for other in mixed if other.arrives]
+
+    def _mixed(self, first: Means, second: Means, share: float, bounds: Bounds) -> Iterator[Way]:
+        """By one means a share of the way, by another the rest."""
+        start = self._cost(self._recipe)
+        here = Way(self._recipe, "", start, arrives=False)
+        for half in self._on(here, first, bounds.part_of_the_way(start, share)):
+            if half.arrives:
+                for way in self._on(half, second, bounds):
+                    yield replace(way, mix=(first, second, share))
 
     def _everything(self, way: Way, means: Sequence[Means], bounds: Bounds) -> Way:
         """By every means as far as it goes; the last that is needed only as far as it has to."""
