@@ -15,11 +15,10 @@ from support.onnx_graphs import OnnxGraph
 
 
 def write_net(path: Path) -> Path:
-    """Image (1, 1, 8, 8) to four probabilities, by two convolutions whose channels are worth pruning."""
+    """Image (1, 1, 8, 8) to four probabilities, by a convolution whose channels are worth pruning."""
     graph = OnnxGraph(5)
     image = graph.input("image", 1, *images(1).shape[1:])
-    level = graph.node("Relu", graph.conv(image, (1, 8), (3, 3), pads=[1, 1, 1, 1]))
-    level = graph.node("Relu", graph.conv(level, (8, 16), (3, 3), pads=[1, 1, 1, 1], strides=[2, 2]))
+    level = graph.node("Relu", graph.conv(image, (1, 16), (3, 3), pads=[1, 1, 1, 1], strides=[2, 2]))
     logits = graph.gemm(graph.reshape(level, 1, 16 * 16), 16 * 16, 4)
     graph.node("Softmax", logits, axis=1, name="probabilities")
     path.write_bytes(graph.proto("probabilities").SerializeToString())
@@ -34,7 +33,7 @@ def request_for(tmp_path_factory: pytest.TempPathFactory) -> CompileOptions:
         model,
         ("rpi4",),
         folder / "out",
-        calibration=write_calibration(folder / "c.npz"),
+        calibration=write_calibration(folder / "c.npz", count=16),
         validation=write_validation(folder / "v.npz", model),
         max_drop=0.2,
     )
@@ -103,10 +102,10 @@ def test_where_memory_binds_channels_go_until_the_arena_fits(request_for: Compil
     asked = replace(request_for, out=tmp_path, targets=("nrf52840",), max_drop=0.9)
     arena = compiled(asked).report.peak_ram_bytes
     assert arena is not None
-    limited = compiled(replace(asked, max_ram=int(arena * 0.85)))
+    limited = compiled(replace(asked, max_ram=int(arena * 0.94)))
     assert limited.report.verdict == "accepted"
     assert limited.report.peak_ram_bytes is not None
-    assert limited.report.peak_ram_bytes <= arena * 0.85
+    assert limited.report.peak_ram_bytes <= arena * 0.94
     assert "[compress.prune" in (limited.folder / "recipe.toml").read_text()
 
 

@@ -59,8 +59,11 @@ class Means:
         eases: Limits that it helps to keep.
         dial: Measures what the recipe's model loses by it, and makes a dial of that; None where the model, the recipe
             or the target does not take it. The limits are those that are to be eased.
+        says_layers: Whether a setting only says how layers are quantised. What was measured of each layer then serves
+            for fewer channels, too: measuring takes longer than anything else here.
     """
 
     name: str
     eases: frozenset[Limit]
     dial: Callable[[Recipe, Ground, Sequence[Limit]], Dial | None]
+    says_layers: bool = False

@@ -16,5 +16,5 @@ from edgefleet_compiler.ladder.ranking import ranking
 MEANS: Final = (
     Means("channels", frozenset({"flash", "ram", "latency_ms"}), pruning),
     Means("low rank", frozenset({"flash", "latency_ms"}), ranking),
-    Means("4-bit weights", frozenset({"flash"}), narrowing),
+    Means("4-bit weights", frozenset({"flash"}), narrowing, says_layers=True),
 )

@@ -82,17 +82,20 @@ class Search:
         trail.further.extend(_left_out(way) for way in fitting if way not in worth_making)
         chosen = best(trail.tried)
         if chosen is None and start.accurate:
-            self._nearer(ways, bounds, reckoned, trail)
+            pairs = [way for way in fitting if way.mix is not None]
+            self._nearer([*(way for way in found if way.is_single), *pairs[:1]], ways, bounds, reckoned, trail)
         elif chosen is not None and chosen.rung.tuning == "rounding" and chosen.rung.recipe.scheme == "int8":
             name = f"{chosen.rung.name}, refined"
             trail.reached.append(self._tried(Rung(name, chosen.attempt.artifact.recipe, "thorough")))
 
-    def _nearer(self, ways: Ways, bounds: Bounds, start: Cost, trail: _Trail) -> None:
-        """How near to the limits what is accurate enough comes, where nothing keeps both: by halving the way."""
+    def _nearer(self, known: Sequence[Way], ways: Ways, bounds: Bounds, start: Cost, trail: _Trail) -> None:
+        """How near to the limits what is accurate enough comes by these means: by halving the way."""
         near, far = 0.0, 1.0
         for _ in range(_NEARER):
             share = (near + far) / 2
-            arriving = self._truest([way for way in ways.into(bounds.part_of_the_way(start, share)) if way.arrives])
+            between = bounds.part_of_the_way(start, share)
+            turned = [way for each in known for way in ways.likewise(each, between)]
+            arriving = self._truest([way for way in turned if way.arrives])
             made = list(self._measured(arriving[0], ways, corrected=False)) if arriving else []
             trail.reached.extend(made)
             if any(isinstance(each, Tried) and each.accurate for each in made):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edgefleet_compiler.checks.budget import Limit
 from edgefleet_compiler.ladder.costs import Bounds, Cost
-from edgefleet_compiler.ladder.dials import Dial, Ground, Means
+from edgefleet_compiler.ladder.dials import Dial, Ground, Means, Setting
 from edgefleet_compiler.recipe import Recipe
 from edgefleet_contract.errors import GateError
 
@@ -109,18 +109,25 @@ class Ways:
         limits = bounds.broken(way.cost)
         if not means.eases.intersection(limits):
             return
-        key = (means.name, way.recipe.to_toml())
-        if key not in self._dials:
-            self._dials[key] = self._dial(way.recipe, means, limits)
-        dial = self._dials[key]
+        if means.says_layers and _layers_of(way.recipe) == _layers_of(self._recipe):
+            dial = _moved(self._dial(self._recipe, means, limits), way.recipe)
+        else:
+            dial = self._dial(way.recipe, means, limits)
         if dial is not None:
             yield self._turned(dial, way.told, bounds)
 
     def _dial(self, recipe: Recipe, means: Means, limits: Sequence[Limit]) -> Dial | None:
-        try:
-            return means.dial(recipe, self._ground, limits)
-        except GateError:
-            return None  # the model has parts that the means does not take
+        key = (means.name, recipe.to_toml())
+        if key not in self._dials:
+            try:
+                self._dials[key] = means.dial(recipe, self._ground, limits)
+            except GateError:
+                self._dials[key] = None  # the model has parts that the means does not take
+        return self._dials[key]
+
+    def likewise(self, way: Way, bounds: Bounds) -> list[Way]:
+        """The same means within other bounds: of a pair both are turned anew, by the share that it has."""
+        return [self.again(way, bounds)] if way.mix is None else list(self._mixed(*way.mix, bounds))
 
     def again(self, way: Way, bounds: Bounds) -> Way:
         """The same means within other bounds: the last of them is turned anew."""
@@ -149,6 +156,23 @@ class Ways:
 
     def _cost(self, recipe: Recipe) -> Cost:
         return self._ground.reckoner.cost(recipe, self._ground.profile)
+
+
+def _layers_of(recipe: Recipe) -> tuple[object, ...]:
+    """What decides which layers there are, and how each is quantised: how many channels they have does not."""
+    return ({} if recipe.compress is None else recipe.compress.low_rank, recipe.quantise)
+
+
+def _moved(dial: Dial | None, recipe: Recipe) -> Dial | None:
+    """A dial that says something of layers, for another recipe with the same layers."""
+    if dial is None:
+        return None
+
+    def moved(mildness: float) -> Setting:
+        setting = dial(mildness)
+        return Setting(recipe.with_settings(setting.recipe.settings), setting.told)
+
+    return moved
 
 
 def _distinct(ways: Sequence[Way]) -> list[Way]:
