@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
+from msgspec import structs
 
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.exports import Exported, export, export_kept, pruned_losslessly
@@ -124,7 +125,8 @@ class Workbench:
                 remedy="Compile it with --recipe float, for a target that runs float32.",
                 recipe=recipe.scheme,
             )
-        return self.build_float(recipe, max_opset=max_opset)
+        plain = structs.replace(recipe, scheme="float", quantise=None)  # compressed as the recipe says
+        return self.build(plain, max_opset=max_opset)
 
 
 def _pruned(exported: Exported, records: list[PassRecord]) -> Exported:
