@@ -61,7 +61,7 @@ class Search:
         for start in _starts(climbed):
             self._from(start, trail)
         if best(trail.tried) is None:
-            self._train(nearest(trail.tried), trail)
+            self._train(trail)
         return Climb(best(trail.tried) or nearest(trail.tried), trail.reached, trail.further)
 
     def _from(self, start: Tried, trail: _Trail) -> None:
@@ -129,11 +129,11 @@ class Search:
                 return
             way = ways.again(way, Bounds.by(made.attempt.budget, way.cost).tightened())
 
-    def _train(self, near: Tried, trail: _Trail) -> None:
+    def _train(self, trail: _Trail) -> None:
         """What comes of training what fits and lost too much."""
-        rung = training(near)
-        if rung is not None and keeps_limits(near) and can_train(self.lessons):
-            self.progress.stage(f"training {near.rung.name}, since nothing accurate fits")
+        rung = training(trail.tried) if can_train(self.lessons) else None
+        if rung is not None:
+            self.progress.stage(f"nothing accurate fits: trying {rung.name}")
             trail.reached.append(self._tried(rung))
 
     def _tried(self, rung: Rung) -> Tried | Impossible:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from edgefleet_compiler.compress.settings import Compression, Finetuning
-from edgefleet_compiler.keeping import SCHEME
+from edgefleet_compiler.ladder.best import keeps_limits, nearest
 from edgefleet_compiler.ladder.tried import Tried
 from edgefleet_compiler.recipe import Recipe, Rung
 from edgefleet_compiler.recipe.form import QUANTISING
@@ -23,15 +24,28 @@ def can_train(lessons: int) -> bool:
     return lessons >= FEWEST_LESSONS and has_tensorflow()
 
 
-def training(tried: Tried) -> Rung | None:
-    """The rung that trains what was tried; None where that cannot be: of a source that came quantised."""
-    recipe = tried.attempt.artifact.recipe
-    if recipe.scheme == SCHEME:
+def training(tried: Sequence[Tried]) -> Rung | None:
+    """The rung that trains the most accurate of what keeps every limit.
+
+    Only what has fewer channels or lower ranks learns anything from the source: rounding comes after training.
+
+    Returns:
+        None where there is none.
+    """
+    within = [each for each in tried if keeps_limits(each) and _lacks_something(each.attempt.artifact.recipe)]
+    if not within:
         return None
+    near = nearest(within)
+    recipe = near.attempt.artifact.recipe
     trained = replace(recipe, compress=replace(recipe.compress or Compression(), finetune=Finetuning()))
-    return Rung(f"{tried.rung.name}, fine-tuned", trained, "rounding" if recipe.scheme in QUANTISING else "none")
+    return Rung(f"{near.rung.name}, fine-tuned", trained, "rounding" if recipe.scheme in QUANTISING else "none")
 
 
 def is_trained(recipe: Recipe) -> bool:
     """Whether a recipe trains anything."""
     return recipe.compress is not None and recipe.compress.finetune is not None
+
+
+def _lacks_something(recipe: Recipe) -> bool:
+    compress = recipe.compress
+    return compress is not None and (compress.prune is not None or bool(compress.low_rank))
