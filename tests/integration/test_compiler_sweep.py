@@ -140,10 +140,10 @@ def test_the_folder_of_another_model_is_left_alone(run: Run, files: SweepFiles, 
     ended = run(*other.options(swept, POINTS))
     assert ended.status == 2
     assert "error[sweep.folder_unfit]" in ended.err
-    assert "source_sha256" in ended.err
+    assert "holds another sweep: another model. Expected" in ended.err
     ended = run(*files.options(swept, POINTS, "--seed", 7))
     assert ended.status == 2
-    assert "seed was 0, and is 7" in ended.err
+    assert "another seed (0, not 7)" in ended.err
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 

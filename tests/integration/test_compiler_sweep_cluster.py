@@ -73,7 +73,10 @@ def test_a_cluster_finds_the_same_front_even_if_a_worker_dies(run: Run, cluster:
         assert (there / name).read_bytes() == (here / name).read_bytes()
 
 
-@pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1", "http://127.0.0.1:8786"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "nonsense", "tcp://127.0.0.1", "http://127.0.0.1:8786", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:0"],
+)
 def test_what_is_no_address_is_refused_before_anything_is_written(run: Run, tmp_path: Path, address: str) -> None:
     ended = run(*write_sweep_files(tmp_path).options(tmp_path / "out", POINTS, "--scheduler", address))
     assert ended.status == 2
@@ -91,3 +94,14 @@ def test_a_scheduler_that_does_not_answer_is_told_once(run: Run, tmp_path: Path)
     assert out == ""
     assert said.startswith(f"error[cluster.unreachable]: The Dask scheduler at '{address}' does not answer")
     assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "a" * 64])
+def test_a_scheduler_whose_name_nobody_knows_is_told_as_that(run: Run, tmp_path: Path, host: str) -> None:
+    files = write_sweep_files(tmp_path)
+    ended = run(*files.options(tmp_path / "out", POINTS, "--scheduler", f"tcp://{host}:8786"))
+    assert ended.status == 5
+    assert ended.err.startswith(f"error[cluster.unreachable]: The host '{host}'")
+    assert "is unknown" in ended.err
+    assert not (tmp_path / "out").exists()

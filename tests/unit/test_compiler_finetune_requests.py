@@ -23,6 +23,8 @@ from support.onnx_graphs import OnnxGraph
 IMAGE = TensorInfo("image", (1, 1, 8, 8), np.dtype(np.float32), "NCHW")
 CHOICE = TensorInfo("probabilities", (1, CLASSES), np.dtype(np.float32))
 
+DIGITS_INT8 = Path(__file__).resolve().parents[1] / "support" / "digits-int8.tflite"
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
@@ -80,6 +82,21 @@ def test_options_that_make_no_sense_are_refused(
     ended = run("model", "finetune", model, "--data", data, "--out", tmp_path / "out", *options)
     assert ended.status == 2
     assert told in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_a_source_that_is_quantised_already_is_refused(run: Run, tmp_path: Path, kind: str) -> None:
+    model, graph = DIGITS_INT8, OnnxGraph()
+    if kind == "onnx":
+        model = tmp_path / "model.onnx"
+        rounded = graph.pair(graph.gemm(graph.pair(graph.input("x", 1, 6), 0.1, 0), 6, 2), 0.1, 0)
+        model.write_bytes(graph.proto(rounded).SerializeToString())
+    ended = run("model", "finetune", model, "--data", tmp_path / "missing.npz", "--out", tmp_path / "out")
+    assert ended.status == 3
+    assert "error[recipe.unfit]" in ended.err
+    assert "is quantised already" in ended.err
+    assert "the float model" in ended.err
     assert not (tmp_path / "out").exists()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from edgefleet_compiler.sweep.folder import Asked, sweep_folder
+from edgefleet_compiler.sweep.asked import Asked, differences
+from edgefleet_compiler.sweep.folder import sweep_folder
 from edgefleet_compiler.sweep.record import Candidate, Evaluation, Idea
 from edgefleet_contract.errors import DataFolderInUse, OutputUnwritable, SweepFolderUnfit
 
@@ -75,11 +77,34 @@ def test_a_sweep_that_was_killed_before_it_began_begins(tmp_path: Path) -> None:
         assert (tmp_path / "sweep.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"source_sha256": "c" * 64}, "another model"),
+        ({"target": "rpi4", "profile_sha256": "c" * 64}, "another target (nrf52840, not rpi4)"),
+        ({"profile_sha256": "c" * 64}, "another profile of the target nrf52840"),
+        ({"calibration_sha256": "c" * 64}, "one without calibration set"),
+        ({"options": {"max-drop": "0.02"}}, "another --max-drop (none, not 0.02)"),
+        ({"options": {"normalisation": "Normalisation(...)"}}, "another --normalisation"),
+        ({"seed": 7}, "another seed (0, not 7)"),
+        ({"source_sha256": "c" * 64, "validation_sha256": "d" * 64}, "another model, one without validation set"),
+    ],
+)
+def test_requests_differ_in_words(other: dict[str, Any], told: str) -> None:
+    assert differences(ASKED, replace(ASKED, **other)) == told
+
+
+def test_data_that_are_left_out_or_replaced_are_told_apart() -> None:
+    earlier = replace(ASKED, calibration_sha256="c" * 64)
+    assert differences(earlier, ASKED) == "one with a calibration set"
+    assert differences(earlier, replace(ASKED, calibration_sha256="d" * 64)) == "another calibration set"
+
+
 def test_another_request_is_told_what_differs(tmp_path: Path) -> None:
     with sweep_folder(tmp_path, ASKED):
         pass
     with (
-        pytest.raises(SweepFolderUnfit, match=r"tools was .*'2'.*, and is .*'3'"),
+        pytest.raises(SweepFolderUnfit, match=r"another version of numpy \(2, not 3\)"),
         sweep_folder(tmp_path, replace(ASKED, tools={"numpy": "3"})),
     ):
         pass

@@ -61,6 +61,7 @@ def finetune_model(options: FinetuneOptions, progress: Progress) -> Run:
         DataMalformed: Cases without labels or a teacher, with labels out of range, or that the model does not take.
         RunMismatch: The folder holds another run.
         OutputUnwritable: The folder cannot be written to.
+        RecipeUnfit: The model is quantised already, or has not so much to give as is to be pruned.
         OperatorUnsupported: The model or the teacher has operators that training does not take.
         TrainingDiverged: The loss became NaN or infinite.
         TrainingFailed: The process that trains died.

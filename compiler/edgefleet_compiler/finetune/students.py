@@ -9,17 +9,24 @@ from pathlib import Path
 from edgefleet_compiler.hub.graph import name_of
 from edgefleet_compiler.source import Source, load_source
 from edgefleet_compiler.tensors import TensorInfo
-from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported
+from edgefleet_contract.errors import ModelMalformed, OperatorUnsupported, RecipeUnfit
 
 
 def load_student(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Source:
     """A model whose inferences can be trained on in batches.
 
     Raises:
+        RecipeUnfit: It is quantised already.
         OperatorUnsupported: It keeps states from one inference to the next, or takes no single case at a time.
         EdgefleetError: It cannot be imported; ``load_source`` tells the kinds.
     """
     source = load_source(path, input_shapes=input_shapes)
+    if source.quantised is not None:
+        raise RecipeUnfit(
+            f"{str(path)!r} is quantised already, and training would have to change its weights",
+            expected="a float model",
+            remedy="Fine-tune the float model that it was made from; --recipe int8 trains that one for integers.",
+        )
     require_batch(source)
     return source
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from edgefleet_compiler.durable import fresh_of, replace_file, sync_folder, write_file, writing
+from edgefleet_compiler.sweep.asked import Asked, differences
 from edgefleet_compiler.sweep.record import Candidate, Evaluation, Idea
 from edgefleet_contract.errors import DataFolderInUse, OutputUnwritable, SweepFolderUnfit
 
@@ -23,32 +24,6 @@ ASKED = "sweep.json"
 RECIPE = "recipe.toml"
 _CANDIDATES = "candidates"
 _RESULT = "result.json"
-
-
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the results of a sweep hang on; where the files lie and who works on them is no part of it.
-
-    Attributes:
-        version: Of this form.
-        source_sha256: Of the model.
-        target: Name of the profile.
-        profile_sha256: Of what the profile says.
-        calibration_sha256: Of the data set; None without one.
-        validation_sha256: As above.
-        options: Every other option by name, where it was given.
-        seed: Of everything random.
-        tools: Versions by name.
-    """
-
-    version: int = 1
-    source_sha256: str
-    target: str
-    profile_sha256: str
-    calibration_sha256: str | None
-    validation_sha256: str | None
-    options: dict[str, str]
-    seed: int
-    tools: dict[str, str]
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,8 +97,9 @@ def sweep_folder(path: Path, asked: Asked) -> Iterator[SweepFolder]:
     earlier = _asked_before(path)
     if earlier is not None and earlier != asked:
         raise SweepFolderUnfit(
-            f"The folder {str(path)!r} holds a sweep of something else: {_differences(earlier, asked)}",
+            f"The folder {str(path)!r} holds another sweep: {differences(earlier, asked)}",
             expected="the request that the sweep began with, a new folder or an empty one",
+            remedy="Give another --out.",
             path=str(path),
         )
     with writing(path):
@@ -152,11 +128,6 @@ def _asked_before(path: Path) -> Asked | None:
             expected="the folder of a sweep, an empty one, or nothing yet",
             path=str(path),
         ) from cause
-
-
-def _differences(earlier: Asked, asked: Asked) -> str:
-    fields = [name for name in Asked.__struct_fields__ if getattr(earlier, name) != getattr(asked, name)]
-    return "; ".join(f"{name} was {getattr(earlier, name)!r}, and is {getattr(asked, name)!r}" for name in fields)
 
 
 @contextmanager

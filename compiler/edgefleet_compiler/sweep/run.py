@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ import msgspec
 
 from edgefleet_compiler.benchmark.evidence import is_wanted, require_boards
 from edgefleet_compiler.pack.lineage import tool_versions
+from edgefleet_compiler.sweep.address import check_address
+from edgefleet_compiler.sweep.asked import Asked
 from edgefleet_compiler.sweep.bench import Bench, Subject, open_subject
 from edgefleet_compiler.sweep.channel import Refused
 from edgefleet_compiler.sweep.files import write_results
-from edgefleet_compiler.sweep.folder import Asked, SweepFolder, sweep_folder
+from edgefleet_compiler.sweep.folder import SweepFolder, sweep_folder
 from edgefleet_compiler.sweep.front import front_of
 from edgefleet_compiler.sweep.job import job_of, with_files
 from edgefleet_compiler.sweep.local import Workers, local_workers
@@ -25,8 +26,6 @@ from edgefleet_compiler.sweep.record import Candidate, Evaluation, Idea
 from edgefleet_compiler.sweep.results import Results
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import RecipeUnfit, UsageMalformed, revive
-
-_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def sweep(options: SweepOptions, progress: SweepProgress) -> Results:
@@ -47,7 +46,7 @@ def sweep(options: SweepOptions, progress: SweepProgress) -> Results:
     rungs = sweep_rungs(options.compile, subject.profile, subject.source)
     scope = scope_of(rungs, calibrated=subject.data.calibration is not None)
     Bench(subject)  # refuses what no worker could work with, before anything is written
-    with sweep_folder(options.compile.out, _asked(subject)) as folder, _workers(options, subject) as workers:
+    with _workers(options, subject) as workers, sweep_folder(options.compile.out, _asked(subject)) as folder:
         evaluate = _Round(folder, workers, progress)
         candidates: list[Candidate] = []
         ideas = first_ideas(scope)
@@ -90,8 +89,8 @@ def _check(options: SweepOptions) -> None:
     for option, number in (("--points", options.points), ("--jobs", options.jobs)):
         if number < 1:
             raise UsageMalformed(f"{option} is {number}", expected="at least 1")
-    if options.scheduler is not None and not _ADDRESS.fullmatch(options.scheduler):
-        raise UsageMalformed(f"--scheduler is {options.scheduler!r}", expected="an address such as tcp://host:8786")
+    if options.scheduler is not None:
+        check_address(options.scheduler)
 
 
 def _asked(subject: Subject) -> Asked:
