@@ -52,6 +52,11 @@ def plain_fault(cause: Exception, entries: Mapping[str, Any] | None = None, form
     return f"{told} (in {where!r})" if where else told
 
 
+def is_of_keys(cause: Exception) -> bool:
+    """Whether a fault is a key that is missing or unknown, not the value of one."""
+    return any(pattern.match(_PLACE.sub("", str(cause))) for pattern, _ in _WORDS)
+
+
 def required_keys(form: type) -> str:
     """The keys that a file of a form must have, each with what it can be: ``seed (a whole number)``."""
     info = inspect.type_info(form)

@@ -13,6 +13,7 @@ from edgefleet_compiler.compress.channels.choose import ChannelChooser, choose_c
 from edgefleet_compiler.compress.channels.costs import cost_of
 from edgefleet_compiler.compress.channels.groups import find_groups
 from edgefleet_compiler.compress.channels.prune import prune
+from edgefleet_compiler.compress.ratio import most_to_ask, share_of
 from edgefleet_compiler.compress.settings import Pruning
 from edgefleet_compiler.hub.graph import constant, products
 from edgefleet_compiler.hub.session import serialise
@@ -191,9 +192,36 @@ def test_layers_without_a_bias_make_up_by_their_weights_alone():
 
 def test_more_than_there_is_to_prune_is_refused():
     with pytest.raises(
-        RecipeUnfit, match=r"Pruning cannot take away 100% .* cannot lose channels: they leave the model"
+        RecipeUnfit, match=r"Pruning cannot take away 0\.999 .* cannot lose channels: they leave the model"
     ):
         choose_channels(residual_net(), cases_of(residual_net()), 0.999)
+
+
+@pytest.mark.parametrize("by", ["macs", "bytes"])
+def test_the_most_that_a_refusal_names_can_be_had(by):
+    chooser = ChannelChooser(residual_net(), cases_of(residual_net(), 8))
+    with pytest.raises(RecipeUnfit) as refused:
+        chooser.choose(0.999, by)
+    assert chooser.choose(float(refused.value.expected.split()[-1]), by).keep
+
+
+def test_a_share_is_exact_in_the_digits_that_were_asked_for():
+    assert all(share_of(most_to_ask(saved, 10), 10) == saved for saved in range(10))
+    assert most_to_ask(9876, 10_000) == 0.987
+
+
+def test_a_model_without_weights_has_nothing_to_prune():
+    graph = OnnxGraph(0)
+    model = hub_of(graph, graph.node("GlobalAveragePool", graph.node("Relu", graph.input("x", 1, 3, 4, 4))))
+    with pytest.raises(RecipeUnfit, match="Nothing of the multiply-accumulates can be pruned: it has no conv"):
+        choose_channels(model, cases_of(model), 0.3)
+
+
+def test_a_model_whose_groups_are_all_held_says_why():
+    graph = OnnxGraph(0)
+    model = hub_of(graph, graph.node("Softmax", graph.gemm(graph.input("x", 1, 8), 8, 4)))
+    with pytest.raises(RecipeUnfit, match=r"Nothing .* can be pruned: .* cannot lose channels: .* takes them all"):
+        choose_channels(model, cases_of(model), 0.3)
 
 
 def test_a_group_that_is_not_there_is_refused_with_those_that_are():
@@ -212,5 +240,5 @@ def test_more_channels_than_there_are_or_none_are_refused(count):
 def test_a_group_that_must_stay_whole_is_refused_and_says_why():
     model = residual_net()
     last = find_groups(model.graph).groups[-1].name
-    with pytest.raises(RecipeUnfit, match="cannot be pruned: they leave the model as its output"):
+    with pytest.raises(RecipeUnfit, match=r"cannot be pruned: they leave the model as its output.*Expected 4 of its"):
         prune(model, Pruning(keep={last: 3}), cases_of(model))

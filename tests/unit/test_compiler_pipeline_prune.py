@@ -114,7 +114,22 @@ def test_a_quantised_source_is_refused_with_what_to_do(case: Case) -> None:
 def test_more_than_the_model_has_to_give_is_refused(case: Case) -> None:
     (refusal,) = case.compile("out", recipe="float", prune=0.999).refusals
     assert isinstance(refusal, RecipeUnfit)
-    assert "Pruning cannot take away 100%" in str(refusal)
+    assert "Pruning cannot take away 0.999" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("[compress]", r"\[compress\] .* is empty.*--prune"),
+        ("[compress.low-rank]", r"\[compress\] .* is empty.*--prune"),
+        ("[compress.prune]", r"\[compress.prune\] .* names no group.*--prune RATIO"),
+    ],
+)
+def test_a_table_that_takes_nothing_away_is_refused(case: Case, table: str, fault: str) -> None:
+    recipe = Path(case.prune_by(""))
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("[compress.prune.keep]", table), encoding="utf-8")
+    with pytest.raises(RecipeMalformed, match=fault):
+        case.compile("out", recipe=str(recipe))
 
 
 def test_a_group_that_is_not_there_is_named_with_those_that_are(case: Case) -> None:

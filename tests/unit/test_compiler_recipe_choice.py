@@ -200,6 +200,37 @@ def test_a_recipe_that_names_what_is_not_there_is_refused(tmp_path: Path, old: s
         asked(recipe=str(path))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "table", "fault"),
+    [
+        (
+            "int8",
+            "",
+            r"the scheme int8 needs the table \[quantise\], which is missing; a line \[quantise\] alone",
+        ),
+        ("float", "[quantise]", r"the scheme float takes no table \[quantise\]"),
+    ],
+)
+def test_a_table_of_settings_too_few_or_too_many_is_named(tmp_path: Path, scheme: str, table: str, fault: str) -> None:
+    path = tmp_path / "recipe.toml"
+    head = f'scheme = "{scheme}"\nformat = "tflite"\nio = "float"\nio-layout = "source"\nseed = 0\n'
+    path.write_text(head + table)
+    with pytest.raises(RecipeMalformed, match=fault) as refused:
+        asked(recipe=str(path))
+    assert refused.value.expected == ""
+    path.write_text(f"{head}[quantise]\n" if not table else head)
+    assert asked(recipe=str(path))
+
+
+@pytest.mark.parametrize(("old", "new"), [("seed = 0\n", ""), ("seed = 0", "seed = 0\nsed = 1")])
+def test_keys_that_are_missing_or_unknown_are_answered_by_those_there_are(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(asked(recipe="int8")[0].to_toml().replace(old, new))
+    with pytest.raises(RecipeMalformed) as refused:
+        asked(recipe=str(path))
+    assert "scheme (dynamic" in refused.value.expected
+
+
 def test_a_fault_of_a_recipe_is_told_in_the_words_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(asked(recipe="int8")[0].to_toml().replace('"min-max"', '"guess"'))

@@ -90,5 +90,8 @@ class Compression(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
         Raises:
             ValueError: Some are none; msgspec makes a ``ValidationError`` of it.
         """
-        for text in self.low_rank.values():
-            Factors.parse(text)
+        for layer, text in self.low_rank.items():
+            try:
+                Factors.parse(text)
+            except ValueError as fault:
+                raise ValueError(f"{fault}, for the layer {layer!r} of [compress.low-rank]") from fault

@@ -12,7 +12,7 @@ from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.recipe.form import Recipe
 from edgefleet_compiler.recipe.rungs import RUNGS, LadderFile
 from edgefleet_contract.errors import RecipeMalformed, UsageMalformed
-from edgefleet_hardware.toml_faults import plain_fault, required_keys
+from edgefleet_hardware.toml_faults import is_of_keys, plain_fault, required_keys
 
 _RECIPE_LIMIT = 1024 * 1024  # bytes; ranges of a net with a thousand activations take about 60,000
 
@@ -35,10 +35,10 @@ def read_recipe(path: Path, options: CompileOptions) -> Recipe | LadderFile:
     except (msgspec.ValidationError, RecursionError) as cause:
         raise RecipeMalformed(
             f"The recipe {str(path)!r} cannot be read: {plain_fault(cause, entries, form)}",
-            expected=f"the keys {required_keys(Recipe)}, as in a recipe.toml that edgefleet wrote"
-            if form is Recipe
-            else f'scheme = "auto" and rungs, some of {", ".join(RUNGS)}',
+            expected=_expected(cause, form),
         ) from cause
+    if isinstance(recipe, Recipe):
+        _check_takes_something(path, recipe)
     asked = {"format": options.format, "io": options.io, "io_layout": options.io_layout, "seed": options.seed}
     for option, value in asked.items():
         said = getattr(recipe, option)
@@ -48,6 +48,32 @@ def read_recipe(path: Path, options: CompileOptions) -> Recipe | LadderFile:
                 remedy="Leave the option out, or change the recipe.",
             )
     return recipe
+
+
+def _expected(cause: Exception, form: type[Recipe | LadderFile]) -> str:
+    """What a recipe needs, where keys of it are at fault; nothing where the fault is in one value."""
+    if form is LadderFile:
+        return f'scheme = "auto" and rungs, some of {", ".join(RUNGS)}'
+    if not is_of_keys(cause):
+        return ""
+    return f"the keys {required_keys(Recipe)}, as in a recipe.toml that edgefleet wrote"
+
+
+def _check_takes_something(path: Path, recipe: Recipe) -> None:
+    """Refuse tables of a compression that say nothing."""
+    compress = recipe.compress
+    if compress is not None and compress.prune is not None and not compress.prune.keep:
+        raise RecipeMalformed(
+            f"The table [compress.prune] of the recipe {str(path)!r} names no group, and would take nothing away",
+            expected="[compress.prune.keep] with groups and the channels that stay of each",
+            remedy="Name groups there, or take the table out and let --prune RATIO choose them.",
+        )
+    if compress is not None and compress.prune is None and not compress.low_rank and compress.finetune is None:
+        raise RecipeMalformed(
+            f"The table [compress] of the recipe {str(path)!r} is empty, and would take nothing away",
+            expected="[compress.prune.keep], [compress.low-rank] or [compress.finetune] in it",
+            remedy="Add one of them, or take the table out; --prune RATIO chooses channels by itself.",
+        )
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -58,8 +58,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
         Raises:
             ValueError: They do not; msgspec makes a ``ValidationError`` of it.
         """
-        if (self.scheme in QUANTISING) != (self.quantise is not None):
-            raise ValueError(f"the table [quantise] belongs to the schemes {', '.join(QUANTISING)}, and only to them")
+        if self.scheme in QUANTISING and self.quantise is None:
+            raise ValueError(
+                f"the scheme {self.scheme} needs the table [quantise], which is missing; a line [quantise] alone "
+                "takes the usual settings"
+            )
+        if self.scheme not in QUANTISING and self.quantise is not None:
+            raise ValueError(
+                f"the scheme {self.scheme} takes no table [quantise], which is for {', '.join(QUANTISING)}: take it out"
+            )
         if self.io == "int8" and self.scheme not in ("int8", SCHEME):
             raise ValueError(f"io int8 needs the scheme int8, not {self.scheme}")
         if self.io == "source" and self.scheme != SCHEME:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefleet_compiler.compress.channels.costs import Cost, Left, Resource, cost_of
-from edgefleet_compiler.compress.channels.groups import find_groups
+from edgefleet_compiler.compress.channels.groups import Group, find_groups
 from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.compress.channels.sensitivity import curves
+from edgefleet_compiler.compress.ratio import most_to_ask, share_of
 from edgefleet_compiler.compress.settings import Pruning, Saliency
 from edgefleet_compiler.progress import Progress, Silent
 from edgefleet_compiler.quantise.search.reference import Reference
@@ -20,6 +22,9 @@ from edgefleet_contract.errors import RecipeUnfit
 
 _JUDGES = 64
 """Cases that the noise in the outputs is measured on."""
+
+_NAMED = 3
+"""Groups whose reasons are told where nothing can go."""
 
 _USUAL_POWER = 0.75
 _POWERS = (1.0, _USUAL_POWER, 0.5)
@@ -94,10 +99,10 @@ class ChannelChooser:
         """
         cost = cost_of(self._grouping, by)
         everything = cost(self._left([0] * len(self._curves)))
-        limit = (1 - ratio) * everything
+        limit = everything - share_of(ratio, everything)
         least = cost(self._left([len(curve.order) for curve in self._curves]))
         if not self._curves or least > limit:
-            raise self._unfit(ratio, 1 - least / max(everything, 1), by)
+            raise self._unfit(ratio, most_to_ask(everything - least, everything), by)
         self._progress.stage("choosing channels", len(_POWERS))
         prunings = list(dict.fromkeys(map(_frozen, (self._spent(cost, limit, power) for power in _POWERS))))
         options = [self._pruning(gone) for gone in prunings]
@@ -115,7 +120,7 @@ class ChannelChooser:
         cost = cost_of(self._grouping, by)
         return [self._pruning(gone) for gone in self._steps(cost, _USUAL_POWER)][1:]
 
-    def _spent(self, cost: Cost, limit: float, power: float) -> list[int]:
+    def _spent(self, cost: Cost, limit: Fraction, power: float) -> list[int]:
         """Channels gone of each group, as many as bring the cost to a limit."""
         return next(gone for gone in self._steps(cost, power) if cost(self._left(gone)) <= limit)
 
@@ -161,14 +166,30 @@ class ChannelChooser:
 
     def _unfit(self, ratio: float, most: float, by: Resource) -> RecipeUnfit:
         words = {"macs": "multiply-accumulates", "bytes": "bytes of weights", "peak": "memory of activations"}[by]
-        held = next((group for group in self._grouping.groups if group.reason), None)
-        why = "" if held is None else f"; {held.name!r} for one cannot lose channels: {held.reason}"
+        held = [group for group in self._grouping.groups if group.reason]
+        if not most:
+            reasons = [_why_held(group) for group in held[:_NAMED]]
+            reasons += [f"and {len(held) - _NAMED} more"] if len(held) > _NAMED else []
+            why = "; ".join(reasons) or "it has no convolution or fully connected layer that others read"
+            return RecipeUnfit(
+                f"Nothing of the {words} can be pruned: {why}",
+                expected="layers with weights whose channels only other such layers read",
+                remedy="Leave --prune out; 4-bit weights may still make the model smaller.",
+            )
+        why = f"; {_why_held(held[0])}" if held else ""
         return RecipeUnfit(
-            f"Pruning cannot take away {ratio:.0%} of the {words}: {most:.1%} is the most, with one channel left of "
-            f"each group that can be pruned{why}",
-            expected=f"a ratio of at most {most:.2f}",
+            f"Pruning cannot take away {ratio} of the {words}: {most} is the most, with one channel left of each group "
+            f"that can be pruned{why}",
+            expected=f"a ratio of at most {most}",
             remedy="Ask for less with --prune.",
         )
+
+
+def _why_held(group: Group) -> str:
+    """Which channels of a group must stay, and why."""
+    whole = group.least == group.channels
+    held = "cannot lose channels" if whole else f"must keep {group.least} of its {group.channels} channels"
+    return f"{group.name!r} {held}: {group.reason}"
 
 
 def _flattest(loss: NDArray[np.float64], start: int) -> int | None:

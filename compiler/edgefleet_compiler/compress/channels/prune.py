@@ -100,19 +100,23 @@ def _asked(grouping: Grouping, keep: Mapping[str, int]) -> list[tuple[Group, int
         if not 1 <= count <= group.channels:
             raise RecipeMalformed(
                 f"The recipe keeps {count} channels of the group {short_name(name)!r}, which has {group.channels}",
-                expected=f"1 to {group.channels}",
+                expected=_from_to(1, group.channels),
                 group=name,
             )
         if count < group.least:
             what = "cannot be pruned" if group.least == group.channels else f"must keep {group.least} channels"
             raise RecipeUnfit(
                 f"The group {short_name(name)!r} {what}: {group.reason}",
-                expected=f"{group.least} to {group.channels} channels of it, not {count}",
+                expected=f"{_from_to(group.least, group.channels)} of its channels, not {count}",
                 remedy="Take the group out of [compress.prune.keep].",
                 group=name,
             )
         found.append((group, count))
     return found
+
+
+def _from_to(least: int, most: int) -> str:
+    return f"{least} to {most}" if least < most else str(most)
 
 
 def _unknown(name: str, grouping: Grouping) -> RecipeMalformed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Literal
 
 import onnx_ir as ir
 
 from edgefleet_compiler.compress.low_rank.costs import Cost
 from edgefleet_compiler.compress.low_rank.sensitivity import Option, candidates, measure_options
+from edgefleet_compiler.compress.ratio import most_to_ask, share_of
 from edgefleet_compiler.hub.graph import constant, products
 from edgefleet_compiler.progress import Progress, Silent
 from edgefleet_compiler.quantise.operators import WEIGHTED
@@ -77,19 +79,24 @@ class RankChooser:
         Raises:
             RecipeUnfit: Low ranks do not save as much.
         """
-        if ratio > self.most(by):
-            raise _unfit(ratio, self.most(by), by)
-        chosen = self._spent(ratio * _of(self._whole, by), lambda option: _of(option.cost, by))
+        everything, saved = _of(self._whole, by), self._saved(by)
+        wanted = share_of(ratio, everything)
+        if wanted > saved:
+            raise _unfit(ratio, most_to_ask(saved, everything), by)
+        chosen = self._spent(wanted, lambda option: _of(option.cost, by))
         return {layer: str(option.factors) for layer, option in chosen.items() if option.factors is not None}
 
     def most(self, by: Resource = "bytes") -> float:
         """The largest ratio that low ranks save."""
-        saved = (
+        return self._saved(by) / max(_of(self._whole, by), 1)
+
+    def _saved(self, by: Resource) -> int:
+        """What the lowest ranks save."""
+        return sum(
             max(_of(options[0].cost, by) - _of(each.cost, by) for each in options) for options in self.options.values()
         )
-        return sum(saved) / max(_of(self._whole, by), 1)
 
-    def _spent(self, wanted: float, price: Callable[[Option], int]) -> dict[str, Option]:
+    def _spent(self, wanted: Fraction, price: Callable[[Option], int]) -> dict[str, Option]:
         """An option of each layer: one step after the other, that which adds the least noise for what it saves.
 
         The last step saves more than is wanted: what it saves too much goes to the layers that gain most by it.
@@ -140,8 +147,13 @@ def _weights(graph: ir.Graph) -> int:
 
 def _unfit(ratio: float, most: float, by: Resource) -> RecipeUnfit:
     words = {"macs": "multiply-accumulates", "bytes": "bytes of weights"}[by]
+    if not most:
+        return RecipeUnfit(
+            f"Low ranks take none of the {words} away: no layer can be a chain of smaller ones",
+            expected="a Conv without groups, a Gemm or a MatMul with constant weights of its own, and large enough",
+        )
     return RecipeUnfit(
-        f"Low ranks cannot take away {ratio:.0%} of the {words}: {most:.1%} is the most",
-        expected=f"a ratio of at most {most:.2f}",
+        f"Low ranks cannot take away {ratio} of the {words}: {most} is the most",
+        expected=f"a ratio of at most {most}",
         remedy="Ask for less, or prune channels, too.",
     )
