@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from itertools import groupby
 
-from edgefleet.border import run_guarded
+from edgefleet.border import INTERRUPTED, run_guarded
 from edgefleet.nouns import NOUNS, Noun
 from edgefleet_contract.errors import UsageMalformed
 
@@ -54,6 +54,8 @@ def _call(noun: str, arguments: list[str]) -> int:
     from typer.main import get_command  # noqa: PLC0415 - a device has no typer, and needs none for `edgefleet agent`
 
     status = get_command(answerer).main(arguments, prog_name=f"edgefleet {noun}", standalone_mode=False)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt  # typer gave its status, and told nobody
     return status if isinstance(status, int) else 0
 
 

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgefleet_compiler.compress.settings import Finetuning
 from edgefleet_compiler.data import Normalisation, open_data_set
 from edgefleet_compiler.finetune.child.cases import flipped_and_cropped, shuffled
 from edgefleet_compiler.finetune.lessons import goal_of, lay_out
+from edgefleet_compiler.finetune.messages import Epoch
+from edgefleet_compiler.finetune.page import render
+from edgefleet_compiler.finetune.record import Identity
+from edgefleet_compiler.finetune.record import Run as TrainedRun
 from edgefleet_compiler.finetune.schedule import learning_rate
 from edgefleet_compiler.finetune.trainable import weights_of
 from edgefleet_compiler.report.pictures.curve import draw_curve
@@ -55,7 +60,7 @@ def test_data_that_nothing_can_be_learned_from_is_refused(
     data = saved(tmp_path / "data.npz", **arrays)
     ended = run("model", "finetune", model, "--data", data, "--out", tmp_path / "out")
     assert ended.status == 2
-    assert ended.err.startswith(f"error[{code}]")
+    assert f"error[{code}]" in ended.err
     assert told in ended.err
     assert not (tmp_path / "out").exists()
 
@@ -137,8 +142,19 @@ def test_a_folder_of_other_files_stays_as_it_is(run: Run, tmp_path: Path) -> Non
     data = saved(tmp_path / "data.npz", x=images(8), y=np.zeros(8, np.int64))
     ended = run("model", "finetune", model, "--data", data, "--out", out)
     assert ended.status == 2
-    assert ended.err.startswith("error[output.unwritable]")
+    assert "error[output.unwritable]" in ended.err
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("made", ["", "a"])
+def test_folders_that_were_there_stay_when_nothing_is_trained(run: Run, tmp_path: Path, made: str) -> None:
+    there = tmp_path / "runs" / made
+    there.mkdir(parents=True)
+    data = saved(tmp_path / "data.npz", x=images(8) * np.nan, y=np.zeros(8, np.int64))
+    model = write_classifier(tmp_path / "model.onnx")
+    assert run("model", "finetune", model, "--data", data, "--out", tmp_path / "runs" / "a").status == 2
+    assert there.is_dir()
+    assert list(there.iterdir()) == []
 
 
 def test_without_tensorflow_the_error_says_what_to_install(
@@ -231,3 +247,60 @@ def test_a_curve_says_what_each_point_is() -> None:
     assert "epoch 1: 0.25" in drawn
     assert 'aria-label="loss"' in drawn
     assert "<title>trained</title>" in drawn
+
+
+@pytest.mark.parametrize(
+    ("cases", "held_out", "told"),
+    [
+        (100, 50, []),
+        (99, 50, ["Training has only 99 cases, which are soon known by heart."]),
+        (100, 49, ["The epoch is chosen by only 49 cases held out, which show no small difference."]),
+        (
+            1,
+            1,
+            [
+                "Training has only 1 case, which is soon known by heart.",
+                "The epoch is chosen by only 1 case held out, which shows no small difference.",
+            ],
+        ),
+    ],
+)
+def test_few_cases_are_warned_of_in_the_report(cases: int, held_out: int, told: list[str]) -> None:
+    run = trained(cases, held_out)
+    assert run.warnings == told
+    page = render(run, "model.onnx")
+    assert [line for line in told if line not in page] == []
+    assert ('class="warn"' in page) == bool(told)
+
+
+def trained(cases: int, held_out: int) -> TrainedRun:
+    """The record of a run of one epoch."""
+    identity = Identity(
+        source="a",
+        teacher=None,
+        data="b",
+        validation=None,
+        normalisation=None,
+        prune=None,
+        quantiser=None,
+        settings=Finetuning(),
+        seed=0,
+        versions={},
+    )
+    epochs = [
+        Epoch(epoch=0, loss=None, validation_loss=1.0, validation_top1=None, learning_rate=0.0),
+        Epoch(epoch=1, loss=0.5, validation_loss=0.6, validation_top1=None, learning_rate=0.1),
+    ]
+    return TrainedRun(
+        identity=identity,
+        pruning=None,
+        goal="values",
+        cases=cases,
+        held_out=held_out,
+        macs_source=9,
+        macs=9,
+        weights=3,
+        epochs=epochs,
+        best=1,
+        finished=True,
+    )

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from edgefleet_compiler.cli import parse
 from edgefleet_compiler.cli.model_options import DATA, InputShape, Mean, Std
-from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stdout
+from edgefleet_compiler.cli.show import Json, print_json, shown_progress, stderr, stdout
+from edgefleet_compiler.cli.termination import tidy_termination
 from edgefleet_compiler.compress.settings import Finetuning
 from edgefleet_compiler.finetune.options import FinetuneOptions
 from edgefleet_compiler.options import MAX_SEED
@@ -119,10 +120,12 @@ def finetune(
     )
     from edgefleet_compiler.finetune.command import finetune_model  # noqa: PLC0415 - heavy: onnx, numpy and runtimes
 
-    with shown_progress() as progress:
+    with tidy_termination(), shown_progress(lines=True) as progress:
         run = finetune_model(options, progress)
+    for warning in run.warnings:
+        stderr().print(f"[yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
     if json:
-        print_json({"model": str(options.out.absolute() / "model.onnx"), "run": run})
+        print_json({"model": str(options.out.absolute() / "model.onnx"), "run": run, "warnings": run.warnings})
     else:
         _show(run, options.out)
 

@@ -35,11 +35,16 @@ def print_json(document: object) -> None:
 
 
 @contextmanager
-def shown_progress() -> Iterator[stages.Progress]:
-    """Progress bars on stderr while the block runs; nothing where stderr is no terminal."""
+def shown_progress(*, lines: bool = False) -> Iterator[stages.Progress]:
+    """Progress bars on stderr while the block runs.
+
+    Args:
+        lines: Whether each stage is told in a line where stderr is no terminal, as of commands that run for hours;
+            else nothing is told there.
+    """
     console = stderr()
     if not console.is_terminal:
-        yield stages.Silent()
+        yield _Lines() if lines else stages.Silent()
         return
     columns = (
         SpinnerColumn(),
@@ -50,6 +55,18 @@ def shown_progress() -> Iterator[stages.Progress]:
     )
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
+
+
+class _Lines:
+    """One line a stage, for logs."""
+
+    def stage(self, label: str, total: int | None = None) -> None:  # noqa: ARG002 - a log counts no steps
+        """See ``edgefleet_compiler.progress.Progress``."""
+        sys.stderr.write(f"{label}\n")
+        sys.stderr.flush()
+
+    def advance(self) -> None:
+        """See ``edgefleet_compiler.progress.Progress``."""
 
 
 class _Bars:

@@ -31,6 +31,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: list[Path] = []
 
     @property
     def state(self) -> Path | None:
@@ -71,6 +72,7 @@ class RunFolder:
         self.check()
         found = self._read()
         if found is None or (found.finished and not resume):
+            self._made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             with writing(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
             return None
@@ -115,19 +117,20 @@ class RunFolder:
     def work(self) -> Iterator[Path]:
         """A folder for the child, gone afterwards; those of runs that were killed go now.
 
-        Where nothing was kept, the folder of the run goes as well.
+        Where nothing was kept, folders that were made for the run go as well.
         """
         for stale in self.path.glob(f"{_WORK}*"):
             shutil.rmtree(stale, ignore_errors=True)
-        with writing(self.path):
-            folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.path)).absolute()
         try:
-            with writing(self.path):
-                yield folder
+            with (
+                writing(self.path),
+                tempfile.TemporaryDirectory(prefix=_WORK, dir=self.path, ignore_cleanup_errors=True) as name,
+            ):
+                yield Path(name).absolute()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):
-                self.path.rmdir()
+            with suppress(OSError):  # something is in it
+                for made in self._made:
+                    made.rmdir()
 
     def _read(self) -> Run | None:
         path = self.path / RECORD

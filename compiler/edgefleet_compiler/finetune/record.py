@@ -11,6 +11,9 @@ from edgefleet_compiler.data import Normalisation
 from edgefleet_compiler.finetune.messages import Epoch, Quantiser
 from edgefleet_contract.errors import RunMismatch
 
+_FEW_CASES = 100
+_FEW_HELD_OUT = 50  # as `model compile` warns of a validation set
+
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """What decides every byte of a run.
@@ -88,6 +91,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     epochs: list[Epoch]
     best: int
     finished: bool
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of its data, in sentences."""
+        found = []
+        if self.cases < _FEW_CASES:
+            cases = "1 case, which is" if self.cases == 1 else f"{self.cases} cases, which are"
+            found.append(f"Training has only {cases} soon known by heart.")
+        if self.held_out < _FEW_HELD_OUT:
+            cases = (
+                "1 case held out, which shows" if self.held_out == 1 else f"{self.held_out} cases held out, which show"
+            )
+            found.append(f"The epoch is chosen by only {cases} no small difference.")
+        return found
 
     def as_json(self) -> bytes:
         """The bytes of ``finetune.json``."""

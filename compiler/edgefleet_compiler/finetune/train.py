@@ -141,13 +141,15 @@ def _follow(
         for answer in _answers(pipe):
             match answer:
                 case Begun(epoch=epoch, steps=steps):
-                    progress.stage(_label(epoch, settings.epochs, epochs), steps)
+                    done = f"{_told(epochs[-1], settings.epochs)}; now " if epochs else ""
+                    progress.stage(f"{done}epoch {epoch} of {settings.epochs}", steps)
                 case Stepped():
                     progress.advance()
                 case Passed(epochs=epochs, best=best, state=state):
                     if on_epoch is not None:
                         on_epoch(list(epochs), best, folder / state)
-                case Finished():
+                case Finished(epochs=epochs):
+                    progress.stage(_told(epochs[-1], settings.epochs))
                     return answer
                 case Refused(error=error):
                     raise revive(error)
@@ -174,12 +176,12 @@ def _answers(pipe: BinaryIO) -> Iterator[Answer]:
         yield answer
 
 
-def _label(epoch: int, epochs: int, done: Sequence[Epoch]) -> str:
-    if not done:
-        return f"epoch {epoch} of {epochs}"
-    last = done[-1]
-    told = f"loss {last.validation_loss:.4g}" if last.validation_top1 is None else f"top1 {last.validation_top1:.4f}"
-    return f"epoch {epoch} of {epochs}, validation {told}"
+def _told(done: Epoch, epochs: int) -> str:
+    """How an epoch went, in one line."""
+    when = f"epoch {done.epoch} of {epochs}" if done.epoch else "before training"
+    trained = "" if done.loss is None else f"loss {done.loss:.4g}, "
+    right = "" if done.validation_top1 is None else f", top1 {done.validation_top1:.4f}"
+    return f"{when}: {trained}held-out loss {done.validation_loss:.4g}{right}"
 
 
 def _memory_for(hub: ir.Model, teacher: ir.Model | None, lessons: Lessons, batch: int) -> int:
