@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 from msgspec import structs
 
+from edgefleet_compiler.compress.record import CompressionRecord
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.exports import Exported, export, export_kept, pruned_losslessly
 from edgefleet_compiler.hubs import HubMaker
@@ -31,6 +32,7 @@ class Artifact:
         float_hub: What that was made of, node by node; None as above.
         exported: The file, its costs and its needs.
         passes: What was done to the float hub, in order.
+        compress: What was taken away of the float model first; None for nothing.
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class Artifact:
     float_hub: ir.Model | None
     exported: Exported
     passes: tuple[PassRecord, ...]
+    compress: CompressionRecord | None = None
 
     @property
     def data(self) -> bytes:
@@ -96,7 +99,7 @@ class Workbench:
                 exported = export(made.hub, recipe, max_opset=max_opset)
             if recipe.lossless and recipe.format == "tflite":
                 exported = _pruned(exported, records)
-            self._artifacts[key] = Artifact(recipe, made.hub, made.float_hub, exported, tuple(records))
+            self._artifacts[key] = Artifact(recipe, made.hub, made.float_hub, exported, tuple(records), made.compress)
         return self._artifacts[key]
 
     def _stays_lowered(self, recipe: Recipe) -> bool:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from edgefleet_compiler.calibrator import Calibrator
 from edgefleet_compiler.compress.compressed import Compressed, Means, compressed
+from edgefleet_compiler.compress.record import CompressionRecord
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.hub.graph import byte_size, products
 from edgefleet_compiler.keeping import SCHEME
@@ -72,11 +73,13 @@ class Made:
         hub: What will be exported.
         float_hub: What it was made of: the source's float hub, or that compressed and its channels equalised.
         passes: What was done, in order.
+        compress: What was taken away first; None for nothing.
     """
 
     hub: ir.Model
     float_hub: ir.Model
     passes: tuple[PassRecord, ...]
+    compress: CompressionRecord | None = None
 
 
 class HubMaker:
@@ -230,11 +233,12 @@ class HubMaker:
         if recipe.scheme == "fp16":
             with recorded(records, "narrow weights", "weights in 16 bits"):
                 hub = fp16_weights(hub)
-        return Made(hub, base.hub, tuple(records))
+        return Made(hub, base.hub, tuple(records), base.record)
 
     def _quantised(self, recipe: Recipe) -> Made:
         """Weights as integers, and activations where the scheme has them so."""
-        settings, records = recipe.settings, list(self._compressed(recipe).passes)
+        base = self._compressed(recipe)
+        settings, records = recipe.settings, list(base.passes)
         if settings.equalise != "none":
             with recorded(records, "equalise", f"channels: {settings.equalise}"):
                 self.float_hub(recipe)
@@ -242,7 +246,7 @@ class HubMaker:
         hub = self._nearest(recipe, float_hub, records)
         if settings.rounding != "nearest" or settings.bias_correction:
             hub = self._refined(hub, float_hub, settings, self.typical, records)
-        return Made(hub, float_hub, tuple(records))
+        return Made(hub, float_hub, tuple(records), base.record)
 
     def _refined(
         self,

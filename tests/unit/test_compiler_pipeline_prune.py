@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from edgefleet_compiler.compress.channels.groups import find_groups
+from edgefleet_compiler.cli.outcomes import show_outcomes
+from edgefleet_compiler.compress.channels.groups import Group, find_groups
 from edgefleet_compiler.options import CompileOptions
 from edgefleet_compiler.pipeline import Outcome, compile_model
 from edgefleet_compiler.progress import Silent
@@ -54,6 +57,11 @@ def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
 
 
+def _prunable(case: Case) -> list[Group]:
+    groups = find_groups(load_source(case.model, input_shapes={}).hub.graph).groups
+    return [group for group in groups if group.least < group.channels]
+
+
 @pytest.mark.parametrize("recipe", ["float", "int8", "auto"])
 def test_a_pruned_artifact_is_smaller_and_its_recipe_gives_the_same_bytes_again(case: Case, recipe: str) -> None:
     whole = case.compile("whole", recipe=recipe)
@@ -72,9 +80,62 @@ def test_a_pruned_artifact_is_smaller_and_its_recipe_gives_the_same_bytes_again(
 
 
 def test_the_report_says_what_went(case: Case) -> None:
-    passes = {record.name: record.effect for record in case.compile("out", recipe="float", prune=0.4).report.passes}
-    assert passes["prune channels"].startswith("channels of ")
-    assert passes["prune channels"].endswith("% of the multiply-accumulates")
+    outcome = case.compile("out", recipe="int8", prune=0.4)
+    report, compress = outcome.report, outcome.report.compress
+    assert compress is not None
+    before, after = compress.before, compress.after
+    assert after.macs <= 0.6 * before.macs
+    assert after.weights < before.weights
+    assert compress.layers == []
+    written = read_recipe(case.recipe("out"), case.options("out"))
+    assert isinstance(written, Recipe)
+    assert written.compress is not None
+    assert written.compress.prune is not None
+    assert {group.name: group.channels_after for group in compress.groups} == dict(written.compress.prune.keep)
+    assert all(group.channels_after < group.channels_before for group in compress.groups)
+    taken = sum(group.channels_before - group.channels_after for group in compress.groups)
+    assert compress.effect.startswith(f"pruning took {taken} of ")
+    assert f"{before.macs:,} to {after.macs:,} multiply-accumulates" in compress.effect
+    (told,) = [record.effect for record in report.passes if record.name == "prune channels"]
+    assert f"{100 * (1 - after.macs / before.macs):.0f} % of the multiply-accumulates gone" in told
+    page = (outcome.folder / "report.html").read_text(encoding="utf-8")
+    assert f"Pruning took {taken} of " in page
+    assert all(f'{group.channels_before}<td class="n">{group.channels_after}' in page for group in compress.groups)
+
+
+def test_one_group_is_told_in_the_singular(case: Case) -> None:
+    (name,) = [group.name for group in _prunable(case)][:1]
+    report = case.compile("out", recipe=case.prune_by(f'"{name}" = 3')).report
+    assert report.compress is not None
+    assert " in 1 group: " in report.compress.effect
+    (told,) = [record.effect for record in report.passes if record.name == "prune channels"]
+    assert told.startswith("channels of 1 group, by ")
+
+
+def test_a_line_on_stdout_says_what_went(case: Case) -> None:
+    outcome = case.compile("out", recipe="float", prune=0.4)
+    assert outcome.report.compress is not None
+    console = Console(file=io.StringIO(), width=200)
+    show_outcomes([outcome], console)
+    assert f"rpi4: {outcome.report.compress.effect}\n" in console.file.getvalue()  # type: ignore[attr-defined]  # StringIO
+
+
+def test_layers_of_low_rank_are_told_with_their_ranks(case: Case) -> None:
+    layer = next(group.name for group in _prunable(case))
+    recipe = Path(case.prune_by(f'"{layer}" = "svd 1"'))
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("prune.keep", "low-rank"), encoding="utf-8")
+    compress = case.compile("out", recipe=str(recipe)).report.compress
+    assert compress is not None
+    (told,) = compress.layers
+    assert (told.name, told.kind, told.ranks_after) == (layer, "svd", [1])
+    assert told.ranks_before[0] > 1
+    assert compress.effect.startswith("low ranks took the place of 1 layer: ")
+
+
+def test_a_report_without_compression_has_no_section_of_it(case: Case) -> None:
+    outcome = case.compile("out", recipe="float")
+    assert outcome.report.compress is None
+    assert "<h2>Compression</h2>" not in (outcome.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_loss_by_pruning_is_a_warning_with_what_to_do(case: Case) -> None:

@@ -50,12 +50,17 @@ def show_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
     for outcome in outcomes:
         console.print(f"{escape(outcome.report.target)}: {escape(str(outcome.folder))}", soft_wrap=True)
     for outcome in outcomes:
-        if outcome.report.lossless is not None:
-            told = f"{outcome.report.target}: lossless pruning {outcome.report.lossless.effect}"
-            console.print(escape(told), soft_wrap=True)
+        for effect in _taken(outcome.report):
+            console.print(escape(f"{outcome.report.target}: {effect}"), soft_wrap=True)
     for outcome in outcomes:
         if len(outcome.report.rungs) > 1:
             console.print(_rungs(outcome.report))
+
+
+def _taken(report: Report) -> list[str]:
+    """What was taken away of the model, a line each for what may change outputs and what does not."""
+    lines = [] if report.compress is None else [report.compress.effect]
+    return lines if report.lossless is None else [*lines, f"lossless pruning {report.lossless.effect}"]
 
 
 def _figures(outcome: Outcome) -> dict[str, str]:

@@ -9,6 +9,14 @@ import onnx_ir as ir
 
 from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.compress.low_rank.factored import factored
+from edgefleet_compiler.compress.record import (
+    CompressionRecord,
+    Taken,
+    compression_record,
+    counted,
+    factored_layers,
+    pruned_groups,
+)
 from edgefleet_compiler.compress.settings import Compression
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.finetune.step import finetuned
@@ -49,16 +57,20 @@ class Step:
         name: For reports.
         effect: What a compression asks of it, in words; empty for nothing.
         run: Does it, and gives a new hub in hub normal form.
+        taken: The parts of a hub that a compression makes smaller by it.
     """
 
     name: str
     effect: Callable[[Compression], str]
     run: Callable[[ir.Model, Compression, Means], ir.Model]
+    taken: Callable[[ir.Model, Compression], Sequence[Taken]]
 
 
 def _channels(compression: Compression) -> str:
     prune = compression.prune
-    return "" if prune is None or not prune.keep else f"channels of {len(prune.keep)} groups, by {prune.saliency}"
+    if prune is None or not prune.keep:
+        return ""
+    return f"channels of {counted(len(prune.keep), 'group')}, by {prune.saliency}"
 
 
 def _pruned(hub: ir.Model, compression: Compression, means: Means) -> ir.Model:
@@ -84,10 +96,14 @@ def _finetuned(hub: ir.Model, compression: Compression, means: Means) -> ir.Mode
     return finetuned(hub, compression.finetune, means.source, means.data, seed=means.seed, progress=means.progress)
 
 
+def _no_parts(_hub: ir.Model, _compression: Compression) -> Sequence[Taken]:
+    return ()
+
+
 STEPS: tuple[Step, ...] = (
-    Step("prune channels", _channels, _pruned),
-    Step("factor layers", _chains, _factored),
-    Step("fine-tune", _epochs, _finetuned),
+    Step("prune channels", _channels, _pruned, pruned_groups),
+    Step("factor layers", _chains, _factored, factored_layers),
+    Step("fine-tune", _epochs, _finetuned, _no_parts),
 )
 """In their order: what changes shapes first, what makes up for it last."""
 
@@ -99,10 +115,12 @@ class Compressed:
     Attributes:
         hub: Float, in hub normal form.
         passes: What was done, in order.
+        record: What that took away; None where nothing was asked for.
     """
 
     hub: ir.Model
     passes: tuple[PassRecord, ...]
+    record: CompressionRecord | None = None
 
 
 def compressed(hub: ir.Model, compression: Compression, means: Means) -> Compressed:
@@ -117,16 +135,20 @@ def compressed(hub: ir.Model, compression: Compression, means: Means) -> Compres
         RecipeMalformed: The compression names what is not there.
         RecipeUnfit: It asks for what a part of the model does not take.
     """
-    records: list[PassRecord] = []
+    source, taken, records = hub, list[Taken](), list[PassRecord]()
     for step in STEPS:
         if effect := step.effect(compression):
             before = products(hub.graph)
             with recorded(records, step.name, effect):
-                hub = step.run(hub, compression, means)
+                smaller = step.run(hub, compression, means)
+            taken += step.taken(hub, compression)
+            hub = smaller
             if (after := products(hub.graph)) != before:
                 records[-1] = replace(records[-1], effect=f"{effect}; {_saved(before, after)}")
-    return Compressed(hub, tuple(records))
+    record = compression_record(source, hub, taken, compression)
+    return Compressed(hub, tuple(records), record)
 
 
 def _saved(before: int, after: int) -> str:
-    return f"{1 - after / max(before, 1):.0%} of the multiply-accumulates"
+    share = abs(1 - after / max(before, 1))
+    return f"{100 * share:.0f} % of the multiply-accumulates {'gone' if after < before else 'more'}"

@@ -15,6 +15,7 @@ from edgefleet_compiler.checks.deployment import Deployment
 from edgefleet_compiler.checks.latency import Latency
 from edgefleet_compiler.checks.layers import Layer
 from edgefleet_compiler.checks.parity import Parity
+from edgefleet_compiler.compress.record import CompressionRecord
 from edgefleet_compiler.diagnose.record import Finding
 from edgefleet_compiler.ladder.record import Step
 from edgefleet_compiler.lossless.record import LosslessPruning
@@ -72,6 +73,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             model.
         peak_ram_of: The planner that says so.
         macs: Multiply-accumulates of one inference; None as above.
+        compress: What the recipe's table [compress] took away of the float model; None where it has none.
         lossless: What lossless pruning took, or that there was nothing to take; None where it was not asked for, and
             for artifacts that are no TFLite in int8.
         passes: In the order in which they ran.
@@ -100,6 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     peak_ram_bytes: int | None
     peak_ram_of: str | None
     macs: int | None
+    compress: CompressionRecord | None
     lossless: LosslessPruning | None
     passes: list[PassEntry]
     parity: list[Parity]

@@ -8,12 +8,11 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from edgefleet_compiler.compress.low_rank.costs import Cost
+from edgefleet_compiler.compress.low_rank.costs import Cost, weights_of
 from edgefleet_compiler.compress.low_rank.sensitivity import Option, candidates, measure_options
 from edgefleet_compiler.compress.ratio import most_to_ask, share_of
-from edgefleet_compiler.hub.graph import constant, products
+from edgefleet_compiler.hub.graph import products
 from edgefleet_compiler.progress import Progress, Silent
-from edgefleet_compiler.quantise.operators import WEIGHTED
 from edgefleet_compiler.tensors import Sample
 from edgefleet_contract.errors import RecipeUnfit
 
@@ -71,7 +70,7 @@ class RankChooser:
         self.options: Mapping[str, Sequence[Option]] = measure_options(
             hub, made_by, judges[:: -(-len(judges) // _JUDGES)], progress.advance
         )
-        self._whole = Cost(_weights(hub.graph), products(hub.graph))
+        self._whole = Cost(weights_of(hub.graph), products(hub.graph))
 
     def choose(self, ratio: float, by: Resource = "bytes") -> dict[str, str]:
         """The ranks for a ratio, as ``choose_ranks``.
@@ -136,13 +135,6 @@ def _slope(present: Option, option: Option, price: Callable[[Option], int]) -> f
 
 def _of(cost: Cost, by: Resource) -> int:
     return cost.weights if by == "bytes" else cost.macs
-
-
-def _weights(graph: ir.Graph) -> int:
-    """Elements of the weights of all layers with constant ones."""
-    layers = (node for node in graph if node.op_type in WEIGHTED)
-    arrays = (constant(node.inputs[1]) for node in layers)
-    return sum(array.size for array in arrays if array is not None)
 
 
 def _unfit(ratio: float, most: float, by: Resource) -> RecipeUnfit:

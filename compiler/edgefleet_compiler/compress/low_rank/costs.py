@@ -1,4 +1,4 @@
-"""What a layer and the chains in its place cost."""
+"""What a layer costs, the chains in its place, and all layers of a graph."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from edgefleet_compiler.compress.low_rank.words import Factors
 from edgefleet_compiler.hub.graph import constant, shape_of
+from edgefleet_compiler.quantise.operators import WEIGHTED
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ def cost_of(node: ir.Node, factors: Factors | None = None) -> Cost:
     if factors is None:
         return Cost(weights.size, weights.size * math.prod(after[2:]))
     return _of_convolutions(factors, weights.shape, before[2:], after[2:])
+
+
+def weights_of(graph: ir.Graph) -> int:
+    """Elements of the weights of all layers with constant ones."""
+    layers = (node for node in graph if node.op_type in WEIGHTED)
+    arrays = (constant(node.inputs[1]) for node in layers)
+    return sum(array.size for array in arrays if array is not None)
 
 
 def _of_convolutions(factors: Factors, shape: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> Cost:
