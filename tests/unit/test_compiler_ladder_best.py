@@ -18,6 +18,7 @@ from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.exports import Exported
 from edgefleet_compiler.ladder.best import best, nearest
 from edgefleet_compiler.ladder.costs import Bounds, Cost
+from edgefleet_compiler.ladder.record import Step
 from edgefleet_compiler.ladder.tried import Climb, Tried
 from edgefleet_compiler.ladder.unmet import refuse_unmet
 from edgefleet_compiler.options import CompileOptions
@@ -98,7 +99,43 @@ def test_the_nearest_keeps_the_limits_and_loses_least() -> None:
 
 
 def test_where_nothing_keeps_the_limits_the_nearest_passes_them_least() -> None:
-    assert nearest([tried("far", 3000), tried("near", 1500), tried("broken", 1100, drop=0.5)]).rung.name == "near"
+    inaccurate = tried("inaccurate", 1100, drop=0.5)
+    assert nearest([tried("far", 3000), inaccurate, tried("accurate", 1500)]) is inaccurate
+    assert nearest([inaccurate, tried("as small", 1100)]).rung.name == "as small"
+
+
+def test_where_nothing_keeps_the_limits_the_nearest_and_the_nearest_accurate_are_told_apart() -> None:
+    near = tried("near", 1100, drop=0.5)
+    reckoned = Step(rung="reckoned", bytes=1050, outcome="over budget", why="reckoned, not made")
+    refuse_unmet(Climb(near, [tried("far", 3000), near, tried("closest", 1500)], [reckoned]), RPI4)
+    (refusal,) = near.attempt.refusals
+    assert "None of 3 ways that were made (1 more were only reckoned)" in refusal.seen
+    assert "the nearest, near, takes flash 1,100 bytes of 1,000 bytes, and loses 0.5000" in refusal.seen
+    assert "closest, accurate enough, takes flash 1,500 bytes" in refusal.seen
+    assert "--max-flash 1500 or --max-flash 1100 and --max-drop 0.5" in refusal.remedy
+    assert refusal.facts["binds"] == ["accuracy", "flash"]
+
+
+def test_a_refusal_promises_nothing_of_limits_that_were_not_searched() -> None:
+    near = tried("near", 900, drop=0.034)
+    refuse_unmet(Climb(near, [near, tried("closest", 1100)]), RPI4)
+    (refusal,) = near.attempt.refusals
+    assert "Allow" not in refusal.remedy
+    assert "other limits are searched anew" in refusal.remedy
+
+
+def test_the_line_of_what_came_nearest_is_short() -> None:
+    near = tried("near", 1100, drop=0.5)
+    refuse_unmet(Climb(near, [near]), RPI4)
+    step = near.step(near)
+    assert step.outcome == "refused"
+    assert step.why == "flash 1.1 KiB, the option's limit is 1000 B; loses 0.5000 of accuracy"
+
+
+def test_what_breaks_a_limit_and_is_inaccurate_is_told_to_do_both() -> None:
+    step = tried("both", 1100, drop=0.5).step(tried("kept", 900))
+    assert step.outcome == "inaccurate"
+    assert step.why == "both loses 0.5; and over budget: flash 1.1 KiB, the option's limit is 1000 B"
 
 
 def test_a_refusal_says_that_accuracy_binds_and_what_would_be_accepted() -> None:

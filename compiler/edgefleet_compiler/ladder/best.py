@@ -49,13 +49,13 @@ def best(tried: Sequence[Tried]) -> Tried | None:
 def nearest(tried: Sequence[Tried]) -> Tried:
     """What comes nearest to a budget that nothing keeps.
 
-    That is what keeps the limits and loses the least accuracy; where nothing keeps them, what passes them least, of
-    what is accurate enough if there is such.
+    That is what keeps the limits and loses the least accuracy; where nothing keeps them, what passes them least, and of
+    what passes them as little the most accurate.
     """
     within = [each for each in tried if keeps_limits(each)]
     if within:
         return min(within, key=lambda each: (each.drop, -each.sqnr_db))
-    return min([each for each in tried if each.accurate] or tried, key=excess)
+    return min(tried, key=lambda each: (excess(each), each.drop, -each.sqnr_db))
 
 
 def _as_accurate(tried: Sequence[Tried]) -> Sequence[Tried]:

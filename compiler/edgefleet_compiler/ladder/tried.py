@@ -80,9 +80,9 @@ class Tried:
         attempt = self.attempt
         lost, broken = attempt.lost_accuracy, broken_limits(attempt.budget)
         if self is shipped:
-            return ("refused", attempt.refusals[0].seen) if attempt.refusals else ("shipped", "")
+            return ("refused", self._shortfall or attempt.refusals[0].seen) if attempt.refusals else ("shipped", "")
         if lost is not None:
-            return "inaccurate", lost.seen
+            return "inaccurate", f"{lost.seen}; and over budget: {broken}" if broken else lost.seen
         if broken:
             return "over budget", broken
         if attempt.is_slower:
@@ -90,6 +90,15 @@ class Tried:
         if not attempt.does_what_was_asked(self.rung.recipe):
             return "without effect", "it changes nothing of this model"
         return "not needed", f"{shipped.rung.name} is {_advantage(shipped, self)}"
+
+    @property
+    def _shortfall(self) -> str:
+        """What is broken and lost, in short: the refusal tells the rest; empty where it is about neither."""
+        told = [broken_limits(self.attempt.budget)]
+        if not self.accurate or any(_says_accuracy_binds(refusal) for refusal in self.attempt.refusals):
+            measured = self.attempt.measurement.accuracy is not None
+            told.append(f"loses {self.drop:.4f} of accuracy" if measured else "too far from the source")
+        return "; ".join(filter(None, told))
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,11 @@ class Climb:
     def warnings(self) -> list[str]:
         """Why what is smaller was not shipped, in sentences."""
         return [step.warning for step in self.steps if step.warning is not None]
+
+
+def _says_accuracy_binds(refusal: EdgefleetError) -> bool:
+    binds = refusal.facts.get("binds")
+    return isinstance(binds, list) and "accuracy" in binds
 
 
 def _advantage(shipped: Tried, other: Tried) -> str:

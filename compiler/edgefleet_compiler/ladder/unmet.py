@@ -29,26 +29,37 @@ def refuse_unmet(climbed: Climb, profile: TargetProfile) -> None:
 
 
 def _unmet(climbed: Climb, profile: TargetProfile) -> BudgetExceeded:
-    shipped, count = climbed.shipped, len(climbed.steps)
+    shipped = climbed.shipped
     tells = [_of_limits(shipped) if not keeps_limits(shipped) else _of_accuracy(shipped)]
-    accurate = [each for each in climbed.tried if each.accurate and not keeps_limits(each)]
-    if keeps_limits(shipped) and accurate:
+    enough = [_needs(shipped)]
+    accurate = [each for each in climbed.tried if each.accurate]
+    if not shipped.accurate and accurate:
         closest = min(accurate, key=excess)
         tells.append(f"{closest.rung.name}, accurate enough, takes {_figures(closest)}")
-        allowed = [_allowed(line) for line in _broken(closest)]
-    else:
-        allowed = [_allowed(line) for line in _broken(shipped)]
-    if not shipped.accurate:
-        drop = f"--max-drop {math.ceil(shipped.drop * 1000 - _ROUNDING) / 1000:g}"
-        allowed = [*allowed, drop] if keeps_limits(shipped) else [" and ".join([*allowed, drop])]
+        enough.insert(0, _needs(closest))
     return BudgetExceeded(
-        f"None of {count} ways keeps to the budget of {profile.name!r}: {'; '.join(tells)}",
-        remedy=f"Allow {' or '.join(allowed)}, {_training(climbed)}or choose a smaller model.",
+        f"{_count(climbed)} keeps to the budget of {profile.name!r}: {'; '.join(tells)}",
+        remedy=f"What was made needs {' or '.join(enough)}; other limits are searched anew, by other ways, "
+        f"so leave some room. Or {_training(climbed)}choose a smaller model.",
         target=profile.name,
         limits=[line.name for line in _broken(shipped)],
         nearest=shipped.rung.name,
         binds=sorted({line.name for line in _broken(shipped)} | (set() if shipped.accurate else {"accuracy"})),
     )
+
+
+def _count(climbed: Climb) -> str:
+    """How many were judged: what was reckoned only is told apart, and what could not be made is none."""
+    reckoned = f" ({len(climbed.further)} more were only reckoned)" if climbed.further else ""
+    return f"None of {len(climbed.tried)} ways that were made{reckoned}"
+
+
+def _needs(tried: Tried) -> str:
+    """The limits that would let an artifact pass."""
+    limits = [_allowed(line) for line in _broken(tried)]
+    if not tried.accurate:
+        limits.append(f"--max-drop {math.ceil(tried.drop * 1000 - _ROUNDING) / 1000:g}")
+    return " and ".join(limits)
 
 
 def _training(climbed: Climb) -> str:
@@ -58,7 +69,7 @@ def _training(climbed: Climb) -> str:
         return ""
     return (
         f"train what fits (`edgefleet model finetune`; with TensorFlow and {FEWEST_LESSONS:,} calibration cases "
-        "or more it is done here), "
+        "or more it is done here), or "
     )
 
 
