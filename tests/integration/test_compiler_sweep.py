@@ -85,6 +85,7 @@ def test_an_interrupt_ends_the_command_and_its_workers_at_once(files: SweepFiles
         process.send_signal(signal.SIGINT)
         out, said = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, said) == (130, "", "interrupted\n")
+    assert not list(tmp_path.glob("out/candidates/.*"))
     wait_for(lambda: not any(map(is_running, workers)))
 
 

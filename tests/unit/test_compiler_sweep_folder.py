@@ -58,6 +58,14 @@ def test_a_result_that_is_not_whole_is_none(tmp_path: Path, spoil: str) -> None:
         assert folder.known(7, IDEA) is None
 
 
+def test_what_cannot_be_written_whole_is_not_left_in_part(tmp_path: Path) -> None:
+    spoiled = replace(MEASURED, evaluation=replace(MEASURED.evaluation, recipe="\ud800"))
+    with sweep_folder(tmp_path / "out", ASKED) as folder:
+        with pytest.raises(UnicodeEncodeError):
+            folder.keep(spoiled)
+        assert list((tmp_path / "out" / "candidates").iterdir()) == []
+
+
 @pytest.mark.powercut
 def test_what_a_killed_sweep_was_writing_is_cleared_away(tmp_path: Path) -> None:
     with sweep_folder(tmp_path / "out", ASKED) as folder:

@@ -30,9 +30,10 @@ def check_address(address: str) -> None:
     host = parts["ipv6"] or parts["name"]
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as cause:  # a label that is too long never gets to a name server
+    except (socket.gaierror, UnicodeError) as cause:  # a name that is too long is never asked for
+        why = cause.strerror if isinstance(cause, OSError) else "this is no name of a host"
         raise ClusterUnreachable(
-            f"The host {host!r} of the Dask scheduler {address!r} is unknown: no name service knows its name",
+            f"The host {host!r} of the Dask scheduler {address!r} is unknown here: {why}",
             remedy="Look for a slip in --scheduler, or give the address in numbers.",
             scheduler=address,
         ) from cause

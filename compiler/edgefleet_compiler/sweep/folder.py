@@ -64,12 +64,15 @@ class SweepFolder:
         with writing(place):
             place.parent.mkdir(exist_ok=True)
             fresh = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
-            if evaluation.recipe:
-                write_file(fresh / RECIPE, evaluation.recipe.encode())
-            write_file(fresh / _RESULT, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
-            fresh.chmod(0o755)
-            shutil.rmtree(place, ignore_errors=True)
-            fresh.rename(place)
+            try:
+                if evaluation.recipe:
+                    write_file(fresh / RECIPE, evaluation.recipe.encode())
+                write_file(fresh / _RESULT, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
+                fresh.chmod(0o755)
+                shutil.rmtree(place, ignore_errors=True)
+                fresh.rename(place)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)  # of what was interrupted; else it has its name by now
             sync_folder(place.parent)
 
     def write(self, name: str, content: bytes) -> None:
