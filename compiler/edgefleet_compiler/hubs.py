@@ -44,8 +44,8 @@ _FEWEST_CASES = 24
 """Of the calibration set, evenly spread: what is measured of a quantised hub while it is made."""
 
 
-HubKey = tuple[Scheme, Format | None, bytes]
 BaseKey = bytes
+HubKey = tuple[Scheme, Format | None, BaseKey, bytes]
 
 
 def base_key(recipe: Recipe) -> BaseKey:
@@ -53,16 +53,18 @@ def base_key(recipe: Recipe) -> BaseKey:
     return msgspec.json.encode((recipe.compress, recipe.seed if recipe.compress is not None else None))
 
 
+def _float_key(recipe: Recipe) -> tuple[BaseKey, str]:
+    """What decides how the float hub of a recipe is made."""
+    return base_key(recipe), recipe.settings.equalise
+
+
 def hub_key(recipe: Recipe) -> HubKey:
     """What decides how the hub of a recipe is made; hubs of recipes with equal keys are equal.
 
     What is worth rounding at run time is another thing in each format; other schemes make one hub for all.
     """
-    return (
-        recipe.scheme,
-        recipe.format if recipe.scheme == "dynamic" else None,
-        msgspec.json.encode((recipe.compress, recipe.quantise)),
-    )
+    artifact = recipe.format if recipe.scheme == "dynamic" else None
+    return recipe.scheme, artifact, base_key(recipe), msgspec.json.encode(recipe.quantise)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class HubMaker:
         base, word = self.base(recipe), recipe.settings.equalise
         if word == "none":
             return base
-        key = (base_key(recipe), word)
+        key = _float_key(recipe)
         if key not in self._equalised:
             self._equalised[key] = equalised(base, self.seen_of_base(recipe, histograms=False), word)
         return self._equalised[key]
@@ -171,8 +173,7 @@ class HubMaker:
         Raises:
             As ``base``.
         """
-        key = (base_key(recipe), recipe.settings.equalise)
-        return self.calibrator.observed(key, self.float_hub(recipe), histograms=histograms)
+        return self.calibrator.observed(_float_key(recipe), self.float_hub(recipe), histograms=histograms)
 
     def ranges(self, recipe: Recipe, records: list[PassRecord], bits: int = 8) -> Ranges:
         """The range of each activation of the float hub.
@@ -180,8 +181,7 @@ class HubMaker:
         Raises:
             As ``base``.
         """
-        key = (base_key(recipe), recipe.settings.equalise)
-        return self.calibrator.ranges(key, self.float_hub(recipe), recipe.settings, records, bits)
+        return self.calibrator.ranges(_float_key(recipe), self.float_hub(recipe), recipe.settings, records, bits)
 
     @property
     def is_calibrated(self) -> bool:

@@ -13,7 +13,7 @@ from edgefleet_compiler.attempt import Attempt
 from edgefleet_compiler.ladder.best import best, excess, keeps_limits, nearest
 from edgefleet_compiler.ladder.costs import Bounds, Cost
 from edgefleet_compiler.ladder.dials import Ground, Means
-from edgefleet_compiler.ladder.record import Step
+from edgefleet_compiler.ladder.record import Outcome, Step
 from edgefleet_compiler.ladder.training import can_train, training
 from edgefleet_compiler.ladder.tried import Climb, Impossible, Tried
 from edgefleet_compiler.ladder.tuner import Tuner
@@ -166,23 +166,20 @@ def _starts(climbed: Climb) -> list[Tried]:
 
 def _left_out(way: Way) -> Step:
     """The line of a way that fits, and was not made."""
-    return Step(
-        rung=way.told,
-        bytes=way.cost.flash,
-        peak_ram_bytes=way.cost.ram or None,
-        macs=way.cost.macs or None,
-        outcome="not needed",
-        why="reckoned, not made: it fits, and others that do make less noise in the outputs",
-    )
+    return _reckoned(way, "not needed", "it fits, and others that do make less noise in the outputs")
 
 
 def _out_of_reach(way: Way, bounds: Bounds) -> Step:
     """The line of a way that does not arrive: what the means come to at the most."""
+    return _reckoned(way, "over budget", f"at the most it comes to {bounds.figures(way.cost)}")
+
+
+def _reckoned(way: Way, outcome: Outcome, why: str) -> Step:
     return Step(
         rung=way.told,
         bytes=way.cost.flash,
         peak_ram_bytes=way.cost.ram or None,
         macs=way.cost.macs or None,
-        outcome="over budget",
-        why=f"reckoned, not made: at the most it comes to {bounds.figures(way.cost)}",
+        outcome=outcome,
+        why=f"reckoned, not made: {why}",
     )
