@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PI_PACKAGES := qemu-user mmdebstrap gcc libc6-dev
-TEST_PACKAGES := mosquitto chromium $(PI_PACKAGES)
+TEST_PACKAGES := mosquitto chromium softhsm2 $(PI_PACKAGES)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-compiler bench-compression fuzz pi clean
