@@ -107,7 +107,7 @@ def test_contents_that_do_not_match_their_entry_are_not_written(tmp_path: Path) 
 def test_a_path_that_leaves_the_folder_is_refused(evil: str) -> None:
     files = [*sample_manifest().files, FileEntry(evil, "0" * 64, 0)]
     with pytest.raises(BundleMalformed):
-        bundle_bytes(sample_manifest(files=files))
+        manifest.decode(manifest.encode(sample_manifest(files=files)))
 
 
 def test_too_many_files_and_too_many_bytes_are_refused() -> None:

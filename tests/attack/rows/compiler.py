@@ -1,0 +1,5 @@
+"""Hostile files on the machine that compiles."""
+
+from attack.defence import Defence
+
+ROWS: tuple[Defence, ...] = ()

@@ -1,0 +1,5 @@
+"""The server's own state."""
+
+from attack.defence import Defence
+
+ROWS: tuple[Defence, ...] = ()
