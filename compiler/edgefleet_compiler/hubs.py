@@ -26,6 +26,7 @@ from edgefleet_compiler.quantise.equalise import equalised
 from edgefleet_compiler.quantise.fp16 import fp16_weights
 from edgefleet_compiler.quantise.integers import quantise
 from edgefleet_compiler.quantise.parameters import IntegerType
+from edgefleet_compiler.quantise.requantisation import with_bounded_ratios
 from edgefleet_compiler.quantise.rounding.rounded import rounded
 from edgefleet_compiler.quantise.settings import Settings
 from edgefleet_compiler.quantise.weight_only import weight_only
@@ -246,7 +247,7 @@ class HubMaker:
         hub = self._nearest(recipe, float_hub, records)
         if settings.rounding != "nearest" or settings.bias_correction:
             hub = self._refined(hub, float_hub, settings, self.typical, records)
-        return Made(hub, float_hub, tuple(records), base.record)
+        return Made(with_bounded_ratios(hub), float_hub, tuple(records), base.record)
 
     def _refined(
         self,
