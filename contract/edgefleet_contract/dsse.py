@@ -18,8 +18,7 @@ from edgefleet_contract.errors import SignatureInvalid, StatementMalformed
 ENVELOPE_LIMIT = 256 * 1024  # bytes
 _SIGNATURES_LIMIT = 16
 
-RELEASE = "application/vnd.edgefleet.release+json"
-ROOT = "application/vnd.edgefleet.root+json"
+PERMIT = "application/vnd.edgefleet.permit+json"
 ASSIGNMENT = "application/vnd.edgefleet.assignment+json"
 REPORTED = "application/vnd.edgefleet.reported+json"
 

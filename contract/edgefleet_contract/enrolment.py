@@ -30,7 +30,7 @@ class ClaimToken(msgspec.Struct, frozen=True):
         id: Names the token; not secret.
         secret: 256 random bits, base64url. The server keeps only its hash.
         authority: SHA-256 of the DER certificate of the fleet's certificate authority.
-        root: SHA-256 of the payload of the trust root (see ``trust.Root``).
+        root: SHA-256 of the exact bytes of the trust root that the operator's machine has.
     """
 
     v: int
@@ -102,8 +102,7 @@ class EnrollResponse(msgspec.Struct, frozen=True):
         device: The id given.
         certificate: PEM, for the CSR's key, by the fleet's certificate authority; subject common name = device id.
         authority: PEM of the certificate authority.
-        root: DSSE envelope of the trust root, base64 of its exact bytes.
-        assignment_keys: Public keys whose assignments the device obeys.
+        root: The trust root that the token names, base64 of its exact bytes; it names whose assignments to obey.
     """
 
     v: int
@@ -111,7 +110,6 @@ class EnrollResponse(msgspec.Struct, frozen=True):
     certificate: str
     authority: str
     root: str
-    assignment_keys: list[str]
     broker: BrokerAddress
 
 

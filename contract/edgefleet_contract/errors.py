@@ -317,6 +317,66 @@ class DowngradeRefused(VerificationError):
     code = "trust.downgrade"
 
 
+class RollbackRefused(VerificationError):
+    """A rollback to what this device has never confirmed."""
+
+    code = "trust.rollback"
+
+
+class PermitRefused(VerificationError):
+    """A permit for another device or bundle, or past its expiry."""
+
+    code = "trust.permit"
+
+
+class NotReleased(VerificationError):
+    """A bundle that the publisher's metadata do not list."""
+
+    code = "trust.not_released"
+
+
+class MetadataMalformed(VerificationError):
+    """Metadata of the trust repository that are not what the scheme says."""
+
+    code = "metadata.malformed"
+
+
+class MetadataUnsigned(VerificationError):
+    """Metadata that too few of their role's keys signed."""
+
+    code = "metadata.unsigned"
+
+
+class MetadataExpired(VerificationError):
+    """Metadata past their expiry: somebody holds newer ones back, or nobody has renewed them."""
+
+    code = "metadata.expired"
+
+
+class MetadataRolledBack(VerificationError):
+    """Metadata older than some that this device has accepted."""
+
+    code = "metadata.rolled_back"
+
+
+class MetadataMismatch(VerificationError):
+    """Metadata that do not belong together: mixed of several states of the repository."""
+
+    code = "metadata.mismatch"
+
+
+class MetadataIncomplete(VerificationError):
+    """A proof that lacks metadata which its other metadata name."""
+
+    code = "metadata.incomplete"
+
+
+class MetadataOverlong(VerificationError):
+    """Metadata longer than any that a publisher makes."""
+
+    code = "metadata.overlong"
+
+
 class SecurityFloorViolated(VerificationError):
     """A release below the highest security floor this device has confirmed."""
 
