@@ -93,7 +93,7 @@ class Agent:
         self.served = ServedModel(
             slots, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
         )
-        store = DurableTrustStore(folder, disk, lambda digest: digest in self._deployment.record.confirmed)
+        store = DurableTrustStore(folder, disk, lambda: self._deployment.record)
         parts = Parts(
             folder=folder,
             disk=disk,

@@ -68,23 +68,19 @@ class Deployment:
             self._apply(events.Started())
 
     def desired(self, assignment: bytes, proof: bytes) -> None:
-        """Take an assignment, if trust says yes to it.
+        """Take an assignment, if trust says yes to it; of one that is known, only newer metadata.
 
         Raises:
             VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
             DiskFailed: The floor cannot be raised; nothing has changed.
         """
+        now, store, confirmed = self._parts.clock.now_ms(), self._parts.store, self._record.confirmed
         if self._is_known(assignment):
+            if not store.is_kept(proof):  # metadata were renewed, or a root replaces keys
+                verify.refresh(proof, now, store, confirmed=confirmed)
             return
         try:
-            accepted = verify.accept(
-                assignment,
-                proof,
-                self._parts.clock.now_ms(),
-                self._parts.store,
-                acted_on=self._record.sequence,
-                confirmed=self._record.confirmed,
-            )
+            accepted = verify.accept(assignment, proof, now, store, confirmed=confirmed)
         except verify.AssignmentRefused as refusal:
             if refusal.sequence is None:
                 raise refusal.error from refusal
@@ -121,14 +117,16 @@ class Deployment:
                 return
 
     def _check_slot(self, slot: SlotName) -> None:
-        slots, floor = self._parts.slots, self._parts.store.floor().security_floor
+        slots, floor = self._parts.slots, trust.highest(self._parts.store.floor(), "security")
         if not slots.is_whole(slot, self._record.slots[slot]):
             raise DataFolderMalformed(f"The bundle in slot {slot!r} is damaged", remedy="Check the device's storage.")
         manifest = slots.manifest(slot)
         if manifest.security_floor < floor:
             raise SecurityFloorViolated(
-                f"{manifest.name} {manifest.version} in slot {slot!r} has security floor {manifest.security_floor}",
+                f"No start of, nor revert to, slot {slot!r}: {manifest.name} {manifest.version} has security floor"
+                f" {manifest.security_floor}",
                 expected=f"at least {floor}, which this device has confirmed",
+                remedy="Roll out a release whose security floor is as high.",
             )
 
     # --- the machine -------------------------------------------------------------------------------------------------
@@ -226,7 +224,7 @@ class Deployment:
             child, self._tried = self._tried, None
             self._parts.served.serve(record.running, record.slots[record.running], child)
         if accepted is not None and accepted.release is not None:
-            trust.confirm(accepted.release, self._parts.store)
+            trust.confirm(accepted, self._parts.store)
             if accepted.assignment.vectors is not None and not record.probation_over:
                 self._probation = Probation(self._parts.clock, accepted.assignment.probation_ms)
         self._tidy()
@@ -259,7 +257,7 @@ class Deployment:
         )
         floor = self._parts.store.floor()
         same = canonical.sha256(dsse.unverified_payload(envelope)) == floor.assignment_sha256
-        return same and floor.sequence == self._record.sequence
+        return same and trust.highest(floor, "sequence") == self._record.sequence
 
     def _assigned(self) -> tuple[Accepted, ReleasedBundle]:
         accepted = self._record.accepted

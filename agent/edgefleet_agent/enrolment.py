@@ -108,10 +108,9 @@ def enroll(
         if is_first_try:  # an earlier try's key may still get its lost response, with the token of that time
             disk.remove(folder.identity)
         raise
-    root_envelope = _check_response(response, token, authority, key.public_key())
+    root = _check_response(response, token, authority, key.public_key())
     disk.make_folder(folder.trust)
-    disk.write(folder.trust / "root.json", root_envelope)
-    pins = trust.Pins(response.device, hardware, trust.open_root(root_envelope), response.assignment_keys)
+    pins = trust.Pins(response.device, hardware, trust.SCHEME, root)
     trust_store.save_pins(disk, folder, pins)
     disk.write(identity.certificate_path(folder), response.certificate.encode())
     disk.write(identity.authority_path(folder), authority)
@@ -162,9 +161,9 @@ def _ask(server: Server, request: EnrollRequest, authority: bytes) -> EnrollResp
 
 
 def _check_response(response: EnrollResponse, token: ClaimToken, authority: bytes, public_key: keys.PublicKey) -> bytes:
-    """The trust root's envelope, if root and certificate are what they must be."""
+    """The trust root's bytes, if root and certificate are what they must be."""
     try:
-        envelope = base64.b64decode(response.root, validate=True)
+        root = base64.b64decode(response.root, validate=True)
         certificate = x509.load_pem_x509_certificate(response.certificate.encode())
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
     except (binascii.Error, ValueError, TypeError, InvalidSignature) as cause:
@@ -176,12 +175,12 @@ def _check_response(response: EnrollResponse, token: ClaimToken, authority: byte
         raise IdentityMismatch(
             "The certificate that the server sent is for another key or name", expected=f"{response.device!r}, our key"
         )
-    if trust.root_digest(envelope) != token.root:
+    if trust.root_digest(root) != token.root:
         raise IdentityMismatch(
             "The trust root that the server sent is not the one that the claim token names",
             remedy="Make the token on a machine that has the fleet's trust root.",
         )
-    return envelope
+    return root
 
 
 def _exchange(server: Server, context: ssl.SSLContext, method: str, path: str, body: bytes | None) -> bytes:

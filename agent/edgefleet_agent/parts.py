@@ -11,7 +11,7 @@ from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.served import ServedModel
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.trial import Trials
-from edgefleet_contract.trust import TrustStore
+from edgefleet_agent.trust_store import DurableTrustStore
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Parts:
     folder: DataFolder
     disk: Disk
     clock: Clock
-    store: TrustStore
+    store: DurableTrustStore
     slots: Slots
     fetcher: Fetcher
     served: ServedModel

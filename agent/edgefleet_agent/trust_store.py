@@ -1,17 +1,26 @@
-"""The device's memory of trust: the pins of enrolment, the floor, and which bundles it has confirmed."""
+"""The device's memory of trust: the pins of enrolment, the floor, the proof accepted last, and what was confirmed.
+
+The floor is enough to refuse everything old. The proof beside it is a second witness, for the day on which the floor's
+file is lost, and it names the keys whose word the device obeys now.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.record import Record
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import DataFolderMalformed
-from edgefleet_contract.trust import Floor, Pins
+from edgefleet_contract.trust import NO_FLOOR, Floor, Pins
 
 _LIMIT = 256 * 1024  # bytes
+_REMEDY = "Check the device's storage; a folder of an older edgefleet, or one that is lost, is enrolled again, anew."
+
+Kept = TypeVar("Kept", Pins, Floor)
 
 
 class DurableTrustStore:
@@ -20,19 +29,20 @@ class DurableTrustStore:
     Args:
         folder: Of an enrolled device.
         disk: The door.
-        has_confirmed: Answers whether a bundle's digest has ever been confirmed; the state record knows.
+        record: Gives the state record, which knows what was acted on and confirmed.
 
     Raises:
         DataFolderMalformed: The pins or the floor cannot be read. A floor that is there and does not decode is never
             taken for none: that would let everything old back in.
     """
 
-    def __init__(self, folder: DataFolder, disk: Disk, has_confirmed: Callable[[str], bool]) -> None:
+    def __init__(self, folder: DataFolder, disk: Disk, record: Callable[[], Record]) -> None:
         self._folder = folder
         self._disk = disk
-        self._has_confirmed = has_confirmed
+        self._record = record
         self._pins = load_pins(folder)
         self._floor = load_floor(folder)
+        self._proof_sha256 = canonical.sha256(self.proof() or b"")
 
     @property
     def pins(self) -> Pins:
@@ -49,14 +59,40 @@ class DurableTrustStore:
             self._disk.write(self._folder.floor, canonical.encode(floor))
             self._floor = floor
 
+    def proof(self) -> bytes | None:
+        """The proof accepted last; read anew, so that it does not stay in memory. None if it is not there."""
+        try:
+            return metadata_path(self._folder).read_bytes()
+        except OSError:
+            return None  # the floor alone refuses as much
+
+    def keep_proof(self, proof: bytes) -> None:
+        """Replace the proof accepted last, durably; nothing is written when it is the same."""
+        if not self.is_kept(proof):
+            self._disk.write(metadata_path(self._folder), proof)
+            self._proof_sha256 = canonical.sha256(proof)
+
+    def is_kept(self, proof: bytes) -> bool:
+        """Whether this very proof is the one accepted last."""
+        return canonical.sha256(proof) == self._proof_sha256
+
     def has_confirmed(self, digest: str) -> bool:
         """Whether this device has ever confirmed the bundle."""
-        return self._has_confirmed(digest)
+        return digest in self._record().confirmed
+
+    def acted_on(self) -> int:
+        """Sequence of the assignment acted on last."""
+        return self._record().sequence
 
 
 def pins_path(folder: DataFolder) -> Path:
     """Whom the device believes."""
     return folder.trust / "pins.json"
+
+
+def metadata_path(folder: DataFolder) -> Path:
+    """The proof accepted last, with all its metadata."""
+    return folder.trust / "metadata.json"
 
 
 def save_pins(disk: Disk, folder: DataFolder, pins: Pins) -> None:
@@ -75,7 +111,7 @@ def load_pins(folder: DataFolder) -> Pins:
         data = path.read_bytes()
     except OSError as cause:
         raise DataFolderMalformed(f"The pins {str(path)!r} cannot be read: {cause.strerror}") from cause
-    return canonical.decode(data, Pins, what="pins", limit=_LIMIT, error=DataFolderMalformed)
+    return _decoded(path, data, Pins, "pins")
 
 
 def load_floor(folder: DataFolder) -> Floor:
@@ -87,7 +123,19 @@ def load_floor(folder: DataFolder) -> Floor:
     try:
         data = folder.floor.read_bytes()
     except FileNotFoundError:
-        return Floor()
+        return NO_FLOOR
     except OSError as cause:
         raise DataFolderMalformed(f"The floor {str(folder.floor)!r} cannot be read: {cause.strerror}") from cause
-    return canonical.decode(data, Floor, what="floor", limit=_LIMIT, error=DataFolderMalformed)
+    floor = _decoded(folder.floor, data, Floor, "floor")
+    if not {key.rpartition(":")[2] for key in floor.values} <= floor.keysets.keys():
+        raise DataFolderMalformed(f"The floor {str(folder.floor)!r} names keys that it does not hold", remedy=_REMEDY)
+    return floor
+
+
+def _decoded(path: Path, data: bytes, kind: type[Kept], what: str) -> Kept:
+    try:
+        return canonical.decode(data, kind, what=what, limit=_LIMIT, error=DataFolderMalformed)
+    except DataFolderMalformed as cause:
+        raise DataFolderMalformed(
+            f"The {what} {str(path)!r} cannot be read: {cause.seen}", expected=cause.expected, remedy=_REMEDY
+        ) from cause

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 
@@ -30,21 +30,37 @@ from edgefleet_contract.trust import Accepted, Floor, Pins, ReleasedBundle, Trus
 _TIMEOUT_S = 300.0  # a board's storage may need this long to read a large bundle
 
 
-class AcceptQuestion(msgspec.Struct, frozen=True, tag=True):
-    """What ``trust.accept`` needs, with the device's memory as it stands.
+class Memory(msgspec.Struct, frozen=True):
+    """The device's memory of trust as it stands.
 
     Attributes:
+        kept: The proof accepted last, if it is needed: where the floor is lost.
         acted_on: Sequence of the assignment that the state record speaks of.
         confirmed: Every digest that the device has confirmed.
     """
 
+    pins: Pins
+    floor: Floor
+    kept: bytes | None
+    acted_on: int
+    confirmed: list[str]
+
+
+class AcceptQuestion(msgspec.Struct, frozen=True, tag=True):
+    """What ``trust.accept`` needs."""
+
     assignment: bytes
     proof: bytes
     now: int
-    pins: Pins
-    floor: Floor
-    acted_on: int
-    confirmed: list[str]
+    memory: Memory
+
+
+class RefreshQuestion(msgspec.Struct, frozen=True, tag=True):
+    """What ``trust.refresh`` needs."""
+
+    proof: bytes
+    now: int
+    memory: Memory
 
 
 class BundleQuestion(msgspec.Struct, frozen=True, tag=True):
@@ -59,6 +75,12 @@ class AcceptAnswer(msgspec.Struct, frozen=True, tag=True):
     """Trust says yes, and the floor becomes this."""
 
     accepted: Accepted
+    floor: Floor
+
+
+class RefreshAnswer(msgspec.Struct, frozen=True, tag=True):
+    """The metadata stand, and the floor becomes this."""
+
     floor: Floor
 
 
@@ -80,9 +102,8 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
     sequence: int | None = None
 
 
-Question: TypeAlias = AcceptQuestion | BundleQuestion
-Answer: TypeAlias = AcceptAnswer | BundleAnswer | Refusal
-Expected = TypeVar("Expected", AcceptAnswer, BundleAnswer)
+Question: TypeAlias = AcceptQuestion | RefreshQuestion | BundleQuestion
+Answer: TypeAlias = AcceptAnswer | RefreshAnswer | BundleAnswer | Refusal
 
 _QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
@@ -105,30 +126,46 @@ class AssignmentRefused(Exception):
 # --- the agent's side ------------------------------------------------------------------------------------------------
 
 
-def accept(
-    assignment: bytes, proof: bytes, now: int, store: TrustStore, *, acted_on: int, confirmed: list[str]
-) -> Accepted:
-    """``trust.accept`` in a process of its own; the floor is durable when it returns.
+def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) -> Accepted:
+    """``trust.accept`` in a process of its own; floor and proof are durable when it returns.
 
     Args:
         assignment: As there.
         proof: As there.
         now: As there.
         store: As there.
-        acted_on: Sequence of the assignment that the state record speaks of.
         confirmed: Every digest for which ``store.has_confirmed`` holds.
 
     Raises:
         AssignmentRefused: Trust says no; the store is unchanged.
-        DiskFailed: The floor cannot be raised, so that nothing may be done.
+        DiskFailed: What was accepted cannot be remembered, so that nothing may be done.
     """
-    question = AcceptQuestion(assignment, proof, now, store.pins, store.floor(), acted_on, confirmed)
-    answer = _ask(question)
+    answer = _ask(AcceptQuestion(assignment, proof, now, _memory(store, confirmed)))
     if isinstance(answer, Refusal):
         raise AssignmentRefused(revive(answer.error), answer.sequence)
     assert isinstance(answer, AcceptAnswer)
-    store.raise_floor(answer.floor)
+    trust.remember(store, answer.floor, proof)
     return answer.accepted
+
+
+def refresh(proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) -> None:
+    """``trust.refresh`` in a process of its own; floor and proof are durable when it returns.
+
+    Args:
+        proof: As there.
+        now: As there.
+        store: As there.
+        confirmed: As in :func:`accept`.
+
+    Raises:
+        VerificationError: The metadata do not stand; the store is unchanged.
+        DiskFailed: They cannot be remembered.
+    """
+    answer = _ask(RefreshQuestion(proof, now, _memory(store, confirmed)))
+    if isinstance(answer, Refusal):
+        raise revive(answer.error)
+    assert isinstance(answer, RefreshAnswer)
+    trust.remember(store, answer.floor, proof)
 
 
 def check_bundle(path: Path, assigned: ReleasedBundle, hardware: str) -> Manifest:
@@ -143,6 +180,11 @@ def check_bundle(path: Path, assigned: ReleasedBundle, hardware: str) -> Manifes
         raise revive(answer.error)
     assert isinstance(answer, BundleAnswer)
     return answer.manifest
+
+
+def _memory(store: TrustStore, confirmed: list[str]) -> Memory:
+    floor = store.floor()
+    return Memory(store.pins, floor, None if floor.root else store.proof(), store.acted_on(), confirmed)
 
 
 def _ask(question: Question) -> Answer:
@@ -163,16 +205,15 @@ def _ask(question: Question) -> Answer:
 
 
 class _LentStore:
-    """The device's memory, as the question brought it; raising the floor is remembered for the answer."""
+    """The device's memory, as the question brought it; the raised floor is remembered for the answer."""
 
-    def __init__(self, question: AcceptQuestion) -> None:
-        self._pins = question.pins
-        self._floor = question.floor
-        self._confirmed = set(question.confirmed)
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._floor = memory.floor
 
     @property
     def pins(self) -> Pins:
-        return self._pins
+        return self._memory.pins
 
     def floor(self) -> Floor:
         return self._floor
@@ -180,24 +221,37 @@ class _LentStore:
     def raise_floor(self, floor: Floor) -> None:
         self._floor = floor
 
+    def proof(self) -> bytes | None:
+        return self._memory.kept
+
+    def keep_proof(self, proof: bytes) -> None:
+        """The agent keeps it: it sent the proof."""
+
     def has_confirmed(self, digest: str) -> bool:
-        return digest in self._confirmed
+        return digest in self._memory.confirmed
+
+    def acted_on(self) -> int:
+        return self._memory.acted_on
 
 
 def answer_question(question: Question) -> Answer:
     """Decide."""
-    match question:
-        case AcceptQuestion():
-            return _decide_assignment(question)
-        case BundleQuestion():
-            try:
+    try:
+        match question:
+            case AcceptQuestion():
+                return _decide_assignment(question)
+            case RefreshQuestion():
+                store = _LentStore(question.memory)
+                trust.refresh(question.proof, question.now, store)
+                return RefreshAnswer(store.floor())
+            case BundleQuestion():
                 return BundleAnswer(_inspect(question))
-            except EdgefleetError as error:
-                return Refusal(error.as_json())
+    except EdgefleetError as error:
+        return Refusal(error.as_json())
 
 
 def _decide_assignment(question: AcceptQuestion) -> Answer:
-    store = _LentStore(question)
+    store = _LentStore(question.memory)
     try:
         accepted = trust.accept(question.assignment, question.proof, question.now, store)
     except VerificationError as error:
@@ -208,11 +262,10 @@ def _decide_assignment(question: AcceptQuestion) -> Answer:
 def _own_sequence(question: AcceptQuestion) -> int | None:
     """The sequence of a refused assignment, if it is the server's, for this device, and not an old one."""
     try:
-        claimed, _ = trust.addressed(question.assignment, question.pins)
+        claimed, is_new = trust.addressed(question.assignment, question.proof, _LentStore(question.memory))
     except VerificationError:
         return None
-    is_new = claimed.sequence > question.acted_on and claimed.sequence >= question.floor.sequence
-    return claimed.sequence if is_new else None
+    return claimed.sequence if is_new and claimed.sequence != question.memory.acted_on else None
 
 
 def _inspect(question: BundleQuestion) -> Manifest:

@@ -28,7 +28,8 @@ from edgefleet_contract import blocks, canonical, dsse, identifiers, keys, messa
 from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest, EnrollResponse
 from edgefleet_contract.messages import Ack, Desired, Need, Reported, Telemetry, TelemetryRecord
 from edgefleet_contract.topics import Topic
-from support.bundles import release_of, sign_release
+from support.bundles import ISSUED, release_of
+from support.tuf_repository import TufRepository
 
 FAR_AHEAD_MS = 4_102_444_800_000  # the year 2100
 HARDWARE = "x86-64"
@@ -38,21 +39,11 @@ HARDWARE = "x86-64"
 class Operator:
     """Keys, certificate authority and assignments of a fleet."""
 
-    root_key: keys.PrivateKey = field(default_factory=keys.generate)
-    targets_key: keys.PrivateKey = field(default_factory=keys.generate)
-    assignment_key: keys.PrivateKey = field(default_factory=keys.generate)
+    repository: TufRepository = field(default_factory=TufRepository)
     authority_key: ec.EllipticCurvePrivateKey = field(default_factory=keys.generate_device_key)
 
     def __post_init__(self) -> None:
         self.authority = _certificate("edgefleet test authority", self.authority_key.public_key(), self, ca=True)
-        root = trust.Root(
-            trust.VERSION,
-            keys.public_text(self.root_key.public_key()),
-            trust.SCHEME,
-            [keys.public_text(self.targets_key.public_key())],
-            1,
-        )
-        self.root_envelope = dsse.sign(canonical.encode(root), dsse.ROOT, [self.root_key])
 
     @property
     def authority_pem(self) -> bytes:
@@ -65,7 +56,7 @@ class Operator:
     def token(self, **changes: object) -> ClaimToken:
         """A claim token of this fleet."""
         authority = canonical.sha256(self.authority.public_bytes(Encoding.DER))
-        plain = ClaimToken(1, "t-1", "s" * 43, authority, trust.root_digest(self.root_envelope))
+        plain = ClaimToken(1, "t-1", "s" * 43, authority, trust.root_digest(self.repository.first_root))
         return msgspec.structs.replace(plain, **changes)
 
     def answer(self, request: EnrollRequest, device: str, broker: BrokerAddress) -> EnrollResponse:
@@ -76,8 +67,7 @@ class Operator:
             device=device,
             certificate=self.certificate(device, public_key).decode(),
             authority=self.authority_pem.decode(),
-            root=base64.b64encode(self.root_envelope).decode(),
-            assignment_keys=[keys.public_text(self.assignment_key.public_key())],
+            root=base64.b64encode(self.repository.first_root).decode(),
             broker=broker,
         )
 
@@ -89,18 +79,26 @@ class Operator:
         *,
         vectors: bytes | None = None,
         key: keys.PrivateKey | None = None,
-        issued: int | None = None,
+        issued: int = ISSUED,
+        permit: bytes | None = None,
         **changes: object,
     ) -> bytes:
         """A desired twin that assigns the first of a release's bundles; none of them withdraws."""
         reference = None if vectors is None else trust.FileReference(canonical.sha256(vectors), len(vectors))
+        path = self.publish(bundle_files, issued=issued) if bundle_files else None
         digest = release_of(bundle_files).bundles[0].digest if bundle_files else None
-        assignment = trust.Assignment(1, device, HARDWARE, digest, sequence, FAR_AHEAD_MS, "r-1", 0, reference)
+        purpose: trust.Purpose = "deploy" if bundle_files else "withdraw"
+        assignment = trust.Assignment(1, device, HARDWARE, digest, sequence, FAR_AHEAD_MS, "r-1", 0, reference, purpose)
         assignment = msgspec.structs.replace(assignment, **changes)
-        envelope = dsse.sign(canonical.encode(assignment), dsse.ASSIGNMENT, [key or self.assignment_key])
-        times = {} if issued is None else {"issued": issued}
-        proof = sign_release(bundle_files, [self.targets_key], **times) if bundle_files else b"null"
+        signers = [key] if key is not None else self.repository.assignment.private
+        envelope = dsse.sign(canonical.encode(assignment), dsse.ASSIGNMENT, signers)
+        proof = self.repository.proof(path, permit)
         return messages.encode(Desired(1, msgspec.Raw(envelope), msgspec.Raw(proof)))
+
+    def publish(self, bundle_files: Sequence[Path], *, issued: int = ISSUED) -> str:
+        """Add a release to the repository; returns the path of its first bundle."""
+        stated = release_of(bundle_files, issued=issued)
+        return self.repository.release(stated.release, *stated.bundles)
 
     def enrolled_folder(self, path: Path, *, broker: BrokerAddress | None = None) -> tuple[DataFolder, str]:
         """A data folder as enrolment leaves it, and the device's id."""
@@ -111,9 +109,8 @@ class Operator:
         disk.write(identity.key_path(folder), keys.to_pem(key))
         disk.write(identity.certificate_path(folder), self.certificate(device, key.public_key()))
         disk.write(identity.authority_path(folder), self.authority_pem)
-        pinned = [keys.public_text(self.assignment_key.public_key())]
-        root = trust.open_root(self.root_envelope)
-        trust_store.save_pins(disk, folder, trust.Pins(device, HARDWARE, root, pinned))
+        pins = trust.Pins(device, HARDWARE, trust.SCHEME, self.repository.first_root)
+        trust_store.save_pins(disk, folder, pins)
         broker = broker or BrokerAddress("127.0.0.1", 1)
         identity.save_card(disk, folder, identity.Card(1, device, HARDWARE, "https://127.0.0.1:1", broker))
         return folder, device

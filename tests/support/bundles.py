@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.typing import NDArray
 
-from edgefleet_contract import canonical, dsse, features, sketches, trust
+from edgefleet_contract import canonical, features, sketches, trust
 from edgefleet_contract.bundle import Bundle, transfer_digest, write_bundle
 from edgefleet_contract.manifest import (
     FileEntry,
@@ -152,22 +152,23 @@ def make_bundle(
     return path
 
 
-def release_of(bundle_files: Sequence[Path], *, issued: int = ISSUED) -> trust.Release:
-    """The release statement over bundles of one version."""
+@dataclass(frozen=True)
+class ReleaseOf:
+    """What a publisher says of bundles of one version."""
+
+    release: trust.Release
+    bundles: list[trust.ReleasedBundle]
+
+
+def release_of(bundle_files: Sequence[Path], *, issued: int = ISSUED) -> ReleaseOf:
+    """What a publisher says of bundles of one version."""
     released = []
     for path in bundle_files:
         with Bundle(path) as bundle:
             manifest, digest = bundle.manifest, bundle.digest
         sha256, size = transfer_digest(path)
         released.append(trust.ReleasedBundle(manifest.target, manifest.hardware, digest, sha256, size))
-    return trust.Release(1, manifest.name, manifest.version, issued, manifest.security_floor, released)
-
-
-def sign_release(
-    bundle_files: Sequence[Path], signers: Sequence[ed25519.Ed25519PrivateKey], *, issued: int = ISSUED
-) -> bytes:
-    """A release envelope by targets keys: the proof that assignments of these bundles carry."""
-    return dsse.sign(canonical.encode(release_of(bundle_files, issued=issued)), dsse.RELEASE, list(signers))
+    return ReleaseOf(trust.Release(manifest.name, manifest.version, issued, manifest.security_floor), released)
 
 
 def run_model(model: bytes, images: NDArray[np.float32], runtime: RuntimeName = "onnxruntime") -> NDArray[np.float32]:

@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edgefleet_contract import canonical, dsse, keys, manifest, trust
 from edgefleet_contract.bundle import write_bundle
 from edgefleet_contract.manifest import FileEntry, Manifest
+from support.tuf_repository import Holders, TufRepository
 
 ROOT_KEY = Ed25519PrivateKey.from_private_bytes(b"r" * 32)
 TARGETS_KEY = Ed25519PrivateKey.from_private_bytes(b"t" * 32)
 ASSIGNMENT_KEY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+ONLINE_KEY = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
 STRANGER_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 
 DEVICE = "d-aaaaaaaaaaaaaaaa"
@@ -50,20 +52,13 @@ def bundle_bytes(described: Manifest | None = None) -> bytes:
     return target.getvalue()
 
 
-def sample_root(**changes: object) -> trust.Root:
-    plain = trust.Root(
-        trust.VERSION,
-        keys.public_text(ROOT_KEY.public_key()),
-        trust.SCHEME,
-        [keys.public_text(TARGETS_KEY.public_key())],
-        1,
-    )
-    return msgspec.structs.replace(plain, **changes)
-
-
 def sample_release(**changes: object) -> trust.Release:
-    bundle = trust.ReleasedBundle("x86-64", [HARDWARE], "d" * 64, "f" * 64, 1000)
-    return msgspec.structs.replace(trust.Release(1, "digits", "1.0.0", NOW - 1000, 0, [bundle]), **changes)
+    return msgspec.structs.replace(trust.Release("digits", "1.0.0", NOW - 1000, 0), **changes)
+
+
+def sample_released_bundle(**changes: object) -> trust.ReleasedBundle:
+    plain = trust.ReleasedBundle("x86-64", [HARDWARE], "d" * 64, "f" * 64, 1000)
+    return msgspec.structs.replace(plain, **changes)
 
 
 def sample_assignment(**changes: object) -> trust.Assignment:
@@ -71,12 +66,20 @@ def sample_assignment(**changes: object) -> trust.Assignment:
     return msgspec.structs.replace(plain, **changes)
 
 
-def signed_root(root: trust.Root | None = None, key: keys.PrivateKey = ROOT_KEY) -> bytes:
-    return dsse.sign(canonical.encode(root or sample_root()), dsse.ROOT, [key])
+def sample_repository() -> TufRepository:
+    """A repository of fixed keys, without a release."""
+    return TufRepository(
+        root=Holders((ROOT_KEY,)),
+        targets=Holders((TARGETS_KEY,)),
+        timestamp=Holders((ONLINE_KEY,)),
+        assignment=Holders((ASSIGNMENT_KEY,)),
+    )
 
 
-def signed_release(release: trust.Release | None = None, key: keys.PrivateKey = TARGETS_KEY) -> bytes:
-    return dsse.sign(canonical.encode(release or sample_release()), dsse.RELEASE, [key])
+def sample_proof(release: trust.Release | None = None, bundle: trust.ReleasedBundle | None = None) -> bytes:
+    """A proof of the sample bundle, or of another."""
+    repository = sample_repository()
+    return repository.proof(repository.release(release or sample_release(), bundle or sample_released_bundle()))
 
 
 def signed_assignment(assignment: trust.Assignment | None = None, key: keys.PrivateKey = ASSIGNMENT_KEY) -> bytes:
@@ -88,18 +91,28 @@ class MemoryStore:
     """A trust store in memory; ``raised`` records every floor, so that a test can see that nothing was remembered."""
 
     pins: trust.Pins = field(
-        default_factory=lambda: trust.Pins(
-            DEVICE, HARDWARE, sample_root(), [keys.public_text(ASSIGNMENT_KEY.public_key())]
-        )
+        default_factory=lambda: trust.Pins(DEVICE, HARDWARE, trust.SCHEME, sample_repository().first_root)
     )
     confirmed: set[str] = field(default_factory=set)
     raised: list[trust.Floor] = field(default_factory=list)
+    kept: list[bytes] = field(default_factory=list)
+    sequence: int = 0
 
     def floor(self) -> trust.Floor:
-        return self.raised[-1] if self.raised else trust.Floor()
+        return self.raised[-1] if self.raised else trust.NO_FLOOR
 
     def raise_floor(self, floor: trust.Floor) -> None:
-        self.raised.append(floor)
+        if floor != self.floor():
+            self.raised.append(floor)
+
+    def proof(self) -> bytes | None:
+        return self.kept[-1] if self.kept else None
+
+    def keep_proof(self, proof: bytes) -> None:
+        self.kept.append(proof)
 
     def has_confirmed(self, digest: str) -> bool:
         return digest in self.confirmed
+
+    def acted_on(self) -> int:
+        return self.sequence

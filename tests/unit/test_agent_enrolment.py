@@ -15,6 +15,7 @@ from edgefleet_agent import commands, enrolment, identity, trust_store
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.enrolment import Server, parse_server
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.record import Record
 from edgefleet_contract import keys, trust
 from edgefleet_contract.enrolment import (
     AUTHORITY_PATH,
@@ -86,8 +87,7 @@ def test_an_enrolled_device_knows_who_it_is_and_whom_it_believes(
     assert identity.Identity(folder).card == card
     pins = trust_store.load_pins(folder)
     assert (pins.device, pins.hardware) == (DEVICE, "rpi4")
-    assert pins.root == trust.open_root(operator.root_envelope)
-    assert pins.assignment_keys == [keys.public_text(operator.assignment_key.public_key())]
+    assert (pins.scheme, pins.root) == (trust.SCHEME, operator.repository.first_root)
     assert identity.key_path(folder).stat().st_mode & 0o777 == 0o600
 
 
@@ -146,7 +146,7 @@ def foreign_certificate(response: EnrollResponse) -> EnrollResponse:
 
 
 def foreign_root(response: EnrollResponse) -> EnrollResponse:
-    return msgspec.structs.replace(response, root=base64.b64encode(Operator().root_envelope).decode())
+    return msgspec.structs.replace(response, root=base64.b64encode(Operator().repository.first_root).decode())
 
 
 def other_name(response: EnrollResponse) -> EnrollResponse:
@@ -226,7 +226,7 @@ def test_a_port_without_tls_may_be_the_consoles(tmp_path: Path) -> None:
 
 def open_all(folder: DataFolder) -> None:
     identity.Identity(folder)
-    trust_store.DurableTrustStore(folder, Disk(), lambda _: False)
+    trust_store.DurableTrustStore(folder, Disk(), Record)
 
 
 def test_a_damaged_identity_is_told_and_never_taken_for_none(

@@ -11,13 +11,14 @@ import pytest
 
 from edgefleet_agent.record import Record, load_record
 from edgefleet_agent.trust_store import load_floor
-from edgefleet_contract import blocks, identifiers, messages, topics
+from edgefleet_contract import blocks, identifiers, keys, messages, topics
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.messages import Ack, Desired, Reported
 from edgefleet_contract.trust import Floor
 from support.agent_fleet import FleetSide, Operator
 from support.agent_runs import AgentRun
 from support.bundles import ISSUED, make_bundle, release_of
+from support.tuf_repository import TufRepository
 
 pytestmark = pytest.mark.attack
 
@@ -82,7 +83,7 @@ def test_another_content_under_the_same_sequence_is_refused(scene: Scene) -> Non
 
 
 def test_an_assignment_by_a_strange_key_is_refused(scene: Scene) -> None:
-    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=Operator().assignment_key)
+    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=keys.generate())
     check_refused(scene, forged, "trust.signature_invalid")
 
 
@@ -107,7 +108,7 @@ def test_the_known_assignment_come_again_is_no_news(scene: Scene) -> None:
 
 
 def test_a_refused_message_repeated_costs_one_report(scene: Scene) -> None:
-    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=Operator().assignment_key)
+    forged = scene.operator.assign(scene.device, [scene.newer], 6, key=keys.generate())
     scene.send(forged)
     reports = len(scene.run.side.reports)
     for _ in range(20):
@@ -136,11 +137,12 @@ def test_the_servers_own_assignment_that_trust_refuses_is_rejected_under_its_seq
 
 
 def test_a_release_by_a_strange_key_is_rejected(scene: Scene) -> None:
-    thief = Operator(assignment_key=scene.operator.assignment_key)
+    ours = scene.operator.repository
+    thief = Operator(TufRepository(timestamp=ours.timestamp, assignment=ours.assignment))
     report = scene.send(thief.assign(scene.device, [scene.newer], 6))
     assert (report.state, report.running) == ("rejected", release_of([scene.running]).bundles[0].digest)
     assert report.error is not None
-    assert report.error.code == "trust.signature_invalid"
+    assert report.error.code == "metadata.unsigned"
 
 
 def test_a_floor_survives_the_loss_of_everything_else(scene: Scene) -> None:

@@ -1,7 +1,7 @@
 """Trust: what a device believes, why, and what it never forgets. See ``accept``, ``floors`` and ``repository``."""
 
-from edgefleet_contract.trust.accept import accept, addressed, confirm, refresh
-from edgefleet_contract.trust.floors import Floor, KeySet, Speakers
+from edgefleet_contract.trust.accept import accept, addressed, confirm, refresh, remember
+from edgefleet_contract.trust.floors import NO_FLOOR, Floor, KeySet, Speakers, highest
 from edgefleet_contract.trust.proofs import Proof, decode_proof, encode_proof
 from edgefleet_contract.trust.statements import (
     SCHEME,
@@ -11,6 +11,7 @@ from edgefleet_contract.trust.statements import (
     FileReference,
     Permit,
     Pins,
+    Purpose,
     Release,
     ReleasedBundle,
     Scheme,
@@ -19,6 +20,7 @@ from edgefleet_contract.trust.statements import (
 )
 
 __all__ = [
+    "NO_FLOOR",
     "SCHEME",
     "VERSION",
     "Accepted",
@@ -29,6 +31,7 @@ __all__ = [
     "Permit",
     "Pins",
     "Proof",
+    "Purpose",
     "Release",
     "ReleasedBundle",
     "Scheme",
@@ -39,6 +42,8 @@ __all__ = [
     "confirm",
     "decode_proof",
     "encode_proof",
+    "highest",
     "refresh",
+    "remember",
     "root_digest",
 ]

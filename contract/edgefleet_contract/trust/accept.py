@@ -73,16 +73,11 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
         _check_assigned(claimed, verified)
         history.check(claimed, verified, _permit(opened, root.view), now, store)
     risen = raised(verified.floor, "sequence", speakers, claimed.sequence)
-    _remember(store, msgspec.structs.replace(risen, assignment_sha256=payload_sha256), proof)
-    is_release = claimed.digest is not None
-    return Accepted(
-        assignment=claimed,
-        release=verified.release if is_release else None,
-        bundle=verified.bundle if is_release else None,
-        repeated=repeated,
-        targets=verified.speakers.targets,
-        delegation=verified.delegation if is_release else None,
-    )
+    remember(store, msgspec.structs.replace(risen, assignment_sha256=payload_sha256), proof)
+    if claimed.digest is None:
+        return Accepted(claimed, None, None, repeated)
+    targets = verified.speakers.targets
+    return Accepted(claimed, verified.release, verified.bundle, repeated, targets, verified.delegation)
 
 
 def refresh(proof: bytes, now: int, store: TrustStore) -> None:
@@ -100,7 +95,7 @@ def refresh(proof: bytes, now: int, store: TrustStore) -> None:
 
     floor = _standing_floor(store)
     opened, root = _open(proof, store.pins, floor)
-    _remember(store, updater.verify_metadata(opened, root, floor, now).floor, proof)
+    remember(store, updater.verify_metadata(opened, root, floor, now).floor, proof)
 
 
 def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Assignment, bool]:
@@ -124,14 +119,25 @@ def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Assig
 
 def confirm(accepted: Accepted, store: TrustStore) -> None:
     """Raise the floors that a confirmation raises: security floor, and age of the model's releases."""
-    if accepted.release is not None and accepted.delegation is not None:
-        store.raise_floor(history.confirmed(store.floor(), accepted.release, accepted.targets, accepted.delegation))
+    release, targets, delegation = accepted.release, accepted.targets, accepted.delegation
+    if release is not None and targets is not None and delegation is not None:
+        store.raise_floor(history.confirmed(store.floor(), release, targets, delegation))
+
+
+def remember(store: TrustStore, floor: Floor, proof: bytes) -> None:
+    """Remember what was accepted: the floor first.
+
+    A power cut between the two leaves a floor that refuses everything older, and the same message is taken when it
+    comes again. The other way round, what was accepted could be forgotten with the proof's file.
+    """
+    store.raise_floor(floor)
+    store.keep_proof(proof)
 
 
 def _open(proof: bytes, pins: Pins, floor: Floor) -> tuple[Proof, FollowedRoot]:
     from edgefleet_contract.trust import updater  # noqa: PLC0415 - heavy, see there
 
-    opened = decode_proof(proof)
+    opened = decode_proof(proof, pins.scheme)
     return opened, updater.follow_roots(opened, pins.root, floor)
 
 
@@ -213,9 +219,3 @@ def _standing_floor(store: TrustStore) -> Floor:
         assert verified.delegation is not None
         restored = history.confirmed(restored, release, verified.speakers.targets, verified.delegation)
     return restored
-
-
-def _remember(store: TrustStore, floor: Floor, proof: bytes) -> None:
-    """The floor first: alone it refuses more than it must until the proof is there too, and never less."""
-    store.raise_floor(floor)
-    store.keep_proof(proof)

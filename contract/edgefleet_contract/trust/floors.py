@@ -46,11 +46,14 @@ class Floor(msgspec.Struct, frozen=True):
         keysets: The key sets that ``values`` names.
     """
 
-    root: int = 0
+    root: int
     root_sha256: str = ""
     assignment_sha256: str = ""
     values: dict[str, int] = {}
     keysets: dict[str, KeySet] = {}
+
+
+NO_FLOOR = Floor(root=0)
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,12 @@ def encode_proof(metadata: Mapping[str, bytes], path: str | None = None, permit:
     return canonical.encode(Proof(SCHEME, raw, path, _NULL if permit is None else msgspec.Raw(permit)))
 
 
-def decode_proof(data: bytes) -> Proof:
+def decode_proof(data: bytes, pinned: str = SCHEME) -> Proof:
     """Parse a proof; nothing in it is verified.
+
+    Args:
+        data: As it came.
+        pinned: The scheme it has to be of.
 
     Raises:
         StatementMalformed: It is none, or too long.
@@ -55,8 +59,8 @@ def decode_proof(data: bytes) -> Proof:
         MetadataMalformed: It has too many files.
     """
     proof = canonical.decode(data, Proof, what="proof", limit=PROOF_LIMIT, error=StatementMalformed)
-    if proof.scheme != SCHEME:
-        raise SchemeMismatch(f"The proof is of the trust scheme {proof.scheme!r}", expected=repr(SCHEME))
+    if proof.scheme != pinned or pinned != SCHEME:
+        raise SchemeMismatch(f"The proof is of the trust scheme {proof.scheme!r}", expected=repr(pinned))
     if len(proof.metadata) > _FILES_LIMIT:
         raise MetadataMalformed(f"The proof has {len(proof.metadata)} files", expected=f"at most {_FILES_LIMIT}")
     return proof

@@ -118,16 +118,16 @@ class Accepted(msgspec.Struct, frozen=True):
         release: The proven release; None when the assignment names no bundle.
         bundle: The assigned bundle of that release.
         repeated: The very same assignment was accepted before.
-        targets: The key set under which a confirmation raises the security floor.
-        delegation: That under which it raises the age of the model's releases; None as ``release``.
+        targets, delegation: The key sets under which a confirmation raises the security floor, and the age of the
+            model's releases; None as ``release``.
     """
 
     assignment: Assignment
     release: Release | None
     bundle: ReleasedBundle | None
     repeated: bool
-    targets: KeySet
-    delegation: KeySet | None
+    targets: KeySet | None = None
+    delegation: KeySet | None = None
 
 
 class TrustStore(Protocol):
