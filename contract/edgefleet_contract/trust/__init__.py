@@ -1,6 +1,6 @@
-"""Trust: what a device believes, why, and what it never forgets. See ``accept``, ``floors`` and ``repository``."""
+"""Trust: what a device believes, why, and what it never forgets. See ``acceptance``, ``floors`` and ``repository``."""
 
-from edgefleet_contract.trust.accept import accept, addressed, confirm, refresh, remember
+from edgefleet_contract.trust.acceptance import accept, addressed, confirm, refresh, remember
 from edgefleet_contract.trust.floors import NO_FLOOR, Floor, KeySet, Speakers, highest
 from edgefleet_contract.trust.proofs import Proof, decode_proof, encode_proof
 from edgefleet_contract.trust.statements import (
