@@ -77,6 +77,7 @@ class EnrollRequest(msgspec.Struct, frozen=True):
         csr: PEM certificate signing request over the key that the device has made; its subject is ignored.
         hardware: What the device says it is: the name of a target profile's hardware.
         runtimes: Inference runtimes present, with their versions.
+        root: Of the claim token: the trust root that the device wants to be given; empty takes the newest.
     """
 
     v: int
@@ -86,6 +87,7 @@ class EnrollRequest(msgspec.Struct, frozen=True):
     hardware: str
     runtimes: dict[str, str]
     agent: str
+    root: str = ""
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):

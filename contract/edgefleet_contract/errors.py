@@ -437,6 +437,18 @@ class DataFolderMalformed(InputError):
     code = "data_folder.malformed"
 
 
+class SignaturesMissing(GateError):
+    """Metadata or a permit that more people must sign first."""
+
+    code = "trust.signatures_missing"
+
+
+class OnlineKeyLost(EdgefleetError):
+    """A server without the online key that its trust root names."""
+
+    code = "server.online_key_lost"
+
+
 class ServerDiskFailed(EdgefleetError):
     """The fleet server's disk is full, read-only or broken, or has lost a file."""
 

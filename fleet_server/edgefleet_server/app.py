@@ -20,6 +20,7 @@ from edgefleet_server.releases import routes as releases
 from edgefleet_server.rollouts import routes as rollouts
 from edgefleet_server.rollouts import service as rollout_service
 from edgefleet_server.telemetry import routes as telemetry
+from edgefleet_server.trust import routes as trust
 
 
 def operator_app(fleet: Fleet) -> FastAPI:
@@ -27,7 +28,7 @@ def operator_app(fleet: Fleet) -> FastAPI:
     app = FastAPI(title="edgefleet", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.fleet = fleet
     http_errors.install(app)
-    for part in (devices, releases, rollouts, telemetry, alerts, audit, console):
+    for part in (devices, trust, releases, rollouts, telemetry, alerts, audit, console):
         app.include_router(part.router)
     app.mount("/static", console.static_files())
     app.add_api_route("/metrics", metrics, include_in_schema=False)

@@ -14,6 +14,8 @@ from edgefleet_contract.dsse import ENVELOPE_LIMIT
 from edgefleet_contract.errors import UsageMalformed
 from edgefleet_server.releases.blobs import BlobWriter
 
+METADATA_BODY_LIMIT = 32 << 20  # bytes: a whole repository, after a server was restored
+
 
 async def small_body(request: Request) -> bytes:
     """The whole body, at most as large as a signed envelope.
@@ -21,15 +23,25 @@ async def small_body(request: Request) -> bytes:
     Raises:
         UsageMalformed: It is larger.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > ENVELOPE_LIMIT:
-            raise UsageMalformed(f"The body has more than {ENVELOPE_LIMIT} bytes", expected=f"at most {ENVELOPE_LIMIT}")
-    return bytes(body)
+    return await _bounded(request, ENVELOPE_LIMIT)
+
+
+async def metadata_body(request: Request) -> bytes:
+    """The whole body, at most as large as a publisher's whole repository; raises as :func:`small_body`."""
+    return await _bounded(request, METADATA_BODY_LIMIT)
 
 
 SmallBody = Annotated[bytes, Depends(small_body)]
+MetadataBody = Annotated[bytes, Depends(metadata_body)]
+
+
+async def _bounded(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise UsageMalformed(f"The body has more than {limit} bytes", expected=f"at most {limit}")
+    return bytes(body)
 
 
 async def stream_to(request: Request, writer: BlobWriter) -> None:

@@ -67,7 +67,7 @@ class DataFolder:
 
     @property
     def keys(self) -> Path:
-        """The online signing key."""
+        """The online signing keys."""
         return self.path / "keys"
 
     @property

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import select, update
@@ -18,21 +20,32 @@ from edgefleet_contract import blocks, messages, topics
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.errors import ServerDiskFailed
 from edgefleet_contract.messages import Desired, Need
+from edgefleet_contract.trust.repository import target_path
 from edgefleet_server.alerts.storage import StorageWatch
 from edgefleet_server.clock import Clock
 from edgefleet_server.core import Core
 from edgefleet_server.db import Database
 from edgefleet_server.devices.models import Device
 from edgefleet_server.mqtt import Connection
-from edgefleet_server.releases.models import Blob, Release
+from edgefleet_server.releases.models import Blob, ReleasedBundle
 from edgefleet_server.rollouts import assignments
 from edgefleet_server.rollouts.models import Assignment
+from edgefleet_server.trust import permits
+from edgefleet_server.trust import service as trust
+from edgefleet_server.trust.proofs import ProofBook
 
 _log = logging.getLogger(__name__)
 _PUBLISH_PAGE = 200  # desired twins under way to the broker at a time
 _PUBACK_TIMEOUT = 20.0  # seconds
 _WRITE_TIMEOUT = 30.0  # seconds until a window of blocks must have left this process
-_NULL = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True)
+class _Due:
+    """An assignment to publish, and the target path of its bundle; None for a withdrawal."""
+
+    assignment: Assignment
+    path: str | None
 
 
 class DesiredPublisher:
@@ -46,6 +59,7 @@ class DesiredPublisher:
         self._clock = clock
         self._connection = connection
         self._republish = threading.Event()
+        self._proofs: ProofBook | None = None  # kept as long as the timestamp stays the same
 
     def republish_all(self) -> None:
         """The broker may have forgotten everything."""
@@ -66,18 +80,20 @@ class DesiredPublisher:
         """Publish page by page; whether the broker has taken everything."""
         after = ""
         while page := self._page(after, unpublished_only=unpublished_only):
-            after = page[-1][0].device_id
+            after = page[-1].assignment.device_id
             sent = [
                 (
                     assignment,
                     self._connection.publish(
                         topics.of(topics.DESIRED, assignment.device_id),
-                        messages.encode(_desired(assignment, release)),
+                        messages.encode(
+                            Desired(messages.VERSION, msgspec.Raw(assignment.envelope), msgspec.Raw(proof))
+                        ),
                         topics.DESIRED.qos,
                         retain=topics.DESIRED.retain,
                     ),
                 )
-                for assignment, release in page
+                for assignment, proof in self._proven(page)
             ]
             for assignment, info in sent:
                 if not self._connection.is_delivered(info, _PUBACK_TIMEOUT):
@@ -86,11 +102,24 @@ class DesiredPublisher:
             self._mark_published([assignment for assignment, _ in sent if assignment.published_at is None])
         return True
 
-    def _page(self, after: str, *, unpublished_only: bool) -> list[tuple[Assignment, Release | None]]:
+    def _proven(self, page: list[_Due]) -> Iterator[tuple[Assignment, bytes]]:
+        """Each assignment with its proof; none of a release that the publisher has not signed in this form yet."""
+        with self._database.read() as session:
+            if self._proofs is None or self._proofs.version != trust.version(session):
+                self._proofs = trust.proof_book(session)
+            permitted = permits.in_force(session, self._clock())
+        if self._proofs is not None:
+            for due in page:
+                permit = permitted.get((due.assignment.device_id, due.assignment.digest or ""))
+                proof = self._proofs.proof(due.path, permit)
+                if proof is not None:
+                    yield due.assignment, proof
+
+    def _page(self, after: str, *, unpublished_only: bool) -> list[_Due]:
         query = (
-            select(Assignment, Release)
+            select(Assignment, ReleasedBundle)
             .join(Device, (Device.id == Assignment.device_id) & (Device.sequence == Assignment.sequence))
-            .outerjoin(Release, Release.id == Assignment.release_id)
+            .outerjoin(ReleasedBundle, ReleasedBundle.digest == Assignment.digest)
             .where(Assignment.device_id > after)
             .order_by(Assignment.device_id)
             .limit(_PUBLISH_PAGE)
@@ -98,7 +127,7 @@ class DesiredPublisher:
         if unpublished_only:
             query = query.where(Assignment.published_at.is_(None))
         with self._database.read() as session:
-            return [(assignment, release) for assignment, release in session.execute(query)]
+            return [_Due(assignment, _path(bundle)) for assignment, bundle in session.execute(query)]
 
     def _mark_published(self, published: list[Assignment]) -> None:
         if not published:
@@ -113,9 +142,14 @@ class DesiredPublisher:
                 )
 
 
-def _desired(assignment: Assignment, release: Release | None) -> Desired:
-    proof = msgspec.Raw(release.statement) if release is not None else _NULL
-    return Desired(messages.VERSION, msgspec.Raw(assignment.envelope), proof)
+def _desired(assignment: Assignment, proof: bytes) -> Desired:
+    return Desired(messages.VERSION, msgspec.Raw(assignment.envelope), msgspec.Raw(proof))
+
+
+def _path(bundle: ReleasedBundle | None) -> str | None:
+    if bundle is None:
+        return None
+    return target_path(bundle.release.name, bundle.release.version, bundle.target)
 
 
 class BlockServer:

@@ -13,6 +13,7 @@ from edgefleet_server.authority import Authority
 from edgefleet_server.core import Core
 from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.health import DiskProbe
+from edgefleet_server.trust.online_keys import OnlineKeys
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Fleet(Core):
     """The parts that routes call.
 
     Attributes:
+        online_keys: The server's own, for metadata and assignments.
         wake: Tells the workers that an operator has changed something.
+        wake_all: Tells them that trust has changed, so that what was signed before may have to be signed again.
         broker_connected: Whether the broker has accepted this server.
         disk: Whether the disk takes what is written.
         devices_url: Where devices enroll.
@@ -29,7 +32,9 @@ class Fleet(Core):
     authority: Authority
     enroller: Enroller
     gate: Gate
+    online_keys: OnlineKeys
     wake: Callable[[], None]
+    wake_all: Callable[[], None]
     broker_connected: Callable[[], bool]
     disk: DiskProbe
     devices_url: str

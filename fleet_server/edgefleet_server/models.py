@@ -6,9 +6,10 @@ from edgefleet_server.alerts.models import Alert
 from edgefleet_server.audit.models import AuditEntry
 from edgefleet_server.db import Base
 from edgefleet_server.devices.models import Boot, ClaimToken, Device, Tag, Twin
-from edgefleet_server.releases.models import Blob, Release, ReleasedBundle, TrustRoot
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout, Stage
 from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
+from edgefleet_server.trust.models import DowngradePermit, TrustMetadata
 
 __all__ = [
     "Alert",
@@ -20,6 +21,7 @@ __all__ = [
     "ClaimToken",
     "Deployment",
     "Device",
+    "DowngradePermit",
     "DriftVerdict",
     "Release",
     "ReleasedBundle",
@@ -28,6 +30,6 @@ __all__ = [
     "Stage",
     "Tag",
     "TelemetryRecord",
-    "TrustRoot",
+    "TrustMetadata",
     "Twin",
 ]

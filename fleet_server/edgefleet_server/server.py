@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from edgefleet_server import addresses, migrate
 from edgefleet_server.addresses import Addresses, Ports
 from edgefleet_server.app import device_app, operator_app
-from edgefleet_server.assignment_key import AssignmentKey
 from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority, Credentials
 from edgefleet_server.broker.choice import command_for, write_for_elsewhere
@@ -29,9 +28,9 @@ from edgefleet_server.listeners import Listener, bind, check_certificate
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.releases.blobs import BlobStore
-from edgefleet_server.rollouts.assignments import Assigner
 from edgefleet_server.storage import telling_disk_failures
 from edgefleet_server.telemetry.references import References
+from edgefleet_server.trust.online_keys import OnlineKeys
 from edgefleet_server.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class _Kept:
     """What a data folder keeps from its first start on: devices and operators know it."""
 
     authority: Authority
-    assignment_key: AssignmentKey
+    online_keys: OnlineKeys
     gate: Gate
 
 
@@ -120,7 +119,7 @@ class FleetServer:
             pinned = any_device(session)
         return _Kept(
             Authority(folder.authority, self._clock, pinned=pinned),
-            AssignmentKey(folder.keys, pinned=pinned),
+            OnlineKeys(folder.keys),
             Gate(folder.admin_token(), self._clock),
         )
 
@@ -155,7 +154,7 @@ class FleetServer:
         connection = Connection(
             broker_host, self.addresses.broker.port, kept.authority.certificate_path, kept.authority.issue_server()
         )
-        workers = Workers(core, connection, Assigner(kept.assignment_key, self._clock))
+        workers = Workers(core, connection, kept.online_keys, kept.authority.pem)
         self._running.callback(workers.stop)
         workers.start()
         connection.wait_connected(
@@ -172,9 +171,11 @@ class FleetServer:
             references=core.references,
             metrics=core.metrics,
             authority=kept.authority,
-            enroller=Enroller(kept.authority, kept.assignment_key.public, self.addresses.broker),
+            enroller=Enroller(kept.authority, self.addresses.broker),
             gate=kept.gate,
+            online_keys=kept.online_keys,
             wake=workers.wake,
+            wake_all=workers.wake_all,
             broker_connected=lambda: connection.is_connected,
             disk=DiskProbe(core),
             devices_url=self.addresses.devices,

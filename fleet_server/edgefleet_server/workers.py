@@ -20,6 +20,8 @@ from edgefleet_server.mqtt import Connection
 from edgefleet_server.rollouts.assignments import Assigner
 from edgefleet_server.rollouts.engine import Engine
 from edgefleet_server.telemetry.watch import DriftWatch
+from edgefleet_server.trust.online_keys import OnlineKeys
+from edgefleet_server.trust.watch import TrustWatch
 from edgefleet_server.worker import Worker
 
 _POLICY_INTERVAL = 0.5  # seconds: probations end by the clock, not by a message
@@ -32,10 +34,11 @@ _HOURLY = HOUR / SECOND
 class Workers:
     """Everything that moves without an operator's request."""
 
-    def __init__(self, core: Core, connection: Connection, assigner: Assigner) -> None:
+    def __init__(self, core: Core, connection: Connection, keys: OnlineKeys, authority: str) -> None:
         database, clock = core.database, core.clock
         self._connection = connection
-        self._engine = Engine(database, assigner, clock)
+        self._engine = Engine(database, Assigner(keys, clock), clock)
+        self._trust = TrustWatch(database, clock, keys, authority)
         self._offline = OfflineWatch(database, clock)
         self._drift = DriftWatch(database, clock, core.references)
         self._storage = StorageWatch(database, clock, core.blobs)
@@ -69,6 +72,12 @@ class Workers:
         """An operator has changed something."""
         self._policy.wake()
 
+    def wake_all(self) -> None:
+        """Trust has changed: what was signed before may have to be signed again, and published."""
+        self._hourly.wake()
+        self._policy.wake()
+        self._publishing.wake()
+
     def _all(self) -> tuple[Worker, ...]:
         return (self._hourly, self._policy, self._drifting, self._blocks, self._publishing)
 
@@ -93,5 +102,5 @@ class Workers:
     def _look_around(self) -> None:
         self._offline.look()
         self._storage.look()
-        if self._engine.renew_assignments():
+        if self._trust.look() | self._engine.renew_assignments():
             self._publishing.wake()

@@ -11,7 +11,6 @@ from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, me
 from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest
 from edgefleet_contract.messages import ErrorReport, Evidence, Reported, Telemetry, TelemetryRecord, VectorsResult
 from edgefleet_server import migrate
-from edgefleet_server.assignment_key import AssignmentKey
 from edgefleet_server.audit.service import entries
 from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
@@ -26,7 +25,9 @@ from edgefleet_server.health import DiskProbe
 from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Incoming
-from edgefleet_server.publisher import Publisher, state_release
+from edgefleet_server.publisher.draft import Draft
+from edgefleet_server.publisher.publisher import Publisher
+from edgefleet_server.publisher.statement import state_release
 from edgefleet_server.releases import service as releases
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.rollouts import service as rollouts
@@ -35,6 +36,9 @@ from edgefleet_server.rollouts.engine import Engine
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.service import RolloutRequest
 from edgefleet_server.telemetry.references import References
+from edgefleet_server.trust import service as trust_service
+from edgefleet_server.trust.online_keys import OnlineKeys
+from edgefleet_server.trust.server_keys import ASSIGNMENT
 from support.server_device import make_csr
 from support.tiny_bundles import CASES, tiny_bundle
 
@@ -73,7 +77,7 @@ class StandIn:
             found = session.get(rollouts.Device, self.id)
             assert found is not None
             envelope = session.get_one(Assignment, (self.id, found.sequence)).envelope
-        key = keys.public_from_text(self._inside.assignment_key.public)
+        key = self._inside.online_keys.key(self._inside.publisher.repository().root, ASSIGNMENT).private.public_key()
         payload = dsse.verify(envelope, dsse.ASSIGNMENT, {keys.key_id(key): key})
         return canonical.decode(payload, trust.Assignment, what="assignment", limit=len(payload))
 
@@ -136,17 +140,18 @@ class Inside:
         self.database = Database(self.data.database_url)
         migrate.prepare(self.database)
         self.authority = Authority(self.data.authority, self.clock)
-        self.assignment_key = AssignmentKey(self.data.keys)
+        self.online_keys = OnlineKeys(self.data.keys)
         self.blobs = BlobStore(self.data.blobs)
         self.references = References(self.blobs)
         self.metrics = Metrics()
         self.publisher = Publisher(folder / "home")
         self.publisher.ensure()
-        self.enroller = Enroller(self.authority, self.assignment_key.public, BrokerAddress("127.0.0.1", 1))
+        self.enroller = Enroller(self.authority, BrokerAddress("127.0.0.1", 1))
         self.fleet = Fleet(
             clock=self.clock, database=self.database, blobs=self.blobs, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
-            gate=Gate(self.data.admin_token(), self.clock), wake=lambda: None, broker_connected=lambda: True,
+            gate=Gate(self.data.admin_token(), self.clock), online_keys=self.online_keys, wake=lambda: None,
+            wake_all=lambda: None, broker_connected=lambda: True,
             disk=DiskProbe(Core(self.clock, self.database, self.blobs, self.references, self.metrics)),
             devices_url="https://127.0.0.1:1",
         )  # fmt: skip
@@ -155,9 +160,13 @@ class Inside:
             self.database, self.clock, self.references, self.metrics, on_need=self.needs.append,
             on_stored=lambda outcome: None,
         )  # fmt: skip
-        self.engine = Engine(self.database, Assigner(self.assignment_key, self.clock), self.clock)
+        self.engine = Engine(self.database, Assigner(self.online_keys, self.clock), self.clock)
+        self.take(self.publisher.first(self.online_keys.public(None), self.clock()))
+
+    def take(self, draft: Draft) -> None:
+        """Give the server new metadata, and keep them at the publisher's."""
         with self.fleet.change("admin") as change:
-            releases.put_root(change, self.publisher.root_envelope())
+            self.publisher.keep(trust_service.take(change, self.online_keys, draft.files()))
 
     def close(self) -> None:
         self.database.close()
@@ -166,8 +175,8 @@ class Inside:
     def token(self, life: int = DAY, **tags: str) -> ClaimToken:
         with self.fleet.change("admin") as change:
             made, secret = tokens.create(change, life, tags)
-            root = trust.root_digest(self.publisher.root_envelope())
-            return ClaimToken(1, made.id, secret, self.authority.digest, root)
+            root = self.publisher.repository().root_digest
+            return ClaimToken(1, made.id, secret, self.authority.digest, str(root))
 
     def request(self, token: ClaimToken, key: Any, hardware: str = "x86-64") -> EnrollRequest:
         return EnrollRequest(1, token.id, token.secret, make_csr(key), hardware, {"onnxruntime": "1.31"}, "test")
@@ -179,18 +188,22 @@ class Inside:
     def device(self, hardware: str = "x86-64", **tags: str) -> StandIn:
         key = keys.generate_device_key()
         response = self.enroll(self.request(self.token(**tags), key, hardware))
-        assert base64.b64decode(response.root) == self.publisher.root_envelope()
+        assert base64.b64decode(response.root) == self.publisher.repository().roots[-1]
         return StandIn(self, response.device, key, hardware)
 
     def push(self, *paths: Path) -> str:
         """Push bundles as one release; its label."""
-        signed = self.publisher.sign_release(state_release(paths or [tiny_bundle(self.folder)], self.clock()))
-        for bundle, path in signed.files:
+        stated = state_release(paths or [tiny_bundle(self.folder)], self.clock())
+        draft = self.publisher.release(self.publisher.repository(), stated, self.clock())
+        for bundle, path in stated.files:
             self.blobs.store(bundle.sha256, path.read_bytes())
             with self.database.write() as session:
                 releases.add_blob(session, self.clock(), bundle.sha256, bundle.bytes)
         with self.fleet.change("admin") as change:
-            return releases.push(change, signed.statement, self.blobs).label
+            repository = trust_service.take(change, self.online_keys, draft.files())
+            label = releases.push(change, repository, stated.label, self.blobs).label
+        self.publisher.keep(repository)
+        return label
 
     def roll_out(self, release: str, **changed: Any) -> str:
         """Create and start a rollout to all; its label."""

@@ -14,7 +14,7 @@ class AlertSchema(BaseModel):
     """An alert.
 
     Attributes:
-        kind: drift, halted, rollback, offline or storage.
+        kind: drift, halted, rollback, offline, storage, expiry or trust.
         state: open, acknowledged or resolved.
         count: How often the cause was seen.
     """

@@ -6,14 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from edgefleet_contract import trust
 from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
-from edgefleet_server.cli import output
+from edgefleet_server.cli import output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
-from edgefleet_server.cli.root import check_root, send_root
 from edgefleet_server.client import Client
 from edgefleet_server.home import home
-from edgefleet_server.publisher import Publisher
+from edgefleet_server.publisher.publisher import Publisher
 
 app = group()
 app.info.help = "Devices: claim tokens, list, tags."
@@ -35,10 +33,10 @@ def token(
     request = {"life_ms": milliseconds("--expires", expires), "tags": pairs("--tag", tag or [])}
     publisher = Publisher(home())
     with Client(server, data) as client:
-        check_root(client, publisher)
+        state = trust.look(client, publisher)
         parts = client.post("/tokens", request)  # refused before keys are made
-        root = send_root(client, publisher)
-    word = encode_token(ClaimToken(VERSION, parts["id"], parts["secret"], parts["authority"], trust.root_digest(root)))
+        root = trust.begin(client, publisher, state).root_digest or ""
+    word = encode_token(ClaimToken(VERSION, parts["id"], parts["secret"], parts["authority"], root))
     command = f"edgefleet agent enroll --server {parts['devices_url']} --token {word} --data DIR"
     if as_json:
         output.print_json(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgefleet_server.clock import DAY, HOUR, MINUTE, SECOND, system_clock
+from edgefleet_server.clock import DAY, HOUR, MINUTE, SECOND, as_datetime, system_clock
 
 # What a state looks like, wherever it is shown.
 STYLES = {
@@ -88,6 +88,11 @@ def ago(milliseconds: int | None) -> Text:
     if milliseconds is None:
         return text("never", "dim")
     return text(f"{duration(max(0, system_clock() - milliseconds))} ago")
+
+
+def day(milliseconds: int | None) -> str | None:
+    """A day in the future, for people."""
+    return f"{as_datetime(milliseconds):%Y-%m-%d}" if milliseconds is not None else None
 
 
 def duration(milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""``edgefleet release``: sign bundles here, push them, and see what was pushed."""
+"""``edgefleet release``: sign bundles here, push them, permit downgrades, and see what was pushed."""
 
 from __future__ import annotations
 
@@ -7,39 +7,54 @@ from typing import Annotated, Any
 
 import typer
 
-from edgefleet_contract.errors import NotFound
-from edgefleet_server.cli import output
+from edgefleet_contract.errors import InputError
+from edgefleet_server.cli import half_signed, output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group
-from edgefleet_server.cli.root import check_root, send_root
+from edgefleet_server.cli.permit import permit
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
-from edgefleet_server.publisher import Publisher, SignedRelease, state_release
+from edgefleet_server.publisher.draft import Draft
+from edgefleet_server.publisher.publisher import Publisher
+from edgefleet_server.publisher.statement import StatedRelease, state_release
 
 app = group()
-app.info.help = "Releases: push, list, show."
+app.info.help = "Releases: push, permit, list, show."
 
 
 @app.command()
 def push(
     files: Annotated[list[Path], typer.Argument(metavar="F...", help="Bundles (.efb) of one name and version.")],
+    signed: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Metadata that several people have signed for these bundles.")
+    ] = None,
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Sign the bundles as one release with the keys on this machine, and upload them."""
-    publisher = Publisher(home())
+    publisher, now = Publisher(home()), system_clock()
     with Client(server, data) as client:
-        check_root(client, publisher)
-        stated = state_release(files, system_clock())  # refused before keys are made
-        send_root(client, publisher)
-        release = _push(client, publisher.sign_release(stated))
+        state = trust.look(client, publisher)
+        stated = state_release(files, now)  # refused before keys are made
+        repository = trust.begin(client, publisher, state)
+        draft = _signed_draft(publisher, signed, stated) if signed else publisher.release(repository, stated, now)
+        handed = trust.hand_on(draft)
+        release = _push(client, publisher, stated, draft) if handed is None else None
     if as_json:
-        output.print_json(release)
+        output.print_json(release or {"half_signed": str(handed), "missing": trust.told_of(draft)})
+        return
+    if release is None:
+        output.out().print(f"Wrote {handed}; it lacks signatures: {trust.wanting(draft)}")
+        names = " ".join(str(file) for file in files)
+        output.note(f"Next: edgefleet key sign {handed}; then: edgefleet release push --signed {handed} {names}")
         return
     output.out().print(f"[green]Pushed[/] {release['label']}")
     _print_bundles(release)
     output.note(f"Next: edgefleet rollout create --release {release['label']} --to all")
+
+
+app.command("permit")(permit)
 
 
 @app.command("list")
@@ -77,18 +92,21 @@ def show(
     _print_bundles(release)
 
 
-def _push(client: Client, signed: SignedRelease) -> dict[str, Any]:
-    """Upload what is missing, then the statement; a version that stands for other bundles is refused before that."""
-    label = f"{signed.release.name}@{signed.release.version}"
-    pushing = {bundle.digest for bundle in signed.release.bundles}
-    try:
-        present = {bundle["digest"] for bundle in client.get(f"/releases/{label}")["bundles"]}
-    except NotFound:
-        present = pushing
-    if present == pushing:
-        for bundle, path in signed.files:
-            client.upload(bundle.sha256, path)
-    pushed: dict[str, Any] = client.send("POST", "/releases", signed.statement)
+def _signed_draft(publisher: Publisher, path: Path, stated: StatedRelease) -> Draft:
+    """The draft that others have signed, if it is of these bundles."""
+    draft = half_signed.read(publisher, path)
+    if draft.about != f"release {stated.label}":
+        raise InputError(f"The file {str(path)!r} is for the {draft.about}", expected=f"release {stated.label}")
+    return draft
+
+
+def _push(client: Client, publisher: Publisher, stated: StatedRelease, draft: Draft) -> dict[str, Any]:
+    """Upload what is missing, then the metadata that name it."""
+    grown = draft.grown()
+    for bundle, path in stated.files:
+        client.upload(bundle.sha256, path)
+    pushed: dict[str, Any] = client.send("POST", "/releases", trust.as_upload(draft.files(), stated.label))
+    publisher.keep(grown)
     return pushed
 
 

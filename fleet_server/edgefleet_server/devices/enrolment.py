@@ -15,7 +15,7 @@ from edgefleet_server.authority import Authority, key_of_request
 from edgefleet_server.devices import tokens
 from edgefleet_server.devices.models import ClaimToken, Device, Tag, Twin
 from edgefleet_server.devices.texts import check_texts
-from edgefleet_server.releases import service as releases
+from edgefleet_server.trust import service as trust
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,10 @@ class Enroller:
 
     Attributes:
         authority: Issues their certificates.
-        assignment_key: The public key whose assignments they will obey.
         broker: Where they will find the broker.
     """
 
     authority: Authority
-    assignment_key: str
     broker: BrokerAddress
 
     def enroll(self, session: Session, now: int, request: EnrollRequest) -> EnrollResponse:
@@ -44,7 +42,7 @@ class Enroller:
         public_key = key_of_request(request.csr)
         key_text = keys.public_text(public_key)
         token = tokens.check(session, now, request.token_id, request.secret, key_text)
-        root = releases.trust_root(session)
+        root = trust.root_by_digest(session, request.root)
         if root is None:
             raise Conflict("This server has no trust root yet", remedy="Make a token with `edgefleet device token`.")
         device = session.get(Device, token.device_id) if token.device_id else None
@@ -62,8 +60,7 @@ class Enroller:
             device=device.id,
             certificate=device.certificate,
             authority=self.authority.pem,
-            root=base64.b64encode(root.envelope).decode(),
-            assignment_keys=[self.assignment_key],
+            root=base64.b64encode(root).decode(),
             broker=self.broker,
         )
 

@@ -1,4 +1,4 @@
-"""Tables of the trust root, blobs and releases."""
+"""Tables of blobs and releases."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from sqlalchemy import JSON, ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from edgefleet_server.db import Base, Identity
-
-
-class TrustRoot(Base):
-    """The publisher's trust root, which devices pin at enrolment. There is one."""
-
-    __tablename__ = "trust_roots"
-
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    envelope: Mapped[bytes] = mapped_column(LargeBinary)
-    uploaded_at: Mapped[int]
 
 
 class Blob(Base):
@@ -31,10 +21,9 @@ class Blob(Base):
 
 
 class Release(Base):
-    """A signed release.
+    """A release that the publisher's metadata speak of.
 
     Attributes:
-        statement: The DSSE envelope, byte for byte as the publisher signed it: the proof that devices ask for.
         issued: UTC milliseconds, as the publisher says.
     """
 
@@ -46,7 +35,6 @@ class Release(Base):
     version: Mapped[str] = mapped_column(String(64))
     issued: Mapped[int]
     security_floor: Mapped[int]
-    statement: Mapped[bytes] = mapped_column(LargeBinary)
     pushed_at: Mapped[int]
 
     bundles: Mapped[list[ReleasedBundle]] = relationship(

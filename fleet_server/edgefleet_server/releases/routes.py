@@ -1,4 +1,4 @@
-"""Operators' routes of the trust root, blobs and releases."""
+"""Operators' routes of blobs and releases."""
 
 from __future__ import annotations
 
@@ -9,28 +9,15 @@ from edgefleet_contract import identifiers
 from edgefleet_contract.bundle import BUNDLE_LIMIT
 from edgefleet_contract.errors import NotFound, UsageMalformed
 from edgefleet_server.auth import Operator
-from edgefleet_server.bodies import SmallBody, stream_to
+from edgefleet_server.bodies import MetadataBody, stream_to
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service
 from edgefleet_server.releases.models import Blob
-from edgefleet_server.releases.schemas import BlobSchema, ReleaseSchema, RootSchema, release_schema
+from edgefleet_server.releases.schemas import BlobSchema, ReleaseSchema, release_schema
+from edgefleet_server.trust import service as trust
+from edgefleet_server.trust.schemas import decode_upload
 
 router = APIRouter(prefix="/api/v1", tags=["releases"])
-
-
-@router.get("/root")
-def show_root(fleet: FleetHere, _operator: Operator) -> RootSchema:
-    """The trust root that this fleet was begun with."""
-    with fleet.database.read() as session:
-        root = service.trust_root(session)
-        return RootSchema(digest=root.digest if root else None)
-
-
-@router.put("/root")
-def put_root(fleet: FleetHere, operator: Operator, envelope: SmallBody) -> RootSchema:
-    """Take the publisher's trust root; only the first one, or the same again."""
-    with fleet.change(operator) as change:
-        return RootSchema(digest=service.put_root(change, envelope).digest)
 
 
 @router.get("/blobs/{sha256}")
@@ -55,10 +42,16 @@ async def put_blob(fleet: FleetHere, _operator: Operator, request: Request, sha2
 
 
 @router.post("/releases", status_code=201)
-def push_release(fleet: FleetHere, operator: Operator, statement: SmallBody) -> ReleaseSchema:
-    """Take a signed release statement whose bundles have been uploaded."""
+def push_release(fleet: FleetHere, operator: Operator, body: MetadataBody) -> ReleaseSchema:
+    """Release bundles that have been uploaded: JSON ``{"release": NAME@VERSION, "metadata": {NAME: TEXT}}``."""
+    upload = decode_upload(body)
+    if upload.release is None:
+        raise UsageMalformed("The upload names no release", expected="its NAME@VERSION")
     with fleet.change(operator) as change:
-        return release_schema(service.push(change, statement, fleet.blobs))
+        repository = trust.take(change, fleet.online_keys, upload.files())
+        answer = release_schema(service.push(change, repository, upload.release, fleet.blobs))
+    fleet.wake_all()
+    return answer
 
 
 @router.get("/releases")

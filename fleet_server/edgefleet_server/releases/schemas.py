@@ -8,12 +8,6 @@ from edgefleet_contract import manifest as manifests
 from edgefleet_server.releases.models import Release
 
 
-class RootSchema(BaseModel):
-    """The trust root: the digest that claim tokens name, None before the first upload."""
-
-    digest: str | None
-
-
 class BlobSchema(BaseModel):
     """A file that is there."""
 

@@ -11,36 +11,9 @@ from edgefleet_contract.errors import Conflict, HashMismatch, NotFound, Signatur
 from edgefleet_contract.manifest import Manifest
 from edgefleet_server.audit.change import Change
 from edgefleet_server.releases.blobs import BlobStore
-from edgefleet_server.releases.models import Blob, Release, ReleasedBundle, TrustRoot
-
-
-def trust_root(session: Session) -> TrustRoot | None:
-    """The publisher's root; None before the first upload."""
-    return session.scalars(select(TrustRoot)).one_or_none()
-
-
-def put_root(change: Change, envelope: bytes) -> TrustRoot:
-    """Take the publisher's root. It stays: devices pin it.
-
-    Raises:
-        Conflict: This server has another one.
-        VerificationError: It is no root, or not signed by the key it names.
-    """
-    trust.open_root(envelope)
-    digest = trust.root_digest(envelope)
-    present = trust_root(change.session)
-    if present is not None and present.digest != digest:
-        raise Conflict(
-            f"This server's trust root is {present.digest[:16]}, and yours is {digest[:16]}",
-            remedy="Use the keys that this fleet was begun with: copy the EDGEFLEET_HOME that has them.",
-            present=present.digest,
-            given=digest,
-        )
-    if present is None:
-        present = TrustRoot(digest=digest, envelope=envelope, uploaded_at=change.now)
-        change.session.add(present)
-        change.record("root.uploaded", digest=digest)
-    return present
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
+from edgefleet_server.trust import released
+from edgefleet_server.trust.repository import Repository
 
 
 def add_blob(session: Session, now: int, sha256: str, size: int) -> None:
@@ -57,9 +30,7 @@ def release(session: Session, label: str) -> Release:
         UsageMalformed: That is no such label.
         NotFound: There is no such release.
     """
-    name, at, version = label.rpartition("@")
-    if not at:
-        raise UsageMalformed(f"The release is {label!r}", expected="NAME@VERSION, such as digits@1.0.0")
+    name, version = _split(label)
     found = session.scalars(select(Release).where(Release.name == name, Release.version == version)).first()
     if found is None:
         raise NotFound(f"There is no release {label!r}", remedy="`edgefleet release list` shows them.")
@@ -77,43 +48,47 @@ def labels(session: Session, digests: set[str]) -> dict[str, str]:
     return {bundle.digest: bundle.release.label for bundle in bundles}
 
 
-def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
-    """Take a signed release whose bundles have been uploaded.
+def push(change: Change, repository: Repository, label: str, blobs: BlobStore) -> Release:
+    """Take a release that the publisher's metadata speak of, and whose bundles have been uploaded.
 
     A release that is there already is not touched: the same bundles again are no error, and bring files back that the
     disk has lost.
 
+    Args:
+        change: The operator's.
+        repository: As it stands in this transaction.
+        label: NAME@VERSION.
+        blobs: Where bundles have been uploaded to.
+
     Raises:
-        Conflict: There is no trust root, or this name and version stands for other bundles.
-        NotFound: A bundle has not been uploaded.
-        VerificationError: The statement is not signed by the publisher, or a bundle is not what it says.
+        Conflict: This name and version stands for other bundles.
+        NotFound: The metadata do not speak of it, or a bundle has not been uploaded.
+        VerificationError: A bundle is not what is said of it.
     """
     session = change.session
-    root = trust_root(session)
-    if root is None:
-        raise Conflict("This server has no trust root yet", remedy="Push with `edgefleet release push`.")
-    statement = trust.open_release(envelope, trust.open_root(root.envelope))
-    same = session.scalars(
-        select(Release).where(Release.name == statement.name, Release.version == statement.version)
-    ).first()
+    name, version = _split(label)
+    statement, stated = released.bundles(repository.model(name), version)
+    if statement is None:
+        raise NotFound(
+            f"The publisher's metadata do not speak of {label!r}", remedy="Push with `edgefleet release push`."
+        )
+    same = session.scalars(select(Release).where(Release.name == name, Release.version == version)).first()
     if same is not None:
-        if {bundle.digest for bundle in same.bundles} == {bundle.digest for bundle in statement.bundles}:
+        if {bundle.digest for bundle in same.bundles} == {bundle.digest for bundle in stated}:
             _restore(same, blobs)
+            same.issued = statement.issued
             return same
         raise Conflict(
             f"The release {same.label} is there already, with other bundles",
             remedy="A version never changes: give the new bundles a new one.",
         )
-    if not statement.bundles:
-        raise UsageMalformed(f"The release {statement.name} {statement.version} has no bundles")
     added = Release(
-        name=statement.name,
-        version=statement.version,
+        name=name,
+        version=version,
         issued=statement.issued,
         security_floor=statement.security_floor,
-        statement=envelope,
         pushed_at=change.now,
-        bundles=[_take_bundle(change, statement, bundle, blobs) for bundle in statement.bundles],
+        bundles=[_take_bundle(change, statement, bundle, blobs) for bundle in stated],
     )
     session.add(added)
     session.flush()
@@ -121,13 +96,20 @@ def push(change: Change, envelope: bytes, blobs: BlobStore) -> Release:
     return added
 
 
+def _split(label: str) -> tuple[str, str]:
+    name, at, version = label.rpartition("@")
+    if not at:
+        raise UsageMalformed(f"The release is {label!r}", expected="NAME@VERSION, such as digits@1.0.0")
+    return name, version
+
+
 def _restore(release: Release, blobs: BlobStore) -> None:
     """Copy out of the bundles again what the disk has lost of the copies."""
-    for released in release.bundles:
-        with Bundle(blobs.file(released.sha256)) as bundle:
+    for present in release.bundles:
+        with Bundle(blobs.file(present.sha256)) as bundle:
             copies = {
-                released.reference_sha256: bundle.manifest.reference,
-                released.vectors_sha256: bundle.manifest.vectors,
+                present.reference_sha256: bundle.manifest.reference,
+                present.vectors_sha256: bundle.manifest.vectors,
             }
             for sha256, path in copies.items():
                 if sha256 and path and blobs.size(sha256) is None:
@@ -145,7 +127,7 @@ def _take_bundle(
         )
     if blob.size != stated.bytes:
         raise HashMismatch(
-            f"The bundle {stated.sha256} has {blob.size} bytes", expected=f"{stated.bytes}, as the statement says"
+            f"The bundle {stated.sha256} has {blob.size} bytes", expected=f"{stated.bytes}, as the publisher says"
         )
     with Bundle(blobs.file(stated.sha256)) as bundle:
         bundle.verify()
@@ -164,17 +146,17 @@ def _take_bundle(
 
 def _check_statement(statement: trust.Release, stated: trust.ReleasedBundle, digest: str, manifest: Manifest) -> None:
     if digest != stated.digest:
-        raise HashMismatch(f"The bundle's digest is {digest}", expected=f"{stated.digest}, as the statement says")
+        raise HashMismatch(f"The bundle's digest is {digest}", expected=f"{stated.digest}, as the publisher says")
     said = (statement.name, statement.version, statement.security_floor)
     if (manifest.name, manifest.version, manifest.security_floor) != said:
         raise SignatureInvalid(
             f"The bundle is of {manifest.name} {manifest.version} with security floor {manifest.security_floor}",
-            expected=f"{said[0]} {said[1]} with security floor {said[2]}, as the statement says",
+            expected=f"{said[0]} {said[1]} with security floor {said[2]}, as the publisher says",
         )
     if manifest.target != stated.target or manifest.hardware != stated.hardware:
         raise WrongTarget(
             f"The bundle is for {manifest.target} ({', '.join(manifest.hardware)})",
-            expected=f"{stated.target} ({', '.join(stated.hardware)}), as the statement says",
+            expected=f"{stated.target} ({', '.join(stated.hardware)}), as the publisher says",
         )
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from edgefleet_contract import trust
-from edgefleet_server.assignment_key import AssignmentKey
+from edgefleet_contract import canonical, dsse, trust
+from edgefleet_contract.errors import Conflict
+from edgefleet_contract.trust.statements import Purpose
 from edgefleet_server.clock import DAY, Clock
 from edgefleet_server.devices.models import Device, Twin
 from edgefleet_server.releases.models import Blob, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END
+from edgefleet_server.trust import service as trust_service
+from edgefleet_server.trust.online_keys import OnlineKey, OnlineKeys
+from edgefleet_server.trust.server_keys import ASSIGNMENT
 
 ASSIGNMENT_LIFE = 30 * DAY  # after that a device no longer activates it
 RENEW_BEFORE = 10 * DAY
@@ -23,7 +28,7 @@ RENEW_BEFORE = 10 * DAY
 class _Order:
     """What is to be assigned."""
 
-    purpose: str
+    purpose: Purpose
     rollout: Rollout
     bundle: ReleasedBundle | None = None
     vectors: Blob | None = None
@@ -32,8 +37,8 @@ class _Order:
 class Assigner:
     """Makes assignments, in the transaction of whoever decided on them."""
 
-    def __init__(self, key: AssignmentKey, clock: Clock) -> None:
-        self._key = key
+    def __init__(self, keys: OnlineKeys, clock: Clock) -> None:
+        self._keys = keys
         self._clock = clock
 
     def deploy(self, session: Session, rollout: Rollout, deployment: Deployment, bundle: ReleasedBundle) -> None:
@@ -53,9 +58,10 @@ class Assigner:
     def renew(self, session: Session) -> int:
         """Issue again, under new sequences, what devices still need and would refuse; returns how many.
 
-        These are assignments that expire soon, and those below a sequence that the device reports: a server restored
-        from a copy has forgotten what it assigned since.
+        These are assignments that expire soon; those below a sequence that the device reports, for a server restored
+        from a copy has forgotten what it assigned since; and all that another key signed than the root names now.
         """
+        key = self._key(session)
         stale = (
             select(Assignment, Deployment)
             .join(Device, Device.id == Assignment.device_id)
@@ -67,20 +73,30 @@ class Assigner:
             .where(
                 Assignment.sequence == Device.sequence,
                 Deployment.sequence == Assignment.sequence,
-                Deployment.state.in_((*IN_PROGRESS, "rolling_back")),
-                (Assignment.expires < self._clock() + RENEW_BEFORE) | (Twin.sequence > Device.sequence),
+                (
+                    Deployment.state.in_((*IN_PROGRESS, "rolling_back"))
+                    & ((Assignment.expires < self._clock() + RENEW_BEFORE) | (Twin.sequence > Device.sequence))
+                )
+                | (Assignment.key_id != key.id),
             )
         )
         found = session.execute(stale).all()
         for assignment, deployment in found:
             rollout = session.get_one(Rollout, assignment.rollout_id)
-            bundle = session.get_one(ReleasedBundle, assignment.digest)
+            bundle = session.get_one(ReleasedBundle, assignment.digest) if assignment.digest else None
             vectors = session.get(Blob, assignment.vectors_sha256) if assignment.vectors_sha256 else None
-            self._assign(session, deployment, _Order(assignment.purpose, rollout, bundle, vectors))
+            self._assign(session, deployment, _Order(_purpose(assignment), rollout, bundle, vectors))
         return len(found)
+
+    def _key(self, session: Session) -> OnlineKey:
+        root = trust_service.newest_root(session)
+        if root is None:
+            raise Conflict("This server has no trust root yet", remedy="Push with `edgefleet release push`.")
+        return self._keys.key(root, ASSIGNMENT)
 
     def _assign(self, session: Session, deployment: Deployment, order: _Order) -> None:
         device, now = deployment.device, self._clock()
+        key = self._key(session)
         device.sequence = next_sequence(device, now)
         deployment.sequence = device.sequence
         statement = trust.Assignment(
@@ -93,6 +109,7 @@ class Assigner:
             rollout=order.rollout.label,
             probation_ms=order.rollout.probation_ms if order.purpose == "deploy" else 0,
             vectors=trust.FileReference(order.vectors.sha256, order.vectors.size) if order.vectors else None,
+            purpose=order.purpose,
         )
         session.add(
             Assignment(
@@ -104,11 +121,17 @@ class Assigner:
                 release_id=order.bundle.release_id if order.bundle else None,
                 bundle_sha256=order.bundle.sha256 if order.bundle else None,
                 vectors_sha256=order.vectors.sha256 if order.vectors else None,
-                envelope=self._key.sign(statement),
+                envelope=dsse.sign(canonical.encode(statement), dsse.ASSIGNMENT, [key.private]),
+                key_id=key.id,
                 issued_at=now,
                 expires=statement.expires,
             )
         )
+
+
+def _purpose(assignment: Assignment) -> Purpose:
+    purpose: Purpose = msgspec.convert(assignment.purpose, Purpose)
+    return purpose
 
 
 def next_sequence(device: Device, now: int) -> int:

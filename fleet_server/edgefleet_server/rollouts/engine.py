@@ -20,6 +20,7 @@ from edgefleet_server.rollouts import facts, policy, progress
 from edgefleet_server.rollouts.assignments import Assigner
 from edgefleet_server.rollouts.models import Deployment, Rollout, Stage, rollout_label
 from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, UNDOABLE_ROLLOUTS
+from edgefleet_server.trust import service as trust
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Engine:
     def renew_assignments(self) -> bool:
         """Issue again what devices would refuse; returns whether there was any."""
         with self._database.write() as session:
-            return self._assigner.renew(session) > 0
+            return trust.newest_root(session) is not None and self._assigner.renew(session) > 0
 
     def _step(self, rollout_id: int) -> bool:
         """One decision and what follows from it; whether there was anything to do."""

@@ -120,6 +120,7 @@ class Assignment(Base):
         release_id: The release that proves it; None with ``digest``.
         bundle_sha256, vectors_sha256: Files that the device may fetch for it.
         envelope: DSSE envelope, as sent.
+        key_id: Of the assignment key that signed it, as TUF names it.
         published_at: When the broker took it; None before.
     """
 
@@ -135,6 +136,7 @@ class Assignment(Base):
     bundle_sha256: Mapped[str | None] = mapped_column(String(64))
     vectors_sha256: Mapped[str | None] = mapped_column(String(64))
     envelope: Mapped[bytes] = mapped_column(LargeBinary)
+    key_id: Mapped[str | None] = mapped_column(String(64))
     issued_at: Mapped[int]
     expires: Mapped[int]
     published_at: Mapped[int | None]

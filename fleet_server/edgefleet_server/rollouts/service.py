@@ -14,9 +14,11 @@ from edgefleet_server.devices.groups import devices_of, parse_selector
 from edgefleet_server.devices.models import Device
 from edgefleet_server.releases import service as releases
 from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.models import Release
 from edgefleet_server.rollouts import planning, vectors
 from edgefleet_server.rollouts.models import Deployment, Rollout, Stage, rollout_label
 from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, IN_PROGRESS
+from edgefleet_server.trust import permits
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def create(change: Change, request: RolloutRequest, blobs: BlobStore) -> Rollout
             f"The release {release.label} has no bundle for {hardware}",
             expected="a release with a bundle for at least one device of the group",
         )
+    _check_permitted(change, release, served)
     judged_by = vectors.choose(session, request.vectors_sha256, release, served, blobs)
     rollout = Rollout(
         release=release,
@@ -226,6 +229,22 @@ def _check_free(session: Session, rollout: Rollout) -> None:
             f"Rollout {busy.label} of {busy.release.label} is under way on devices in {rollout.selector!r}",
             remedy=f"Wait for it, or end it with `edgefleet rollout abort {busy.label}`; then try again.",
             busy=busy.label,
+        )
+
+
+def _check_permitted(change: Change, release: Release, devices: Sequence[Device]) -> None:
+    """Refuse a downgrade that the devices would refuse."""
+    wanted = [(device.id, planning.bundle_for(release, device.hardware)) for device in devices]
+    refusing = permits.needed(change.session, change.now, [(device, bundle) for device, bundle in wanted if bundle])
+    if refusing:
+        named = " ".join(f"--device {device}" for device in refusing)
+        command = f"edgefleet release permit --release {release.label} {named}"
+        raise Conflict(
+            f"The release {release.label} is older than what {len(refusing)} of the devices have confirmed, and they "
+            "have never run it",
+            expected="a permit for this downgrade, by the targets keys",
+            remedy=f"Permit it on the machine that has them: `{command}`.",
+            devices=refusing,
         )
 
 

@@ -1,0 +1,1 @@
+"""The publisher, on the operator's machine: signing keys, metadata, permits. None of the keys enters a server."""
