@@ -101,7 +101,9 @@ def enroll(
     authority = _fetch_authority(server, token)
     is_first_try = not folder.identity.exists()
     key, csr = _key_and_request(folder, disk)
-    request = EnrollRequest(VERSION, token.id, token.secret, csr.decode(), hardware, runtimes, agent_version())
+    request = EnrollRequest(
+        VERSION, token.id, token.secret, csr.decode(), hardware, runtimes, agent_version(), token.root
+    )
     try:
         response = _ask(server, request, authority)
     except TokenRefused:

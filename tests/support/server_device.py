@@ -74,7 +74,7 @@ def enroll(url: str, word: str, hardware: str = "x86-64", key: Any = None) -> Id
     assert fingerprint(pem) == token.authority
     key = key or keys.generate_device_key()
     response = ask(url, pem, token, key, hardware)
-    assert trust.root_digest(root_envelope(response)) == token.root
+    assert trust.root_digest(root_of(response)) == token.root
     return Identity(response.device, hardware, key, response)
 
 
@@ -82,7 +82,7 @@ def ask(url: str, authority: str, token: ClaimToken, key: Any, hardware: str = "
     """One enrolment request, its TLS verified with ``authority``."""
     request = EnrollRequest(
         v=enrolment.VERSION, token_id=token.id, secret=token.secret, csr=make_csr(key), hardware=hardware,
-        runtimes={"onnxruntime": "1.31.1"}, agent="simulated",
+        runtimes={"onnxruntime": "1.31.1"}, agent="simulated", root=token.root,
     )  # fmt: skip
     with httpx.Client(verify=ssl.create_default_context(cadata=authority), trust_env=False) as client:
         answer = client.post(url + enrolment.ENROLL_PATH, content=canonical.encode(request))
@@ -95,7 +95,7 @@ def fingerprint(pem: str) -> str:
     return canonical.sha256(x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER))
 
 
-def root_envelope(response: EnrollResponse) -> bytes:
+def root_of(response: EnrollResponse) -> bytes:
     import base64
 
     return base64.b64decode(response.root)
@@ -116,7 +116,8 @@ class Memory:
     """The device's memory of trust."""
 
     pins: Pins
-    current: Floor = field(default_factory=Floor)
+    current: Floor = trust.NO_FLOOR
+    kept: bytes | None = None
     confirmed: list[str] = field(default_factory=list)
 
     def floor(self) -> Floor:
@@ -125,8 +126,17 @@ class Memory:
     def raise_floor(self, floor: Floor) -> None:
         self.current = floor
 
+    def proof(self) -> bytes | None:
+        return self.kept
+
+    def keep_proof(self, proof: bytes) -> None:
+        self.kept = proof
+
     def has_confirmed(self, digest: str) -> bool:
         return digest in self.confirmed
+
+    def acted_on(self) -> int:
+        return 0
 
 
 Outcome = Callable[["SimulatedDevice", Accepted], None]
@@ -166,8 +176,7 @@ class SimulatedDevice:
         self.id = identity.device
         self.outcome = outcome
         response = identity.response
-        root = trust.open_root(root_envelope(response))
-        self.memory = Memory(Pins(self.id, identity.hardware, root, response.assignment_keys))
+        self.memory = Memory(Pins(self.id, identity.hardware, trust.SCHEME, root_of(response)))
         self.boot = identifiers.new_boot_id()
         self.n = 0
         self.sequence = 0
@@ -215,7 +224,7 @@ class SimulatedDevice:
         assert accepted.release is not None
         before, self.running = self.running, assignment.digest
         self.memory.confirmed = [assignment.digest, *(d for d in self.memory.confirmed if d != assignment.digest)]
-        trust.confirm(accepted.release, self.memory)
+        trust.confirm(accepted, self.memory)
         if assignment.vectors is None:
             self.report("confirmed")
             return

@@ -19,7 +19,7 @@ from edgefleet_contract.errors import Conflict, StatementMalformed, TokenRefused
 from edgefleet_server.authority import DEVICE_LIFE, SERVER_NAME, Authority, key_of_request
 from edgefleet_server.clock import DAY, MINUTE
 from edgefleet_server.devices.models import ClaimToken, Device
-from edgefleet_server.releases.models import TrustRoot
+from edgefleet_server.trust.models import TrustMetadata
 from support.server_device import make_csr
 from support.server_state import NOON, Inside
 
@@ -152,7 +152,7 @@ def public_der(key: ec.EllipticCurvePrivateKey) -> bytes:
 def test_a_server_without_a_trust_root_enrolls_nobody(inside: Inside) -> None:
     token = inside.token()
     with inside.database.write() as session:
-        session.query(TrustRoot).delete()
+        session.query(TrustMetadata).delete()
     with pytest.raises(Conflict, match="no trust root"):
         inside.enroll(inside.request(token, keys.generate_device_key()))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgefleet_contract import canonical, dsse, keys, trust
+from edgefleet_contract import canonical
 from edgefleet_contract.errors import (
     BundleDamaged,
     BundleMalformed,
@@ -23,11 +23,12 @@ from edgefleet_contract.errors import (
     UsageMalformed,
     WrongTarget,
 )
-from edgefleet_contract.trust import Release
-from edgefleet_server.publisher import Publisher, state_release
+from edgefleet_server.publisher.publisher import Publisher
+from edgefleet_server.publisher.statement import StatedRelease, state_release
 from edgefleet_server.releases import service
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.releases.models import Blob, ReleasedBundle
+from edgefleet_server.trust import service as trust_service
 from support.server_state import NOON, Inside
 from support.tiny_bundles import tiny_bundle, tiny_vectors
 
@@ -46,15 +47,18 @@ def upload(inside: Inside, path: Path) -> None:
         service.add_blob(session, NOON, canonical.sha256(content), len(content))
 
 
-def push(inside: Inside, envelope: bytes) -> None:
+def push(inside: Inside, stated: StatedRelease) -> None:
+    """Sign and push ``stated``, whatever it says; its bundles have been uploaded."""
+    draft = inside.publisher.release(inside.publisher.repository(), stated, NOON)
     with inside.fleet.change("admin") as change:
-        service.push(change, envelope, inside.blobs)
+        repository = trust_service.take(change, inside.online_keys, draft.files())
+        service.push(change, repository, stated.label, inside.blobs)
 
 
-def signed(inside: Inside, release: Release) -> bytes:
-    """``release``, signed by the publisher, whatever it says."""
-    key = keys.from_pem(inside.publisher.key_path("targets").read_bytes())
-    return dsse.sign(canonical.encode(release), dsse.RELEASE, [key])
+def state(inside: Inside) -> tuple[list[str], object]:
+    """What must not change when something is refused."""
+    with inside.database.read() as session:
+        return inside.acts(), trust_service.repository(session)
 
 
 def test_a_release_is_what_was_signed(inside: Inside) -> None:
@@ -63,7 +67,9 @@ def test_a_release_is_what_was_signed(inside: Inside) -> None:
         release = service.release(session, label)
         assert label == "digits@1.0.0"
         assert [bundle.target for bundle in release.bundles] == ["rpi4", "x86-64"]
-        assert trust.open_release(release.statement, inside.publisher.root()).version == "1.0.0"
+        role = trust_service.repository(session).model("digits")
+        assert role is not None
+        assert sorted(role.targets) == ["digits/1.0.0/rpi4.efb", "digits/1.0.0/x86-64.efb"]
         for bundle in release.bundles:
             assert bundle.vectors_sha256 == canonical.sha256(tiny_vectors("1.0.0"))
             assert inside.blobs.path(str(bundle.reference_sha256)).exists()
@@ -83,24 +89,30 @@ def test_a_version_never_changes(inside: Inside) -> None:
         inside.push(tiny_bundle(inside.folder, compiled=0.5))
 
 
-def test_a_statement_by_other_keys_is_refused(inside: Inside, tmp_path: Path) -> None:
+def test_metadata_by_other_keys_are_refused(inside: Inside, tmp_path: Path) -> None:
     stranger = Publisher(tmp_path / "stranger")
     stranger.ensure()
+    theirs = stranger.first(inside.online_keys.public(None), NOON)
+    stranger.keep(theirs.grown())
     path = tiny_bundle(inside.folder)
     upload(inside, path)
-    with pytest.raises(SignatureInvalid):
-        push(inside, stranger.sign_release(state_release([path], NOON)).statement)
-    with inside.fleet.change("admin") as change, pytest.raises(Conflict, match="keys that this fleet was begun with"):
-        service.put_root(change, stranger.root_envelope())
-    assert "release.pushed" not in inside.acts()
+    release = stranger.release(stranger.repository(), state_release([path], NOON), NOON)
+    before = state(inside)
+    with inside.fleet.change("admin") as change, pytest.raises(Conflict, match="keys and the EDGEFLEET_HOME"):
+        trust_service.take(change, inside.online_keys, theirs.files())
+    files = release.files()
+    with inside.fleet.change("admin") as change, pytest.raises(SignatureInvalid):
+        trust_service.take(change, inside.online_keys, files)
+    assert state(inside) == before
 
 
-@pytest.mark.parametrize("envelope", [b"", b"{}", b"not json", b'{"payloadType":"x","payload":"","signatures":[]}'])
-def test_what_is_no_statement_or_root_is_refused(inside: Inside, envelope: bytes) -> None:
-    with pytest.raises(StatementMalformed):
-        push(inside, envelope)
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json", b'{"signed":{"_type":"root"},"signatures":[]}'])
+@pytest.mark.parametrize("name", ["2.root.json", "2.targets.json", "1.digits.json"])
+def test_what_is_no_metadata_is_refused(inside: Inside, name: str, content: bytes) -> None:
+    before = state(inside)
     with inside.fleet.change("admin") as change, pytest.raises(StatementMalformed):
-        service.put_root(change, envelope)
+        trust_service.take(change, inside.online_keys, {name: content})
+    assert state(inside) == before
 
 
 @pytest.mark.parametrize(
@@ -109,7 +121,6 @@ def test_what_is_no_statement_or_root_is_refused(inside: Inside, envelope: bytes
         ({"name": "faces"}, SignatureInvalid),
         ({"version": "2.0.0"}, SignatureInvalid),
         ({"security_floor": 7}, SignatureInvalid),
-        ({"bundles": []}, UsageMalformed),
     ],
 )
 def test_a_statement_that_its_bundles_contradict_is_refused(
@@ -117,10 +128,11 @@ def test_a_statement_that_its_bundles_contradict_is_refused(
 ) -> None:
     path = tiny_bundle(inside.folder)
     upload(inside, path)
-    release = msgspec.structs.replace(inside.publisher.sign_release(state_release([path], NOON)).release, **changed)
+    stated = state_release([path], NOON)
+    before = state(inside)
     with pytest.raises(error):
-        push(inside, signed(inside, release))
-    assert "release.pushed" not in inside.acts()
+        push(inside, StatedRelease(msgspec.structs.replace(stated.release, **changed), stated.files))
+    assert state(inside) == before
 
 
 @pytest.mark.parametrize(
@@ -138,11 +150,12 @@ def test_a_bundle_that_its_statement_contradicts_is_refused(
 ) -> None:
     path = tiny_bundle(inside.folder)
     upload(inside, path)
-    release = inside.publisher.sign_release(state_release([path], NOON)).release
-    lie = msgspec.structs.replace(release.bundles[0], **changed)
+    stated = state_release([path], NOON)
+    lie = msgspec.structs.replace(stated.bundles[0], **changed)
+    before = state(inside)
     with pytest.raises(error):
-        push(inside, signed(inside, msgspec.structs.replace(release, bundles=[lie])))
-    assert "release.pushed" not in inside.acts()
+        push(inside, StatedRelease(stated.release, [(lie, path)]))
+    assert state(inside) == before
 
 
 def test_an_upload_is_whole_or_not_there(inside: Inside) -> None:
@@ -169,12 +182,12 @@ def test_parts_that_a_crash_left_are_swept_at_the_next_start(tmp_path: Path) -> 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     publisher = Publisher(tmp_path / "home")
     assert publisher.ensure()
-    root = publisher.root_envelope()
-    for role in ("root", "targets"):
-        assert publisher.key_path(role).stat().st_mode & 0o777 == 0o600
+    made = publisher.keyring.all()
+    assert [key.role for key in made] == ["root", "targets"]
+    for key in made:
+        assert Path(publisher.keyring.where(key)).stat().st_mode & 0o777 == 0o600
     assert not publisher.ensure()
-    assert publisher.root_envelope() == root
-    assert trust.open_root(root).threshold == 1
+    assert publisher.keyring.all() == made
 
 
 def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -183,36 +196,36 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         Publisher(tmp_path / "file").ensure()
 
 
-def test_without_the_targets_key_nothing_is_signed(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path / "home")
-    publisher.ensure()
-    publisher.key_path("targets").unlink()
-    with pytest.raises(InputError, match="targets key"):
-        publisher.sign_release(state_release([tiny_bundle(tmp_path)], NOON))
+def test_without_the_targets_key_nothing_is_signed(inside: Inside) -> None:
+    keyring = inside.publisher.keyring
+    Path(keyring.where(keyring.of("targets")[0])).unlink()
+    stated = state_release([tiny_bundle(inside.folder)], NOON)
+    draft = inside.publisher.release(inside.publisher.repository(), stated, NOON)
+    assert {missing.role for missing in draft.missing()} == {"targets", "digits"}
+    before = state(inside)
+    with pytest.raises(SignatureInvalid):
+        inside.take(draft)
+    assert state(inside) == before
 
 
 def test_bundles_that_do_not_belong_together_are_not_one_release(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path / "home")
-    publisher.ensure()
     one, other = tiny_bundle(tmp_path), tiny_bundle(tmp_path, "1.1.0")
     with pytest.raises(UsageMalformed, match=r"digits 1\.0\.0 \(floor 0\), digits 1\.1\.0"):
-        publisher.sign_release(state_release([one, other], NOON))
+        state_release([one, other], NOON)
     with pytest.raises(UsageMalformed, match="Two bundles are for one target"):
-        publisher.sign_release(state_release([one, one], NOON))
+        state_release([one, one], NOON)
 
 
 def test_a_damaged_bundle_is_not_signed(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path / "home")
-    publisher.ensure()
     path = tiny_bundle(tmp_path)
     whole = path.read_bytes()
     for spoil in range(0, len(whole), 97):
         path.write_bytes(whole[:spoil] + bytes([whole[spoil] ^ 1]) + whole[spoil + 1 :])
         with pytest.raises((BundleDamaged, HashMismatch, BundleMalformed)):
-            publisher.sign_release(state_release([path], NOON))
+            state_release([path], NOON)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleDamaged):
-        publisher.sign_release(state_release([path], NOON))
+        state_release([path], NOON)
 
 
 def test_blobs_of_a_release_are_known_to_the_database(inside: Inside) -> None:

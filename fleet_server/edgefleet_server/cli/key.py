@@ -97,7 +97,9 @@ def list_keys(as_json: Json = False) -> None:
     rows = output.table("ROLE", "KEY ID", "SIGNED UNTIL", "PRIVATE KEY")
     for key in found:
         place = output.text(key["path"]) if key["here"] else output.text("offline", "dim")
-        until = output.text(output.day(expiries.get(str(key["role"]).removeprefix("model/"))) if key["current"] else "replaced")
+        until = output.text(
+            output.day(expiries.get(str(key["role"]).removeprefix("model/"))) if key["current"] else "replaced"
+        )
         rows.add_row(output.text(key["role"]), output.text(str(key["id"])[:16]), until, place)
     output.out().print(rows)
 

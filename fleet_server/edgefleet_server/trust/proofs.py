@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from edgefleet_contract import trust
-from edgefleet_contract.trust.floors import Floor
+from edgefleet_contract.trust.floors import NO_FLOOR
 from edgefleet_contract.trust.proofs import decode_proof
 from edgefleet_contract.trust.repository import metadata_name
 from edgefleet_contract.trust.updater import follow_roots, verify_metadata
@@ -51,7 +51,7 @@ class ProofBook:
             made = self.proof(path)
             assert made is not None
             proof = decode_proof(made)
-            verify_metadata(proof, follow_roots(proof, self.repository.roots[0], Floor()), Floor(), now)
+            verify_metadata(proof, follow_roots(proof, self.repository.roots[0], NO_FLOOR), NO_FLOOR, now)
 
     def _metadata(self, path: str | None) -> Mapping[str, bytes]:
         roots = {metadata_name("root", number): data for number, data in enumerate(self.repository.roots, 1)}
