@@ -14,50 +14,95 @@ from edgefleet_contract.errors import (
     AssignmentReplayed,
     DowngradeRefused,
     EdgefleetError,
+    MetadataUnsigned,
+    NotReleased,
+    PermitRefused,
+    RollbackRefused,
     SchemeMismatch,
     SecurityFloorViolated,
     SignatureInvalid,
     StatementMalformed,
+    VerificationError,
     WrongDevice,
     WrongTarget,
 )
 from support.contract_samples import (
     ASSIGNMENT_KEY,
+    DEVICE,
     NOW,
-    ROOT_KEY,
+    ONLINE_KEY,
     STRANGER_KEY,
     TARGETS_KEY,
     MemoryStore,
     sample_assignment,
+    sample_proof,
     sample_release,
-    sample_root,
+    sample_released_bundle,
+    sample_repository,
     signed_assignment,
-    signed_release,
-    signed_root,
 )
+from support.tuf_repository import Holders, TufRepository
 
 
-def test_a_well_signed_assignment_is_accepted_and_its_sequence_remembered() -> None:
+def store_after(*releases: trust.Release, sequence: int = 3) -> MemoryStore:
+    """A device that has confirmed releases, each as the next assignment up to ``sequence``, of bundles of their own."""
+    store, repository = MemoryStore(), sample_repository()
+    for place, release in enumerate(releases):
+        digest = f"{place:064x}"
+        path = repository.release(release, sample_released_bundle(digest=digest))
+        assigned = sample_assignment(digest=digest, sequence=sequence - len(releases) + place + 1)
+        trust.confirm(trust.accept(signed_assignment(assigned), repository.proof(path), NOW, store), store)
+        store.confirmed.add(digest)
+    return store
+
+
+def continued(store: MemoryStore) -> TufRepository:
+    """The sample repository, newer than all that the device has seen."""
+    repository = sample_repository()
+    repository.versions = dict.fromkeys(("timestamp", "snapshot", "targets", "role/digits"), 50)
+    repository.versions["root"] = 1
+    assert trust.highest(store.floor(), "timestamp") < 50
+    return repository
+
+
+def offer(
+    store: MemoryStore,
+    assignment: trust.Assignment,
+    release: trust.Release,
+    bundle: trust.ReleasedBundle | None = None,
+    permit: bytes | None = None,
+) -> trust.Accepted:
+    repository = continued(store)
+    path = repository.release(release, bundle or sample_released_bundle())
+    return trust.accept(signed_assignment(assignment), repository.proof(path, permit), NOW, store)
+
+
+def test_a_well_signed_assignment_is_accepted_and_remembered() -> None:
     store = MemoryStore()
-    accepted = trust.accept(signed_assignment(), signed_release(), NOW, store)
+    accepted = trust.accept(signed_assignment(), sample_proof(), NOW, store)
     assert accepted.release == sample_release()
-    assert accepted.bundle == sample_release().bundles[0]
+    assert accepted.bundle == sample_released_bundle()
     assert not accepted.repeated
-    assert store.floor().sequence == 7
+    assert trust.highest(store.floor(), "sequence") == 7
+    assert store.floor().root == 1
+    assert store.kept == [sample_proof()]
 
 
 def test_the_same_assignment_may_come_again_and_again() -> None:
     store = MemoryStore()
-    trust.accept(signed_assignment(), signed_release(), NOW, store)
-    again = trust.accept(signed_assignment(), signed_release(), NOW, store)
+    trust.accept(signed_assignment(), sample_proof(), NOW, store)
+    again = trust.accept(signed_assignment(), sample_proof(), NOW, store)
     assert again.repeated
     assert len(store.raised) == 1
 
 
-def test_an_assignment_of_nothing_needs_no_proof() -> None:
-    accepted = trust.accept(signed_assignment(sample_assignment(digest=None)), b"null", NOW, MemoryStore())
+def test_a_withdrawal_names_no_bundle_and_still_brings_metadata() -> None:
+    store = MemoryStore()
+    withdrawal = sample_assignment(digest=None, purpose="withdraw")
+    accepted = trust.accept(signed_assignment(withdrawal), sample_repository().proof(), NOW, store)
     assert accepted.release is None
     assert accepted.bundle is None
+    assert trust.highest(store.floor(), "timestamp") == 1
 
 
 REFUSALS = [
@@ -66,9 +111,12 @@ REFUSALS = [
     ("past its expiry", {"expires": NOW}, {}, AssignmentExpired),
     ("an older sequence", {"sequence": 2}, {}, AssignmentReplayed),
     ("other content under the floor's sequence", {"sequence": 3, "rollout": "r-2"}, {}, AssignmentReplayed),
-    ("a bundle that the release does not list", {"digest": "e" * 64}, {}, StatementMalformed),
+    ("another bundle than the proof's", {"digest": "e" * 64}, {}, StatementMalformed),
+    ("a withdrawal that names a bundle", {"purpose": "withdraw"}, {}, StatementMalformed),
+    ("a deployment of nothing", {"digest": None}, {}, StatementMalformed),
     ("a release below the security floor", {}, {"security_floor": 4}, SecurityFloorViolated),
-    ("a release older than the confirmed one", {}, {"security_floor": 5, "issued": 9}, DowngradeRefused),
+    ("a downgrade", {}, {"security_floor": 5, "issued": 9}, DowngradeRefused),
+    ("a rollback to what never ran here", {"purpose": "rollback"}, {"issued": 11}, RollbackRefused),
     ("an unknown version of the statement", {"v": 2}, {}, StatementMalformed),
 ]
 
@@ -78,109 +126,137 @@ REFUSALS = [
     ("assigned", "released", "error"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
 )
 def test_refused(assigned: dict[str, object], released: dict[str, object], error: type[EdgefleetError]) -> None:
-    store = MemoryStore()
-    store.raise_floor(trust.Floor(3, "0" * 64, security_floor=5, issued={"digits": 10}))
-    release = sample_release(**{"security_floor": 5, **released})
+    store = store_after(sample_release(security_floor=5, issued=10))
+    raised, kept = list(store.raised), list(store.kept)
     with pytest.raises(error):
-        trust.accept(signed_assignment(sample_assignment(**assigned)), signed_release(release), NOW, store)
-    assert len(store.raised) == 1
+        offer(store, sample_assignment(**assigned), sample_release(**{"security_floor": 5, **released}))
+    assert (store.raised, store.kept) == (raised, kept)
 
 
 @pytest.mark.attack
 def test_a_bundle_for_other_hardware_is_refused_even_when_assigned() -> None:
     store = MemoryStore()
-    foreign = msgspec.structs.replace(sample_release().bundles[0], hardware=["rpi4"])
     with pytest.raises(WrongTarget):
-        trust.accept(signed_assignment(), signed_release(sample_release(bundles=[foreign])), NOW, store)
+        trust.accept(signed_assignment(), sample_proof(bundle=sample_released_bundle(hardware=["rpi4"])), NOW, store)
     assert not store.raised
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize(
-    ("assigner", "releaser"),
-    [
-        (STRANGER_KEY, TARGETS_KEY),
-        (ASSIGNMENT_KEY, STRANGER_KEY),
-        (TARGETS_KEY, TARGETS_KEY),
-        (ASSIGNMENT_KEY, ASSIGNMENT_KEY),
-    ],
-)
-def test_each_statement_needs_the_key_of_its_own_role(assigner: keys.PrivateKey, releaser: keys.PrivateKey) -> None:
+def test_a_bundle_that_nobody_released_is_refused() -> None:
+    repository, store = sample_repository(), MemoryStore()
+    repository.release(sample_release(), sample_released_bundle())
+    with pytest.raises(NotReleased):
+        trust.accept(signed_assignment(), repository.proof("digits/9.9.9/x86-64.efb"), NOW, store)
+    assert not store.raised
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("key", [STRANGER_KEY, TARGETS_KEY, ONLINE_KEY])
+def test_an_assignment_needs_the_assignment_key(key: keys.PrivateKey) -> None:
     store = MemoryStore()
     with pytest.raises(SignatureInvalid):
-        trust.accept(signed_assignment(key=assigner), signed_release(key=releaser), NOW, store)
+        trust.accept(signed_assignment(key=key), sample_proof(), NOW, store)
     assert not store.raised
 
 
 @pytest.mark.attack
-def test_a_device_pinned_to_another_scheme_refuses_this_one() -> None:
-    store = MemoryStore()
-    pinned = msgspec.structs.replace(sample_root(), scheme="another/9")
-    store.pins = msgspec.structs.replace(store.pins, root=pinned)
-    with pytest.raises(SchemeMismatch):
-        trust.accept(signed_assignment(), signed_release(), NOW, store)
+@pytest.mark.parametrize("role", ["targets", "timestamp", "snapshot"])
+@pytest.mark.parametrize("key", [STRANGER_KEY, ASSIGNMENT_KEY])
+def test_metadata_need_the_keys_of_their_own_role(role: str, key: keys.PrivateKey) -> None:
+    repository, store = sample_repository(), MemoryStore()
+    setattr(repository, role, Holders((key,)))
+    path = repository.release(sample_release(), sample_released_bundle())
+    with pytest.raises(MetadataUnsigned):
+        trust.accept(signed_assignment(), repository.proof(path), NOW, store)
     assert not store.raised
 
 
-def test_what_was_confirmed_before_may_come_back_under_a_new_sequence() -> None:
-    store = MemoryStore(confirmed={"d" * 64})
-    store.raise_floor(trust.Floor(3, "0" * 64, issued={"digits": NOW}))
-    accepted = trust.accept(signed_assignment(), signed_release(), NOW, store)
+@pytest.mark.attack
+def test_a_proof_of_another_scheme_is_refused() -> None:
+    store = MemoryStore()
+    other = msgspec.json.encode({**msgspec.json.decode(sample_proof()), "scheme": "release-statement/1"})
+    with pytest.raises(SchemeMismatch):
+        trust.accept(signed_assignment(), other, NOW, store)
+    assert not store.raised
+
+
+# --- revert, rollback, downgrade -------------------------------------------------------------------------------------
+
+
+def permit(**changes: object) -> bytes:
+    plain = trust.Permit(1, [DEVICE], "d" * 64, NOW + 1000)
+    statement = canonical.encode(msgspec.structs.replace(plain, **changes))
+    return dsse.sign(statement, dsse.PERMIT, [TARGETS_KEY])
+
+
+@pytest.mark.parametrize("purpose", ["rollback", "deploy"])
+def test_what_was_confirmed_before_may_come_back_under_a_new_sequence(purpose: str) -> None:
+    store = store_after(sample_release(issued=10))
+    store.confirmed.add("d" * 64)
+    accepted = offer(store, sample_assignment(purpose=purpose), sample_release(issued=5))
     assert accepted.bundle is not None
 
 
 @pytest.mark.attack
 def test_even_a_confirmed_release_does_not_come_back_below_the_security_floor() -> None:
-    store = MemoryStore(confirmed={"d" * 64})
-    store.raise_floor(trust.Floor(3, "0" * 64, security_floor=1))
+    store = store_after(sample_release(security_floor=1))
+    store.confirmed.add("d" * 64)
+    with pytest.raises(SecurityFloorViolated, match="rollback is refused"):
+        offer(store, sample_assignment(purpose="rollback"), sample_release())
+
+
+def test_a_downgrade_goes_with_a_permit_by_the_targets_keys() -> None:
+    store = store_after(sample_release(issued=10))
+    assert offer(store, sample_assignment(), sample_release(issued=5), permit=permit()).bundle is not None
+
+
+@pytest.mark.attack
+def test_a_permit_does_not_lift_the_security_floor() -> None:
+    store = store_after(sample_release(issued=10, security_floor=1))
     with pytest.raises(SecurityFloorViolated):
-        trust.accept(signed_assignment(), signed_release(), NOW, store)
-    assert len(store.raised) == 1
+        offer(store, sample_assignment(), sample_release(issued=5), permit=permit())
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "changes", [{"devices": ["d-bbbbbbbbbbbbbbbb"]}, {"devices": []}, {"digest": "e" * 64}, {"expires": NOW}]
+)
+def test_a_permit_for_something_else_permits_nothing(changes: dict[str, object]) -> None:
+    store = store_after(sample_release(issued=10))
+    with pytest.raises(PermitRefused):
+        offer(store, sample_assignment(), sample_release(issued=5), permit=permit(**changes))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("key", [ASSIGNMENT_KEY, ONLINE_KEY, STRANGER_KEY])
+def test_no_online_key_signs_a_permit(key: keys.PrivateKey) -> None:
+    store = store_after(sample_release(issued=10))
+    forged = dsse.sign(canonical.encode(trust.Permit(1, [DEVICE], "d" * 64, NOW + 1000)), dsse.PERMIT, [key])
+    with pytest.raises(SignatureInvalid):
+        offer(store, sample_assignment(), sample_release(issued=5), permit=forged)
 
 
 def test_confirmation_raises_the_floors_and_never_lowers_them() -> None:
-    store = MemoryStore()
-    trust.confirm(sample_release(security_floor=3, issued=50), store)
-    trust.confirm(sample_release(security_floor=2, issued=40), store)
-    trust.confirm(sample_release(name="speech", security_floor=2, issued=7), store)
-    assert store.floor() == trust.Floor(security_floor=3, issued={"digits": 50, "speech": 7})
+    store = store_after(
+        sample_release(version="2.0.0", security_floor=3, issued=50),
+        sample_release(name="speech", security_floor=3, issued=7),
+    )
+    floor = store.floor()
+    heights = {what: trust.highest(floor, what) for what in ("security", "issued/digits", "issued/speech")}
+    assert heights == {"security": 3, "issued/digits": 50, "issued/speech": 7}
 
 
-@pytest.mark.attack
-def test_a_threshold_counts_keys_not_signatures() -> None:
-    root = sample_root(targets=[keys.public_text(key.public_key()) for key in (TARGETS_KEY, ROOT_KEY)], threshold=2)
-    payload = canonical.encode(sample_release())
-    with pytest.raises(SignatureInvalid, match="1 of the statement's 2"):
-        trust.open_release(dsse.sign(payload, dsse.RELEASE, [TARGETS_KEY, TARGETS_KEY]), root)
-    assert trust.open_release(dsse.sign(payload, dsse.RELEASE, [TARGETS_KEY, ROOT_KEY]), root) == sample_release()
-
-
-def test_a_root_is_opened_by_the_key_it_names_and_known_by_its_hash() -> None:
-    assert trust.open_root(signed_root()) == sample_root()
-    assert trust.root_digest(signed_root()) == canonical.sha256(canonical.encode(sample_root()))
-
-
-@pytest.mark.attack
-@pytest.mark.parametrize("threshold", [0, 2])
-def test_a_root_whose_threshold_cannot_be_met_is_refused(threshold: int) -> None:
-    with pytest.raises(StatementMalformed):
-        trust.open_root(signed_root(sample_root(threshold=threshold)))
-
-
-@pytest.mark.attack
-def test_a_root_signed_by_another_key_is_refused() -> None:
-    with pytest.raises(SignatureInvalid):
-        trust.open_root(signed_root(key=STRANGER_KEY))
+# --- envelopes and keys ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack
 def test_a_statement_of_one_type_is_not_taken_for_another() -> None:
     payload = canonical.encode(sample_assignment())
     with pytest.raises(StatementMalformed, match="is of type"):
-        trust.accept(dsse.sign(payload, dsse.RELEASE, [ASSIGNMENT_KEY]), signed_release(), NOW, MemoryStore())
-    relabelled = json.loads(dsse.sign(payload, dsse.RELEASE, [ASSIGNMENT_KEY])) | {"payloadType": dsse.ASSIGNMENT}
+        trust.accept(dsse.sign(payload, dsse.PERMIT, [ASSIGNMENT_KEY]), sample_proof(), NOW, MemoryStore())
+    relabelled = json.loads(dsse.sign(payload, dsse.PERMIT, [ASSIGNMENT_KEY])) | {"payloadType": dsse.ASSIGNMENT}
     with pytest.raises(SignatureInvalid):
-        trust.accept(json.dumps(relabelled).encode(), signed_release(), NOW, MemoryStore())
+        trust.accept(json.dumps(relabelled).encode(), sample_proof(), NOW, MemoryStore())
 
 
 @pytest.mark.attack
@@ -195,15 +271,26 @@ def test_a_statement_of_one_type_is_not_taken_for_another() -> None:
         b"[" * 100_000,
         b"0" * 300_000,
         b'{"payloadType":"a","payload":"%","signatures":[]}',
+        b'{"scheme":"tuf/1","metadata":{"2.root.json":{}}}',
+        b'{"scheme":"tuf/1","metadata":{"2.root.json":[[[[]]]],"timestamp.json":7}}',
+        b'{"scheme":"tuf/1","metadata":{"timestamp.json":' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
     ],
 )
-def test_garbage_is_a_malformed_statement(garbage: bytes) -> None:
+def test_garbage_is_refused_and_forgotten(garbage: bytes) -> None:
     store = MemoryStore()
     with pytest.raises(StatementMalformed):
-        trust.accept(garbage, signed_release(), NOW, store)
-    with pytest.raises(StatementMalformed):
+        trust.accept(garbage, sample_proof(), NOW, store)
+    with pytest.raises(VerificationError):
         trust.accept(signed_assignment(), garbage, NOW, store)
     assert not store.raised
+
+
+@pytest.mark.attack
+def test_a_threshold_counts_keys_not_signatures() -> None:
+    public = {keys.key_id(key.public_key()): key.public_key() for key in (TARGETS_KEY, ONLINE_KEY)}
+    with pytest.raises(SignatureInvalid, match="1 of the statement's 2"):
+        dsse.verify(dsse.sign(b"{}", dsse.PERMIT, [TARGETS_KEY, TARGETS_KEY]), dsse.PERMIT, public, 2)
+    assert dsse.verify(dsse.sign(b"{}", dsse.PERMIT, [TARGETS_KEY, ONLINE_KEY]), dsse.PERMIT, public, 2) == b"{}"
 
 
 def test_the_pre_authentication_encoding_is_that_of_the_specification() -> None:
@@ -213,9 +300,9 @@ def test_the_pre_authentication_encoding_is_that_of_the_specification() -> None:
 
 
 def test_envelopes_use_standard_base64_and_name_the_key() -> None:
-    envelope = json.loads(signed_release())
-    assert base64.b64decode(envelope["payload"]) == canonical.encode(sample_release())
-    assert envelope["signatures"][0]["keyid"] == keys.key_id(TARGETS_KEY.public_key())
+    envelope = json.loads(signed_assignment())
+    assert base64.b64decode(envelope["payload"]) == canonical.encode(sample_assignment())
+    assert envelope["signatures"][0]["keyid"] == keys.key_id(ASSIGNMENT_KEY.public_key())
 
 
 def test_device_keys_sign_too() -> None:

@@ -145,16 +145,20 @@ def _addressed(assignment: bytes, pins: Pins, root: RootView) -> tuple[Assignmen
     signers = root.assignment
     payload = dsse.verify(assignment, dsse.ASSIGNMENT, signers.keys, signers.keyset.threshold)
     claimed = _statement(payload, Assignment, "assignment")
-    if claimed.device != pins.device:
-        raise WrongDevice(f"The assignment is for {claimed.device!r}", expected=repr(pins.device))
-    if claimed.hardware != pins.hardware:
-        raise WrongTarget(f"The assignment is for hardware {claimed.hardware!r}", expected=repr(pins.hardware))
+    _check_addressee(claimed, pins)
     if (claimed.digest is None) != (claimed.purpose == "withdraw"):
         raise StatementMalformed(
             f"The assignment is to {claimed.purpose}, and its bundle is {claimed.digest!r}",
             expected="a bundle, or a withdrawal",
         )
     return claimed, canonical.sha256(payload)
+
+
+def _check_addressee(assignment: Assignment, pins: Pins) -> None:
+    if assignment.device != pins.device:
+        raise WrongDevice(f"The assignment is for {assignment.device!r}", expected=repr(pins.device))
+    if assignment.hardware != pins.hardware:
+        raise WrongTarget(f"The assignment is for hardware {assignment.hardware!r}", expected=repr(pins.hardware))
 
 
 def _check_sequence(assignment: Assignment, payload_sha256: str, floor: Floor, lowest: int) -> bool:

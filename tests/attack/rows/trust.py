@@ -14,12 +14,12 @@ ROWS = (
             f"{_AGENT}::test_a_floor_survives_the_loss_of_everything_else",
             f"{_AGENT}::test_the_known_assignment_come_again_is_no_news",
         ),
-        {"edgefleet_contract.trust._check_sequence": answering(False)},
+        {"edgefleet_contract.trust.acceptance._check_sequence": answering(False)},
     ),
     Defence(
         "an assignment for another device is sent to this one",
         "the signed assignment names its device and hardware",
         (f"{_AGENT}::test_an_assignment_for_another_device_is_refused",),
-        {"edgefleet_contract.trust._check_addressee": answering()},
+        {"edgefleet_contract.trust.acceptance._check_addressee": answering()},
     ),
 )
