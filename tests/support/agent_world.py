@@ -62,11 +62,12 @@ def build_world(root: Path) -> World:
     first = make_bundle(files)
     second = make_bundle(files, version="1.1.0", model=worse_model(), padding=BLOCKS_OF_PADDING)
     vectors = vectors_file(files / "vectors.npz", count=20).read_bytes()
-    (root / "desired.json").write_bytes(operator.assign(device, [second], 2, vectors=vectors, issued=ISSUED + 1))
     side = FleetSide(folder, device, [first.read_bytes()])
     side.desired = operator.assign(device, [first], 1)
     with AgentRun(folder, side) as run:
         run.until(lambda report: report.state == "confirmed")
+    # Signed now, since metadata of before the first assignment's would be a replay.
+    (root / "desired.json").write_bytes(operator.assign(device, [second], 2, vectors=vectors, issued=ISSUED + 1))
     return World(root, device, *(release_of([path]).bundles[0].digest for path in (first, second)))
 
 

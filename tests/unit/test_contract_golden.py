@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgefleet_contract import blocks, canonical, enrolment, messages, sketches, trust
 from edgefleet_contract.bundle import Bundle
 from support.contract_samples import (
     DEVICE,
+    HARDWARE,
     NOW,
     MemoryStore,
     bundle_bytes,
     sample_manifest,
+    sample_proof,
     sample_release,
+    sample_repository,
     signed_assignment,
-    signed_release,
-    signed_root,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,11 +42,20 @@ TELEMETRY = messages.Telemetry(
 )  # fmt: skip
 TOKEN = enrolment.ClaimToken(1, "t-1", "c2VjcmV0", "a" * 64, "b" * 64)
 
+
+def floor() -> trust.Floor:
+    """The floor of a device that has accepted the sample assignment."""
+    store = MemoryStore()
+    trust.accept(signed_assignment(), sample_proof(), NOW, store)
+    return store.floor()
+
+
 WRITTEN = {
     "bundle-1.efb": bundle_bytes,
-    "release-1.dsse.json": signed_release,
+    "proof-1.json": sample_proof,
     "assignment-1.dsse.json": signed_assignment,
-    "root-1.dsse.json": signed_root,
+    "root-1.json": lambda: sample_repository().first_root,
+    "floor-1.json": lambda: canonical.encode(floor()),
     "reported-1.json": lambda: messages.encode(REPORTED),
     "telemetry-1.json": lambda: messages.encode(TELEMETRY),
     "reference-1.json": lambda: canonical.encode(REFERENCE),
@@ -62,10 +73,11 @@ def test_the_golden_files_are_still_read() -> None:
     with Bundle(GOLDEN / "bundle-1.efb") as opened:
         opened.verify()
         assert opened.manifest == sample_manifest()
-    proof = (GOLDEN / "release-1.dsse.json").read_bytes()
-    accepted = trust.accept((GOLDEN / "assignment-1.dsse.json").read_bytes(), proof, NOW, MemoryStore())
+    store = MemoryStore(trust.Pins(DEVICE, HARDWARE, trust.SCHEME, (GOLDEN / "root-1.json").read_bytes()))
+    proof = (GOLDEN / "proof-1.json").read_bytes()
+    accepted = trust.accept((GOLDEN / "assignment-1.dsse.json").read_bytes(), proof, NOW, store)
     assert accepted.release == sample_release()
-    assert trust.open_root((GOLDEN / "root-1.dsse.json").read_bytes()) == MemoryStore().pins.root
+    assert store.floor() == msgspec.json.decode((GOLDEN / "floor-1.json").read_bytes(), type=trust.Floor)
     assert messages.decode((GOLDEN / "reported-1.json").read_bytes(), messages.Reported) == REPORTED
     assert messages.decode((GOLDEN / "telemetry-1.json").read_bytes(), messages.Telemetry) == TELEMETRY
     assert sketches.decode_reference((GOLDEN / "reference-1.json").read_bytes()) == REFERENCE
