@@ -27,7 +27,7 @@ from edgefleet_server.core import Core
 from edgefleet_server.db import Database
 from edgefleet_server.devices.models import Device
 from edgefleet_server.mqtt import Connection
-from edgefleet_server.releases.models import Blob, ReleasedBundle
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts import assignments
 from edgefleet_server.rollouts.models import Assignment
 from edgefleet_server.trust import permits
@@ -117,9 +117,10 @@ class DesiredPublisher:
 
     def _page(self, after: str, *, unpublished_only: bool) -> list[_Due]:
         query = (
-            select(Assignment, ReleasedBundle)
+            select(Assignment, Release.name, Release.version, ReleasedBundle.target)
             .join(Device, (Device.id == Assignment.device_id) & (Device.sequence == Assignment.sequence))
             .outerjoin(ReleasedBundle, ReleasedBundle.digest == Assignment.digest)
+            .outerjoin(Release, Release.id == ReleasedBundle.release_id)
             .where(Assignment.device_id > after)
             .order_by(Assignment.device_id)
             .limit(_PUBLISH_PAGE)
@@ -127,7 +128,10 @@ class DesiredPublisher:
         if unpublished_only:
             query = query.where(Assignment.published_at.is_(None))
         with self._database.read() as session:
-            return [_Due(assignment, _path(bundle)) for assignment, bundle in session.execute(query)]
+            return [
+                _Due(assignment, target_path(name, version, target) if target else None)
+                for assignment, name, version, target in session.execute(query)
+            ]
 
     def _mark_published(self, published: list[Assignment]) -> None:
         if not published:
@@ -144,12 +148,6 @@ class DesiredPublisher:
 
 def _desired(assignment: Assignment, proof: bytes) -> Desired:
     return Desired(messages.VERSION, msgspec.Raw(assignment.envelope), msgspec.Raw(proof))
-
-
-def _path(bundle: ReleasedBundle | None) -> str | None:
-    if bundle is None:
-        return None
-    return target_path(bundle.release.name, bundle.release.version, bundle.target)
 
 
 class BlockServer:
