@@ -17,7 +17,7 @@ from support.agent_world import World, build_world, check_bootable, check_update
 pytestmark = pytest.mark.powercut
 
 # Pinned: an update that does more or fewer durable operations than these is another update, and its cuts are others.
-DISK_OPERATIONS = 30
+DISK_OPERATIONS = 31
 TABLE_STEPS = 7
 
 

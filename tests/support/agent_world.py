@@ -11,7 +11,9 @@ from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.record import Record, load_record
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.spool import Spool
-from edgefleet_agent.trust_store import load_floor
+from edgefleet_agent.trust_store import load_floor, metadata_path
+from edgefleet_contract import messages
+from edgefleet_contract.messages import Desired
 from edgefleet_contract.trust import Floor, highest
 from support.agent_fleet import FleetSide, Operator
 from support.agent_runs import AgentRun
@@ -92,6 +94,8 @@ def check_updated(world: World) -> None:
     assert record.error is None
     assert {evidence.phase for evidence in record.evidence} == {"trial", "probation"}
     assert (highest(floor, "sequence"), highest(floor, "issued/digits")) == (2, ISSUED + 1)
+    desired = messages.decode((world.root / "desired.json").read_bytes(), Desired)
+    assert metadata_path(world.folder).read_bytes() == bytes(desired.proof), "the proof that was believed is kept"
     left = [path.name for path in folder_files(world.folder.download)]
     assert len(left) == 1, "the vectors alone are kept"
 

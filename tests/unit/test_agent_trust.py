@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from edgefleet_agent.record import Record, load_record
-from edgefleet_agent.trust_store import load_floor
+from edgefleet_agent.trust_store import load_floor, metadata_path
 from edgefleet_contract import blocks, identifiers, keys, messages, topics
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.messages import Ack, Desired, Reported
@@ -18,7 +19,7 @@ from edgefleet_contract.trust import Floor
 from support.agent_fleet import FleetSide, Operator
 from support.agent_runs import AgentRun
 from support.bundles import ISSUED, make_bundle, release_of
-from support.tuf_repository import TufRepository
+from support.tuf_repository import Holders, TufRepository
 
 pytestmark = pytest.mark.attack
 
@@ -156,6 +157,84 @@ def test_a_floor_survives_the_loss_of_everything_else(scene: Scene) -> None:
     assert (report.state, report.running) == ("idle", None)
     assert report.error is not None
     assert report.error.code == "trust.replayed"
+
+
+def publish_twice(scene: Scene) -> None:
+    """Let the repository go on, so that a copy of it falls behind."""
+    for _ in range(2):
+        scene.operator.publish([scene.older])
+
+
+def test_an_old_repository_is_refused_though_the_metadata_were_wiped(scene: Scene) -> None:
+    old = Operator(scene.operator.repository.copy())
+    publish_twice(scene)
+    assert scene.send(scene.operator.assign(scene.device, [scene.newer], 6, issued=ISSUED + 20)).sequence == 6
+    scene.run.agent.stop()
+    metadata_path(scene.run.folder).unlink()
+    before = scene.state()[1]
+    scene.run.side.desired = old.assign(scene.device, [scene.running], 7)
+    with AgentRun(scene.run.folder, scene.run.side) as run:
+        report = run.settle()
+    assert report.error is not None
+    assert (report.state, report.error.code) == ("rejected", "metadata.rolled_back")
+    assert scene.state()[1] == before
+    assert not metadata_path(scene.run.folder).exists()
+
+
+def test_a_replay_is_refused_though_the_floor_was_wiped(scene: Scene) -> None:
+    old = Operator(scene.operator.repository.copy())
+    publish_twice(scene)
+    running = release_of([scene.newer]).bundles[0].digest
+    assert scene.send(scene.operator.assign(scene.device, [scene.newer], 6, issued=ISSUED + 20)).running == running
+    scene.run.agent.stop()
+    scene.run.folder.floor.unlink()
+    scene.run.side.desired = old.assign(scene.device, [scene.older], 7)
+    with AgentRun(scene.run.folder, scene.run.side) as run:
+        report = run.settle()
+        assert report.error is not None
+        assert (report.running, report.error.code) == (running, "metadata.rolled_back")
+        run.network.send(topics.DESIRED, scene.operator.assign(scene.device, [scene.older], 8, issued=ISSUED))
+        report = run.settle()
+    assert report.error is not None
+    assert (report.running, report.error.code) == (running, "trust.downgrade")
+
+
+def test_metadata_held_back_past_their_life_are_refused(scene: Scene) -> None:
+    scene.operator.repository.expires["timestamp"] = dt.datetime.fromtimestamp(ISSUED / 1000, dt.UTC)
+    report = scene.send(scene.operator.assign(scene.device, [scene.newer], 6))
+    assert report.error is not None
+    assert (report.state, report.error.code) == ("rejected", "metadata.expired")
+
+
+def with_proof(desired: bytes, proof: bytes) -> bytes:
+    return messages.encode(Desired(1, messages.decode(desired, Desired).assignment, msgspec.Raw(proof)))
+
+
+def test_a_known_assignment_brings_a_root_that_replaces_stolen_keys(scene: Scene) -> None:
+    record, floor = scene.state()
+    repository, known = scene.operator.repository, scene.run.side.desired
+    assert known is not None
+    stolen = repository.assignment
+    repository.replace_keys(assignment=Holders.fresh(), timestamp=Holders.fresh())
+    proof = repository.proof(next(iter(repository.entries)))
+    reports = len(scene.run.side.reports)
+    scene.send(with_proof(known, proof))
+    assert (scene.state()[0], len(scene.run.side.reports)) == (record, reports)
+    assert (floor.root, scene.state()[1].root) == (1, 2)
+    assert metadata_path(scene.run.folder).read_bytes() == proof
+
+    thief = Operator(repository.copy())
+    thief.repository.assignment = stolen
+    check_refused(scene, thief.assign(scene.device, [scene.newer], 7), "trust.signature_invalid")
+    assert scene.send(scene.operator.assign(scene.device, [scene.newer], 3, issued=ISSUED + 20)).state == "confirmed"
+
+
+def test_a_forged_proof_of_a_known_assignment_changes_nothing(scene: Scene) -> None:
+    assert scene.run.side.desired is not None
+    thief = scene.operator.repository.copy()
+    thief.root = Holders.fresh()
+    thief.replace_keys(assignment=Holders.fresh())
+    check_refused(scene, with_proof(scene.run.side.desired, thief.proof()), "metadata.unsigned")
 
 
 def test_blocks_nobody_asked_for_change_nothing(scene: Scene) -> None:

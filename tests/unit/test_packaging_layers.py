@@ -10,6 +10,7 @@ import pytest
 HEAVY = {
     *("numpy", "onnx", "onnx_ir", "onnxruntime", "ai_edge_litert", "tensorflow"),
     *("sqlalchemy", "fastapi", "pydantic", "typer", "rich", "httpx"),
+    *("tuf", "securesystemslib", "urllib3"),
 }
 
 
