@@ -16,6 +16,7 @@ from edgefleet_contract.errors import revive
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.app import device_app, operator_app
 from edgefleet_server.auth import SESSION_COOKIE, SESSION_LIFE
+from edgefleet_server.bodies import METADATA_BODY_LIMIT
 from edgefleet_server.releases.models import Blob
 from support.disks import files_of_at_most
 from support.server_http import served
@@ -134,9 +135,15 @@ def test_a_blob_is_uploaded_under_its_hash_only(inside: Inside, admin: httpx.Cli
         assert session.query(Blob).count() == 1
 
 
-@pytest.mark.parametrize(("path", "method"), [("/api/v1/root", "PUT"), ("/api/v1/releases", "POST")])
-def test_a_statement_of_any_size_is_not_read_into_memory(admin: httpx.Client, path: str, method: str) -> None:
-    answer = admin.request(method, path, content=b" " * 300_000)
+@pytest.mark.parametrize(("path", "method"), [("/api/v1/trust", "PUT"), ("/api/v1/releases", "POST")])
+def test_metadata_of_any_size_are_not_read_into_memory(admin: httpx.Client, path: str, method: str) -> None:
+    answer = admin.request(method, path, content=b" " * (METADATA_BODY_LIMIT + 1))
+    assert answer.status_code == 400
+    assert f"more than {METADATA_BODY_LIMIT} bytes" in answer.text
+
+
+def test_a_permit_of_any_size_is_not_read_into_memory(admin: httpx.Client) -> None:
+    answer = admin.post("/api/v1/permits", content=b" " * 300_000)
     assert answer.status_code == 400
     assert "more than 262144 bytes" in answer.text
 

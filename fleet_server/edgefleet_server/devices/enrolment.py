@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from edgefleet_contract import enrolment, identifiers, keys
 from edgefleet_contract.enrolment import BrokerAddress, EnrollRequest, EnrollResponse
-from edgefleet_contract.errors import Conflict
+from edgefleet_contract.errors import Conflict, IdentityMismatch
 from edgefleet_server.audit.change import Change
 from edgefleet_server.authority import Authority, key_of_request
 from edgefleet_server.devices import tokens
@@ -37,14 +37,13 @@ class Enroller:
             TokenRefused: The token may not be used for this request.
             StatementMalformed: The request is not well-formed.
             Conflict: This server has no trust root to hand on.
+            IdentityMismatch: It has another one than the token names.
         """
         check_texts(request.hardware, request.agent, request.runtimes)
         public_key = key_of_request(request.csr)
         key_text = keys.public_text(public_key)
         token = tokens.check(session, now, request.token_id, request.secret, key_text)
-        root = trust.root_by_digest(session, request.root)
-        if root is None:
-            raise Conflict("This server has no trust root yet", remedy="Make a token with `edgefleet device token`.")
+        root = _trust_root(session, request.root)
         device = session.get(Device, token.device_id) if token.device_id else None
         if device is None:
             device = _new_device(request, key_text, token, now)
@@ -63,6 +62,19 @@ class Enroller:
             root=base64.b64encode(root).decode(),
             broker=self.broker,
         )
+
+
+def _trust_root(session: Session, digest: str) -> bytes:
+    """The root that the claim token names, whatever newer ones there are: it is what the operator's machine had."""
+    if trust.newest_root(session) is None:
+        raise Conflict("This server has no trust root yet", remedy="Make a token with `edgefleet device token`.")
+    root = trust.root_by_digest(session, digest)
+    if root is None:
+        raise IdentityMismatch(
+            f"The claim token names the trust root {digest[:16]}, which this server does not have",
+            remedy="Make the token with a machine that has this fleet's keys.",
+        )
+    return root
 
 
 def _new_device(request: EnrollRequest, key_text: str, token: ClaimToken, now: int) -> Device:
