@@ -22,6 +22,9 @@ RELEASE = "application/vnd.edgefleet.release+json"
 ROOT = "application/vnd.edgefleet.root+json"
 ASSIGNMENT = "application/vnd.edgefleet.assignment+json"
 REPORTED = "application/vnd.edgefleet.reported+json"
+RENEWAL = "application/vnd.edgefleet.renewal+json"
+KEY_PROOF = "application/vnd.edgefleet.key-proof+json"
+BATCH_CLAIM = "application/vnd.edgefleet.batch-claim+json"
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -45,7 +48,7 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, payload_type: str, signers: Sequence[keys.PrivateKey]) -> bytes:
+def sign(payload: bytes, payload_type: str, signers: Sequence[keys.Signer]) -> bytes:
     """An envelope around ``payload``, signed by every key of ``signers``, as canonical JSON."""
     message = pre_authentication_encoding(payload_type, payload)
     signatures = [
