@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgefleet_server.clock import DAY, HOUR, MINUTE, SECOND, system_clock
+from edgefleet_server.clock import DAY, HOUR, MINUTE, SECOND, as_datetime, system_clock
 
 # What a state looks like, wherever it is shown.
 STYLES = {
@@ -19,7 +19,7 @@ STYLES = {
     "running": "cyan", "probation": "cyan", "trial": "cyan", "verifying": "cyan", "downloading": "cyan",
     "assigned": "cyan", "rolling_back": "yellow", "paused": "yellow", "rolled_back": "yellow",
     "failed": "red", "rejected": "red", "reverted": "red", "halted": "red", "stranded": "red", "aborted": "red",
-    "open": "red", "drifted": "red", "stable": "green",
+    "revoked": "red", "retired": "dim", "open": "red", "drifted": "red", "stable": "green",
 }  # fmt: skip
 
 _UNBROKEN = 2000  # columns
@@ -88,6 +88,11 @@ def ago(milliseconds: int | None) -> Text:
     if milliseconds is None:
         return text("never", "dim")
     return text(f"{duration(max(0, system_clock() - milliseconds))} ago")
+
+
+def moment(milliseconds: int) -> str:
+    """A time of the calendar, UTC."""
+    return as_datetime(milliseconds).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def duration(milliseconds: int) -> str:
