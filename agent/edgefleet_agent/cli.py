@@ -57,11 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     enroll = _verb(verbs, "enroll", "Turn a claim token into an identity")
-    enroll.add_argument("--server", required=True, metavar="URL", help="https:// URL of the server's device listener")
+    enroll.add_argument("--server", metavar="URL", help="https:// URL of the server's device listener")
     enroll.add_argument(
         "--token", help=f"the word that `edgefleet device token` printed; - reads it from stdin (default: {_TOKEN})"
     )
     enroll.add_argument("--target", metavar="NAME", help="target profile of this machine (default: found out)")
+    enroll.add_argument("--claim", type=Path, metavar="FOLDER", help="claim of a batch, in place of a token")
+    enroll.add_argument(
+        "--key", default="file", metavar="PLACE", help="where the key is to live: file, or a PKCS #11 URI (pkcs11:...)"
+    )
+    enroll.add_argument("--serial", metavar="TEXT", help="serial number, of a board that does not say it itself")
+    enroll.add_argument(
+        "--again", action="store_true", help="a fresh certificate for the device of this folder, which came too late"
+    )
 
     run = _verb(verbs, "run", "Run the agent in the foreground until SIGTERM")
     run.add_argument("--listen", metavar="ADDRESS", help="HOST:PORT of the loopback, port 0 for any, or unix:PATH")
@@ -90,7 +98,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     folder = DataFolder(options.data.absolute())
     match options.verb:
         case "enroll":
-            card = commands.enroll(folder, server=options.server, token=_token(options), target=options.target)
+            card = _enroll(folder, options)
             _print(options, card, f"enrolled as {card['device']} ({card['hardware']})")
         case "run":
             return _run(folder, options)
@@ -106,6 +114,21 @@ def _dispatch(options: argparse.Namespace) -> int:
             _print(options, summary, f"{count} files, {failed} failed; predictions in {options.out}")
             return UsageMalformed.exit_status if failed else 0
     return 0
+
+
+def _enroll(folder: DataFolder, options: argparse.Namespace) -> dict[str, object]:
+    if options.again:
+        if options.claim is not None or options.key != "file" or options.target or options.server:
+            raise UsageMalformed(
+                "--again takes a token alone: server, target and place of the key stay what they are",
+                expected="edgefleet-agent enroll --again --token TOKEN --data FOLDER",
+            )
+        return commands.enroll_again(folder, _token(options), options.serial)
+    token = "" if options.claim is not None else _token(options)
+    wanted = commands.EnrolmentOptions(
+        options.server, token, options.claim, options.target, options.key, options.serial
+    )
+    return commands.enroll(folder, wanted)
 
 
 def _token(options: argparse.Namespace) -> str:

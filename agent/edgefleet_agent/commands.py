@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from edgefleet_agent import detection, enrolment
+from edgefleet_agent import detection
 from edgefleet_agent.client import AgentClient
 from edgefleet_agent.disk import Disk
+from edgefleet_agent.fingerprint import read_fingerprint
 from edgefleet_agent.folder import DataFolder, Lock, running_agent
-from edgefleet_agent.identity import Identity
+from edgefleet_agent.identity import Card, Identity
 from edgefleet_agent.inference import InferenceChild, Limits
+from edgefleet_agent.listener import parse_server
 from edgefleet_agent.record import load_record
+from edgefleet_agent.signers import FILE, check_place
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.status import describe_folder
 from edgefleet_contract.enrolment import decode_token
@@ -30,27 +34,46 @@ from edgefleet_contract.manifest import Manifest
 Infer = Callable[[bytes], bytes]
 
 
-def enroll(folder: DataFolder, *, server: str, token: str, target: str | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class EnrolmentOptions:
+    """How this machine is to enroll.
+
+    Attributes:
+        server: URL of the device listener; None takes the one that a batch's folder names.
+        token: A claim token; "" where ``claim`` stands in its place.
+        claim: The folder of a batch's claim; None with a token.
+        target: Target profile; None finds out.
+        key: Where the identity key is to live.
+        serial: The machine's serial number; None asks the system.
+    """
+
+    server: str | None = None
+    token: str = ""
+    claim: Path | None = None
+    target: str | None = None
+    key: str = FILE
+    serial: str | None = None
+
+
+def enroll(folder: DataFolder, options: EnrolmentOptions) -> dict[str, object]:
     """Enroll this machine; what it became.
 
     Raises:
-        EdgefleetError: As :func:`enrolment.enroll`; besides an unknown target, or a token that is none.
+        EdgefleetError: As :func:`enrolment.enroll`; besides an unknown target, or a claim that is none.
     """
-    from edgefleet_hardware.profile import load_profile  # noqa: PLC0415 - only enrolment reads a target profile
+    from edgefleet_agent import claims, enrolment  # noqa: PLC0415 - X.509 and HTTPS; `run` needs neither
 
-    profile = load_profile(target or detection.detect_target())
-    parsed_server, parsed_token = enrolment.parse_server(server), decode_token(token)
+    hardware, key = _hardware(options.target), check_place(options.key)
+    if options.claim is not None:
+        claim, named = claims.of_folder(options.claim)
+        server = parse_server(options.server or named)
+    else:
+        server, claim = parse_server(options.server or ""), claims.of_token(decode_token(options.token))
+    machine = enrolment.Machine(hardware, detection.installed_runtimes(), read_fingerprint(serial=options.serial))
     had_folder, had_lock = folder.root.exists(), folder.lock.exists()
     lock = Lock(folder)
     try:
-        card = enrolment.enroll(
-            folder,
-            Disk(),
-            server=parsed_server,
-            token=parsed_token,
-            hardware=profile.hardware[0],
-            runtimes=detection.installed_runtimes(),
-        )
+        card = enrolment.enroll(folder, Disk(), server=server, claim=claim, machine=machine, key=key)
     except EdgefleetError:
         if not had_lock:
             folder.lock.unlink(missing_ok=True)
@@ -60,7 +83,35 @@ def enroll(folder: DataFolder, *, server: str, token: str, target: str | None) -
         raise
     finally:
         lock.release()
+    return _enrolled(folder, card)
+
+
+def enroll_again(folder: DataFolder, token: str, serial: str | None) -> dict[str, object]:
+    """Give the device of ``folder`` a fresh certificate with a token that is bound to it; what it is.
+
+    Raises:
+        EdgefleetError: As :func:`enrolment.enroll_again`.
+    """
+    from edgefleet_agent import claims, enrolment  # noqa: PLC0415 - X.509 and HTTPS; `run` needs neither
+
+    claim = claims.of_token(decode_token(token))
+    hardware = Identity(folder).card.hardware
+    machine = enrolment.Machine(hardware, detection.installed_runtimes(), read_fingerprint(serial=serial))
+    lock = Lock(folder)
+    try:
+        return _enrolled(folder, enrolment.enroll_again(folder, Disk(), claim=claim, machine=machine))
+    finally:
+        lock.release()
+
+
+def _enrolled(folder: DataFolder, card: Card) -> dict[str, object]:
     return {"device": card.device, "hardware": card.hardware, "server": card.server, "data": str(folder.root)}
+
+
+def _hardware(target: str | None) -> str:
+    from edgefleet_hardware.profile import load_profile  # noqa: PLC0415 - only enrolment reads a target profile
+
+    return load_profile(target or detection.detect_target()).hardware[0]
 
 
 def status(folder: DataFolder) -> dict[str, object]:

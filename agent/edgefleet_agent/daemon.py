@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edgefleet_agent import detection, status
+from edgefleet_agent.certificate_watch import CertificateWatch
 from edgefleet_agent.clock import Clock, SystemClock
 from edgefleet_agent.config import Config
 from edgefleet_agent.deployment import Deployment
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.download import Downloads
 from edgefleet_agent.fetch import Fetcher
+from edgefleet_agent.fingerprint import read_fingerprint
 from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
@@ -58,6 +60,9 @@ class Network(Protocol):
     def publish(self, topic: Topic, payload: bytes) -> None:
         """Send a message, or lose it."""
 
+    def renewed(self) -> None:
+        """Connect anew: the identity has been renewed."""
+
     def stop(self) -> None:
         """Disconnect."""
 
@@ -86,7 +91,7 @@ class Agent:
         boot, device, runtimes = new_boot_id(), identity.card.device, detection.installed_runtimes()
         self._spool = Spool(folder.spool, disk, config.spool_max_bytes)
         self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
-        self._reporter = Reporter(identity, boot, runtimes, network.publish, clock)
+        self._reporter = Reporter(identity, boot, runtimes, network.publish, clock, fingerprint=read_fingerprint())
         slots = Slots(folder, disk)
         telemetry = Telemetry(clock, boot, config.telemetry_interval_s)
         sampler = Sampler(folder.samples, disk, clock)
@@ -106,6 +111,7 @@ class Agent:
             runtimes=runtimes,
         )
         self._deployment = Deployment(parts, load_record(folder), self._reporter.report)
+        self._certificate = CertificateWatch(folder, identity, clock, self._renewed)
         self._refused = ""  # hash of the last message that was refused, so that its repetition costs nothing
         self._retry: tuple[float, bytes] | None = None  # a message that could not be acted on, and when to try again
         self._retry_backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
@@ -135,11 +141,13 @@ class Agent:
         self._uplink.wake()
         self._uplink.tick()
         self._reporter.tick()
+        self._certificate.tick()
         if self._retry is not None and self._clock.monotonic() >= self._retry[0]:
             self._take_desired(self._retry[1])
 
     def stop(self) -> None:
         """Stop serving, and disconnect."""
+        self._certificate.stop()
         self.served.stop()
         self._network.stop()
 
@@ -155,6 +163,11 @@ class Agent:
             "ready": self.served.is_ready,
             "spool": {"records": len(self._spool), "bytes": self._spool.size_bytes},
         }
+
+    def _renewed(self) -> None:
+        """Come back under the new certificate, and sign the report with the new key."""
+        self._network.renewed()
+        self._reporter.report(self._deployment.record)
 
     def _read(self, topic: Topic, payload: bytes) -> None:
         if topic is topics.BLOCK:

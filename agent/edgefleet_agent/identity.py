@@ -1,4 +1,7 @@
-"""Who this device is: its key, its certificate, the fleet's authority, and where the broker listens."""
+"""Who this device is: its key, its certificate, the fleet's authority, and where the broker listens.
+
+Key and certificate come in generations, each a set of files; the card names the one that counts.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,27 @@ import msgspec
 
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
-from edgefleet_contract import canonical, dsse, keys
+from edgefleet_agent.signers import FILE, Signer, open_signer
+from edgefleet_contract import canonical, dsse
 from edgefleet_contract.enrolment import BrokerAddress
-from edgefleet_contract.errors import DataFolderMalformed, NotEnrolled, StatementMalformed
+from edgefleet_contract.errors import DataFolderMalformed, NotEnrolled
 
 VERSION = 1
+FIRST = 1  # generation
 _LIMIT = 64 * 1024  # bytes of any file here
 
 
 class Card(msgspec.Struct, frozen=True):
-    """What enrolment made of this device; written last, so that its presence means that all else is there.
+    """What enrolment, or the last renewal, made of this device; written last, so that all else is there if it is.
 
     Attributes:
         device: The device id.
         hardware: What was declared.
         server: URL of the fleet server's device listener.
         broker: Where the broker listens.
+        renew_at: When the certificate is to be renewed, in UTC milliseconds.
+        generation: Of key and certificate.
+        key: Where the identity key lives, as ``signers.open_signer`` takes it.
     """
 
     v: int
@@ -31,6 +39,9 @@ class Card(msgspec.Struct, frozen=True):
     hardware: str
     server: str
     broker: BrokerAddress
+    renew_at: int
+    generation: int = FIRST
+    key: str = FILE
 
 
 class Identity:
@@ -38,6 +49,7 @@ class Identity:
 
     Attributes:
         card: Who and where.
+        signer: The identity key.
         key_file, certificate_file, authority_file: PEM files for TLS.
 
     Raises:
@@ -46,36 +58,42 @@ class Identity:
     """
 
     def __init__(self, folder: DataFolder) -> None:
-        card_file = card_path(folder)
-        if not card_file.is_file():
-            raise NotEnrolled(
-                f"The data folder {str(folder.root)!r} holds no identity",
-                remedy="Enroll the device with `edgefleet-agent enroll --server URL --token TOKEN --data FOLDER`.",
-            )
-        self.card = canonical.decode(
-            card_file.read_bytes(), Card, what="identity card", limit=_LIMIT, error=DataFolderMalformed
-        )
-        if self.card.v != VERSION:
-            raise DataFolderMalformed(
-                f"The identity in {str(folder.root)!r} has version {self.card.v}",
-                expected=str(VERSION),
-                remedy="Update the agent.",
-            )
-        self.key_file = key_path(folder)
-        self.certificate_file = certificate_path(folder)
+        self._folder = folder
         self.authority_file = authority_path(folder)
-        try:
-            self._key = keys.from_pem(self.key_file.read_bytes())
-        except (OSError, StatementMalformed) as cause:
-            raise DataFolderMalformed(f"The device key {str(self.key_file)!r} cannot be read: {cause}") from cause
+        self.reload()
+
+    def reload(self) -> None:
+        """Read it again: it has been renewed. After an error it is what it was."""
+        card = _load_card(self._folder)
+        key_file = key_path(self._folder, card.generation)
+        self.signer: Signer = open_signer(card.key, key_file)
+        self.card, self.key_file = card, key_file
+        self.certificate_file = certificate_path(self._folder, card.generation)
 
     def sign(self, payload: bytes, payload_type: str) -> bytes:
-        """A DSSE envelope around ``payload`` by the device key."""
-        return dsse.sign(payload, payload_type, [self._key])
+        """A DSSE envelope around ``payload`` by the identity key."""
+        return dsse.sign(payload, payload_type, [self.signer])
+
+
+def _load_card(folder: DataFolder) -> Card:
+    card_file = card_path(folder)
+    if not card_file.is_file():
+        raise NotEnrolled(
+            f"The data folder {str(folder.root)!r} holds no identity",
+            remedy="Enroll the device with `edgefleet-agent enroll --server URL --token TOKEN --data FOLDER`.",
+        )
+    card = canonical.decode(card_file.read_bytes(), Card, what="identity card", limit=_LIMIT, error=DataFolderMalformed)
+    if card.v != VERSION:
+        raise DataFolderMalformed(
+            f"The identity in {str(folder.root)!r} has version {card.v}",
+            expected=str(VERSION),
+            remedy="Update the agent.",
+        )
+    return card
 
 
 def save_card(disk: Disk, folder: DataFolder, card: Card) -> None:
-    """Make the enrolment final."""
+    """Make an enrolment or a renewal final."""
     disk.write(card_path(folder), canonical.encode(card))
 
 
@@ -84,19 +102,27 @@ def card_path(folder: DataFolder) -> Path:
     return folder.identity / "card.json"
 
 
-def key_path(folder: DataFolder) -> Path:
-    """The device's private key, PEM, for the owner alone."""
-    return folder.identity / "device.key"
+def key_path(folder: DataFolder, generation: int = FIRST) -> Path:
+    """The private key of the certificate, PEM, for the owner alone."""
+    return folder.identity / f"device-{generation}.key"
 
 
-def request_path(folder: DataFolder) -> Path:
+def request_path(folder: DataFolder, generation: int = FIRST) -> Path:
     """The certificate signing request: kept, so that a retry is the same request."""
-    return folder.identity / "device.csr"
+    return folder.identity / f"device-{generation}.csr"
 
 
-def certificate_path(folder: DataFolder) -> Path:
+def certificate_path(folder: DataFolder, generation: int = FIRST) -> Path:
     """The device's certificate, PEM."""
-    return folder.identity / "device.pem"
+    return folder.identity / f"device-{generation}.pem"
+
+
+def remove_older(disk: Disk, folder: DataFolder, generation: int) -> None:
+    """Remove the files of all generations before ``generation``."""
+    for path in sorted(folder.identity.glob("device-*.*")):
+        number = path.stem.removeprefix("device-")
+        if number.isdecimal() and int(number) < generation:
+            disk.remove(path)
 
 
 def authority_path(folder: DataFolder) -> Path:

@@ -35,6 +35,7 @@ class Transport:
 
     def __init__(self, identity: Identity, inbox: Inbox) -> None:
         card = identity.card
+        self._identity = identity
         self._broker = card.broker
         self._inbox = inbox
         self._subscriptions = topics.device_subscriptions(card.device)
@@ -44,7 +45,8 @@ class Transport:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=card.device, clean_session=False, protocol=mqtt.MQTTv311
         )
-        self._client.tls_set_context(_tls(identity))
+        self._tls = _tls(identity)
+        self._client.tls_set_context(self._tls)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -65,6 +67,12 @@ class Transport:
         """Send a message on this device's topic; it is lost when the broker is away."""
         if self.is_connected:
             self._client.publish(topics.of(topic, self._device), payload, topic.qos, topic.retain)
+
+    def renewed(self) -> None:
+        """The identity has been renewed: come back under the new certificate."""
+        self._tls.load_cert_chain(str(self._identity.certificate_file), str(self._identity.key_file))
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         """Disconnect."""

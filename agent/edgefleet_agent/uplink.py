@@ -16,6 +16,7 @@ from edgefleet_agent.jitter import Backoff
 from edgefleet_agent.record import Record
 from edgefleet_agent.spool import Spool
 from edgefleet_contract import dsse, messages, topics
+from edgefleet_contract.fingerprint import Fingerprint
 from edgefleet_contract.messages import Ack, ErrorReport, Reported, Telemetry
 from edgefleet_contract.topics import Topic
 
@@ -92,11 +93,22 @@ class Reporter:
         runtimes: Inference runtimes present.
         publish: Sends a message, or loses it.
         clock: For time stamps and retries.
+        fingerprint: Of this machine.
     """
 
-    def __init__(self, identity: Identity, boot: str, runtimes: dict[str, str], publish: Publish, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        boot: str,
+        runtimes: dict[str, str],
+        publish: Publish,
+        clock: Clock,
+        *,
+        fingerprint: Fingerprint,
+    ) -> None:
         self._identity = identity
         self._boot = boot
+        self._fingerprint = fingerprint
         self._runtimes = runtimes
         self._publish = publish
         self._clock = clock
@@ -131,6 +143,7 @@ class Reporter:
             runtimes=self._runtimes,
             error=refusal or record.error,
             evidence=record.evidence,
+            fingerprint=self._fingerprint,
         )
         self._envelope = self._identity.sign(messages.encode(reported), dsse.REPORTED)
         self._backoff.reset()

@@ -21,6 +21,9 @@ _SIGNATURES_LIMIT = 16
 PERMIT = "application/vnd.edgefleet.permit+json"
 ASSIGNMENT = "application/vnd.edgefleet.assignment+json"
 REPORTED = "application/vnd.edgefleet.reported+json"
+RENEWAL = "application/vnd.edgefleet.renewal+json"
+KEY_PROOF = "application/vnd.edgefleet.key-proof+json"
+BATCH_CLAIM = "application/vnd.edgefleet.batch-claim+json"
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -44,7 +47,7 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, payload_type: str, signers: Sequence[keys.PrivateKey]) -> bytes:
+def sign(payload: bytes, payload_type: str, signers: Sequence[keys.Signer]) -> bytes:
     """An envelope around ``payload``, signed by every key of ``signers``, as canonical JSON."""
     message = pre_authentication_encoding(payload_type, payload)
     signatures = [

@@ -395,6 +395,24 @@ class IdentityMismatch(VerificationError):
     code = "identity.mismatch"
 
 
+class CertificateExpired(VerificationError):
+    """A device whose certificate has ended, so that it cannot renew it by itself any more."""
+
+    code = "identity.expired"
+
+
+class DeviceRevoked(VerificationError):
+    """A device, or a key of a device, that the operator has revoked, replaced or retired."""
+
+    code = "identity.revoked"
+
+
+class BatchRefused(VerificationError):
+    """A claim certificate that does not open this: closed, expired, used up, or the device is not on its list."""
+
+    code = "batch.refused"
+
+
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
@@ -504,6 +522,18 @@ class DiskFailed(EdgefleetError):
     """The disk is full, read-only or broken."""
 
     code = "agent.disk_failed"
+
+
+class SignerFailed(EdgefleetError):
+    """The hardware that holds the device key does not do what it is asked."""
+
+    code = "agent.signer_failed"
+
+
+class SignerUnavailable(UnreachableError):
+    """The hardware that holds the device key is not there, or does not let us in."""
+
+    code = "agent.signer_unavailable"
 
 
 class AgentUnreachable(UnreachableError):

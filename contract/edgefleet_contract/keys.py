@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Protocol, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +19,20 @@ from edgefleet_contract.errors import StatementMalformed
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
+
+
+@runtime_checkable
+class KeyHolder(Protocol):
+    """Whatever can sign with a P-256 key that it need not give away, such as a secure element."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half."""
+
+    def sign_message(self, message: bytes) -> bytes:
+        """ECDSA with SHA-256 over ``message``, as a DER signature."""
+
+
+Signer = PrivateKey | KeyHolder
 
 
 def generate() -> ed25519.Ed25519PrivateKey:
@@ -79,8 +94,10 @@ def key_id(key: PublicKey) -> str:
     return sha256(_spki(key))
 
 
-def sign(key: PrivateKey, message: bytes) -> bytes:
+def sign(key: Signer, message: bytes) -> bytes:
     """Sign ``message``: Ed25519, or ECDSA with SHA-256 (DER signature)."""
+    if isinstance(key, KeyHolder):
+        return key.sign_message(message)
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(message)
     return key.sign(message, ec.ECDSA(hashes.SHA256()))

@@ -12,6 +12,7 @@ import msgspec
 
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import MessageMalformed
+from edgefleet_contract.fingerprint import Fingerprint
 from edgefleet_contract.sketches import Sketch
 
 VERSION = 1
@@ -87,6 +88,7 @@ class Reported(msgspec.Struct, frozen=True):
         confirmed: Digests in this device's slots that it has confirmed, the newest first.
         trial: Digest on trial, if any.
         runtimes: Inference runtimes present, with their versions.
+        fingerprint: Of the hardware, as it is now.
     """
 
     v: int
@@ -104,6 +106,7 @@ class Reported(msgspec.Struct, frozen=True):
     runtimes: dict[str, str]
     error: ErrorReport | None = None
     evidence: list[Evidence] = []
+    fingerprint: Fingerprint = Fingerprint()
 
 
 class Latency(msgspec.Struct, frozen=True):

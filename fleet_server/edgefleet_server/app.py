@@ -11,7 +11,7 @@ from edgefleet_server.alerts import service as alert_service
 from edgefleet_server.audit import routes as audit
 from edgefleet_server.console import routes as console
 from edgefleet_server.console.headers import SecurityHeaders
-from edgefleet_server.devices import device_routes
+from edgefleet_server.devices import batch_routes, device_routes
 from edgefleet_server.devices import routes as devices
 from edgefleet_server.devices import service as device_service
 from edgefleet_server.fleet import Fleet, FleetHere
@@ -28,7 +28,7 @@ def operator_app(fleet: Fleet) -> FastAPI:
     app = FastAPI(title="edgefleet", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.fleet = fleet
     http_errors.install(app)
-    for part in (devices, trust, releases, rollouts, telemetry, alerts, audit, console):
+    for part in (devices, batch_routes, trust, releases, rollouts, telemetry, alerts, audit, console):
         app.include_router(part.router)
     app.mount("/static", console.static_files())
     app.add_api_route("/metrics", metrics, include_in_schema=False)

@@ -6,6 +6,7 @@ EC P-256 throughout, the curve that secure elements have. Made at the first star
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,12 @@ from edgefleet_server.data_folder import lost, read_kept, write_durable
 AUTHORITY_LIFE = 3650 * DAY
 SERVER_LIFE = 730 * DAY  # issued anew at each start
 DEVICE_LIFE = 90 * DAY
+TRANSPORT_LIFE = 7 * DAY  # of a key for TLS alone, in a file, where the identity key stays in hardware
+REVOCATIONS_LIFE = 90 * DAY  # a broker whose list has ended lets nobody in: as long as anything on it can be good
 SERVER_NAME = "fleet-server"  # subject of the server's own client certificate: its user name at the broker
+# Ours alone (an arc of a random UUID, ITU-T X.667): no TLS stack takes a certificate of this usage for a client's.
+CLAIM_USAGE = x509.ObjectIdentifier("2.25.90285618744162706229187165306325904431")
+_CLAIM_UNIT = "edgefleet claim"
 _BACKDATE = DAY  # boards without a clock of their own lag
 
 
@@ -73,11 +79,38 @@ class Authority:
         """SHA-256 of the authority's DER certificate: what claim tokens name."""
         return canonical.sha256(self._certificate.public_bytes(serialization.Encoding.DER))
 
-    def issue_device(self, device: str, public_key: ec.EllipticCurvePublicKey) -> tuple[str, int]:
+    def issue_device(
+        self, device: str, public_key: ec.EllipticCurvePublicKey, life: int = DEVICE_LIFE
+    ) -> tuple[str, int]:
         """A client certificate for a device; returns its PEM and when it ends, in UTC milliseconds."""
-        expires = self._clock() + DEVICE_LIFE
+        expires = self._clock() + life
         certificate = self._issue(device, public_key, expires, ExtendedKeyUsageOID.CLIENT_AUTH)
         return certificate.public_bytes(serialization.Encoding.PEM).decode(), expires
+
+    def issue_claim(self, batch: str, public_key: ec.EllipticCurvePublicKey, expires: int) -> str:
+        """A claim certificate for a batch of devices, PEM: good for enrolment, and for nothing that speaks TLS."""
+        certificate = self._issue(batch, public_key, expires, CLAIM_USAGE, unit=_CLAIM_UNIT)
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def crl(self, revoked: Iterable[tuple[int, int]]) -> bytes:
+        """A certificate revocation list (RFC 5280, section 5), PEM.
+
+        Args:
+            revoked: Serial numbers, each with the time of its revocation in UTC milliseconds.
+        """
+        now = self._clock()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(as_datetime(now - _BACKDATE))
+            .next_update(as_datetime(now + REVOCATIONS_LIFE))
+            .add_extension(x509.CRLNumber(now), critical=False)  # milliseconds: grows without being remembered
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        for serial, at in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(as_datetime(at))
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def issue_listener(self, hosts: list[str], stem: str = "listener") -> Credentials:
         """A certificate for a TLS server at ``hosts``, in the files STEM.pem and STEM.key; replaces the one before."""
@@ -105,10 +138,11 @@ class Authority:
         expires: int,
         usage: x509.ObjectIdentifier,
         names: list[x509.GeneralName] | None = None,
+        unit: str = "",
     ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_name(subject))
+            .subject_name(_name(subject, unit))
             .issuer_name(self._certificate.subject)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
@@ -187,8 +221,11 @@ def _kept_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+def _name(common: str, unit: str = "") -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common)]
+    if unit:
+        attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    return x509.Name(attributes)
 
 
 def _general_name(host: str) -> x509.GeneralName:

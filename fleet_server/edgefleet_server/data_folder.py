@@ -2,7 +2,7 @@
 
 ::
 
-    edgefleet.db  ca/  keys/  blobs/sha256/  broker/  admin.token  addresses.json  lock
+    edgefleet.db  ca/  keys/  blobs/sha256/  broker/  hooks/  admin.token  addresses.json  lock
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DataFolder:
         except OSError as cause:
             raise DataFolderMalformed(f"The data folder {str(path)!r} cannot be used: {cause.strerror}") from cause
         self._lock = _lock(path)
-        for part in (self.authority, self.keys, self.blobs, self.broker):
+        for part in (self.authority, self.keys, self.blobs, self.broker, self.hooks):
             make_private(part)
 
     def close(self) -> None:
@@ -79,6 +79,11 @@ class DataFolder:
     def broker(self) -> Path:
         """Configuration and log of the broker child."""
         return self.path / "broker"
+
+    @property
+    def hooks(self) -> Path:
+        """Programs of the operator that are asked whether a device may enroll."""
+        return self.path / "hooks"
 
     @property
     def database_url(self) -> str:

@@ -12,6 +12,8 @@ from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
 from edgefleet_server.core import Core
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.devices.hooks import Hooks
+from edgefleet_server.devices.lifecycle import OnRevoked
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.trust.online_keys import OnlineKeys
 
@@ -27,6 +29,8 @@ class Fleet(Core):
         broker_connected: Whether the broker has accepted this server.
         disk: Whether the disk takes what is written.
         devices_url: Where devices enroll.
+        hooks: Programs that are asked whether a device of a batch may enroll.
+        on_revoked: Told that devices have been revoked.
     """
 
     authority: Authority
@@ -38,6 +42,8 @@ class Fleet(Core):
     broker_connected: Callable[[], bool]
     disk: DiskProbe
     devices_url: str
+    hooks: Hooks
+    on_revoked: OnRevoked
 
 
 def _fleet(request: Request) -> Fleet:

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from edgefleet_contract import dsse, identifiers, keys, messages, topics
+from edgefleet_contract import dsse, identifiers, messages, topics
 from edgefleet_contract.errors import EdgefleetError, MessageMalformed, NotFound, ServerDiskFailed
 from edgefleet_contract.messages import Ack, Need, Reported, Stream, Telemetry, TelemetryRecord
-from edgefleet_server.audit.change import Change
+from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.db import Database
+from edgefleet_server.devices import clones, proof
 from edgefleet_server.devices import service as devices
-from edgefleet_server.devices.texts import check_texts
+from edgefleet_server.devices.texts import check_fingerprint, check_texts
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.rollouts import progress
@@ -45,12 +46,14 @@ class Outcome:
     Attributes:
         acks: Highest number committed, by device, stream and boot.
         reported: Whether a twin changed, so that the policy should look.
+        key_settled: Whether a device has used a new key, so that its old certificates are revoked.
         drifting: Devices and digests whose sketches changed.
     """
 
     acks: dict[tuple[str, Stream, str], int] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     reported: bool = False
+    key_settled: bool = False
     drifting: set[tuple[str, str]] = field(default_factory=set)
 
     def acknowledge(self, device: str, stream: Stream, boot: str, n: int) -> None:
@@ -117,7 +120,7 @@ class Ingest:
                 connection.publish(topics.of(topics.ACK, device), messages.encode(ack), topics.ACK.qos)
             for message in batch:
                 connection.acknowledge(message)
-            if outcome.reported or outcome.drifting:
+            if outcome.reported or outcome.drifting or outcome.key_settled:
                 self._on_stored(outcome)
             return
 
@@ -141,6 +144,7 @@ class Ingest:
             part = self.store([message])
             whole.acks.update(part.acks)
             whole.reported |= part.reported
+            whole.key_settled |= part.key_settled
             whole.drifting |= part.drifting
         return whole
 
@@ -155,6 +159,7 @@ class Ingest:
                     results.append((_kind(message), "stored"))
                 except EdgefleetError as error:
                     _log.warning("topic=%s refused: [%s] %s", message.topic, error.code, error.text())
+                    clones.suspect_after(Change(session, self._clock(), POLICY), error)
                     results.append((_kind(message), "refused"))
             if outcome.seen:
                 devices.mark_seen(session, self._clock(), outcome.seen)
@@ -182,14 +187,16 @@ class Ingest:
 
     def _take_report(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
         device = devices.device(session, device_id)
-        key = keys.public_from_text(device.public_key)
-        reported = messages.decode(dsse.verify(payload, dsse.REPORTED, {keys.key_id(key): key}), Reported)
+        signed = proof.open_signed(session, device, payload, dsse.REPORTED)
+        reported = messages.decode(signed.payload, Reported)
         _check_sender(reported.device, device_id)
         now = self._clock()
         _check_report(reported, now)
+        change = Change(session, now, device_id)
+        outcome.key_settled |= proof.settle_key(change, device, signed.key)
+        clones.watch(change, device, reported)
         before = device.twin.running
         if devices.take_report(session, now, device, reported):
-            change = Change(session, now, device_id)
             progress.record(change, device, reported)
             if before is not None and before != reported.running:
                 drift.stop_watching(change, device_id, before)
@@ -245,6 +252,7 @@ def _check_report(reported: Reported, now: int) -> None:
     if not all(identifiers.is_digest(digest) for digest in digests):
         raise MessageMalformed("A report names a digest that is none")
     check_texts(reported.hardware, reported.agent, reported.runtimes)
+    check_fingerprint(reported.fingerprint)
 
 
 def _check_record(record: TelemetryRecord) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgefleet_server.alerts.models import Alert
 from edgefleet_server.audit.models import AuditEntry
 from edgefleet_server.db import Base
-from edgefleet_server.devices.models import Boot, ClaimToken, Device, Tag, Twin
+from edgefleet_server.devices.models import BatchPlace, Boot, Certificate, ClaimBatch, ClaimToken, Device, Tag, Twin
 from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout, Stage
 from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
@@ -16,8 +16,11 @@ __all__ = [
     "Assignment",
     "AuditEntry",
     "Base",
+    "BatchPlace",
     "Blob",
     "Boot",
+    "Certificate",
+    "ClaimBatch",
     "ClaimToken",
     "Deployment",
     "Device",

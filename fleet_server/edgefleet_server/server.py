@@ -21,6 +21,8 @@ from edgefleet_server.core import Core
 from edgefleet_server.data_folder import DataFolder, check_free
 from edgefleet_server.db import Database
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.devices.hooks import Hooks
+from edgefleet_server.devices.renewal import Renewer
 from edgefleet_server.devices.service import any_device
 from edgefleet_server.fleet import Fleet
 from edgefleet_server.health import DiskProbe
@@ -171,7 +173,7 @@ class FleetServer:
             references=core.references,
             metrics=core.metrics,
             authority=kept.authority,
-            enroller=Enroller(kept.authority, self.addresses.broker),
+            enroller=Enroller(kept.authority, self.addresses.broker, Renewer(kept.authority, self._clock)),
             gate=kept.gate,
             online_keys=kept.online_keys,
             wake=workers.wake,
@@ -179,6 +181,8 @@ class FleetServer:
             broker_connected=lambda: connection.is_connected,
             disk=DiskProbe(core),
             devices_url=self.addresses.devices,
+            hooks=Hooks(folder.hooks),
+            on_revoked=workers.on_revoked,
         )
 
     def _serve(self, listener: Listener) -> None:

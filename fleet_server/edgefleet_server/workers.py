@@ -9,12 +9,15 @@ device -> ingest -> drift                                sketches
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgefleet_contract.messages import Need
 from edgefleet_server.alerts.offline import OfflineWatch
 from edgefleet_server.alerts.storage import StorageWatch
 from edgefleet_server.clock import HOUR, SECOND
 from edgefleet_server.core import Core
 from edgefleet_server.delivery import BlockServer, DesiredPublisher
+from edgefleet_server.devices.farewell import Farewell
 from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.rollouts.assignments import Assigner
@@ -51,6 +54,7 @@ class Workers:
         self._blocks = Worker("blocks", self._block_server.serve_waiting, _BLOCKS_INTERVAL)
         self._drifting = Worker("drift", self._drift.evaluate_changed, _DRIFT_INTERVAL)
         self._policy = Worker("policy", self._move_rollouts, _POLICY_INTERVAL)
+        self._clearing = Worker("clearing", Farewell(database, clock, connection).clear_due, _HOURLY)
         self._hourly = Worker("hourly", self._look_around, _HOURLY)
         connection.on_connect = self._on_connect
 
@@ -78,12 +82,17 @@ class Workers:
         self._policy.wake()
         self._publishing.wake()
 
+    def on_revoked(self, _devices: Sequence[str]) -> None:
+        """Devices have left: the broker is to forget what it retains for them."""
+        self._clearing.wake()
+
     def _all(self) -> tuple[Worker, ...]:
-        return (self._hourly, self._policy, self._drifting, self._blocks, self._publishing)
+        return (self._hourly, self._policy, self._drifting, self._blocks, self._publishing, self._clearing)
 
     def _on_connect(self) -> None:
         self._publisher.republish_all()
         self._publishing.wake()
+        self._clearing.wake()
 
     def _on_need(self, need: Need) -> None:
         self._block_server.ask(need)
@@ -92,6 +101,8 @@ class Workers:
     def _on_stored(self, outcome: Outcome) -> None:
         if outcome.drifting:
             self._drift.note(outcome.drifting)
+        if outcome.key_settled:
+            self.on_revoked([])
         if outcome.reported:
             self._policy.wake()
 

@@ -8,13 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from attack.defence import Defence
-from attack.rows import broker, bundles, compiler, devices, identity, private, publisher, server, trust, users
+from attack.rows import (
+    broker,
+    bundles,
+    compiler,
+    devices,
+    identity,
+    lifecycle,
+    private,
+    publisher,
+    server,
+    trust,
+    users,
+)
 
 DEFENCES: tuple[Defence, ...] = (
     *trust.ROWS,
     *publisher.ROWS,
     *bundles.ROWS,
     *identity.ROWS,
+    *lifecycle.ROWS,
     *broker.ROWS,
     *devices.ROWS,
     *private.ROWS,

@@ -112,7 +112,8 @@ class Operator:
         pins = trust.Pins(device, HARDWARE, trust.SCHEME, self.repository.first_root)
         trust_store.save_pins(disk, folder, pins)
         broker = broker or BrokerAddress("127.0.0.1", 1)
-        identity.save_card(disk, folder, identity.Card(1, device, HARDWARE, "https://127.0.0.1:1", broker))
+        card = identity.Card(1, device, HARDWARE, "https://127.0.0.1:1", broker, FAR_AHEAD_MS)
+        identity.save_card(disk, folder, card)
         return folder, device
 
 
@@ -239,6 +240,9 @@ class InProcessNetwork:
         if self.is_connected:
             for answer in self.side.answer(topic, payload):
                 self.send(*answer)
+
+    def renewed(self) -> None:
+        self.connect()
 
     def stop(self) -> None:
         self.is_connected = False

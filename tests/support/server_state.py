@@ -20,6 +20,8 @@ from edgefleet_server.data_folder import DataFolder
 from edgefleet_server.db import Database
 from edgefleet_server.devices import tokens
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.devices.hooks import Hooks
+from edgefleet_server.devices.renewal import Renewer
 from edgefleet_server.fleet import Fleet
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.ingest import Ingest, Outcome
@@ -146,14 +148,15 @@ class Inside:
         self.metrics = Metrics()
         self.publisher = Publisher(folder / "home")
         self.publisher.ensure()
-        self.enroller = Enroller(self.authority, BrokerAddress("127.0.0.1", 1))
+        self.enroller = Enroller(self.authority, BrokerAddress("127.0.0.1", 1), Renewer(self.authority, self.clock))
+        self.revoked: list[str] = []
         self.fleet = Fleet(
             clock=self.clock, database=self.database, blobs=self.blobs, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
             gate=Gate(self.data.admin_token(), self.clock), online_keys=self.online_keys, wake=lambda: None,
             wake_all=lambda: None, broker_connected=lambda: True,
             disk=DiskProbe(Core(self.clock, self.database, self.blobs, self.references, self.metrics)),
-            devices_url="https://127.0.0.1:1",
+            devices_url="https://127.0.0.1:1", hooks=Hooks(self.data.hooks), on_revoked=self.revoked.extend,
         )  # fmt: skip
         self.needs: list[messages.Need] = []
         self.ingest = Ingest(
@@ -172,9 +175,9 @@ class Inside:
         self.database.close()
         self.data.close()
 
-    def token(self, life: int = DAY, **tags: str) -> ClaimToken:
+    def token(self, life: int = DAY, device: str | None = None, **tags: str) -> ClaimToken:
         with self.fleet.change("admin") as change:
-            made, secret = tokens.create(change, life, tags)
+            made, secret = tokens.create(change, life, tags, device)
             root = self.publisher.repository().root_digest
             return ClaimToken(1, made.id, secret, self.authority.digest, str(root))
 

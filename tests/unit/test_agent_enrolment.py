@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgefleet_agent import commands, enrolment, identity, trust_store
+from edgefleet_agent import claims, commands, enrolment, identity, trust_store
+from edgefleet_agent.commands import EnrolmentOptions
 from edgefleet_agent.disk import Disk
-from edgefleet_agent.enrolment import Server, parse_server
+from edgefleet_agent.enrolment import Machine
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.listener import Server, parse_server
 from edgefleet_agent.record import Record
 from edgefleet_contract import keys, trust
 from edgefleet_contract.enrolment import (
@@ -35,9 +37,11 @@ from edgefleet_contract.errors import (
     UsageMalformed,
     VerificationError,
 )
+from edgefleet_contract.fingerprint import Fingerprint
 from support.agent_fleet import Operator
 
 DEVICE = "d-aaaaaaaaaaaaaaaa"
+MACHINE = Machine("rpi4", {}, Fingerprint())
 SERVER = Server("https://fleet.test:8443", "fleet.test", 8443)
 
 Alter = Callable[[EnrollResponse], EnrollResponse]
@@ -72,10 +76,9 @@ def operator() -> Operator:
 
 
 def enroll(monkeypatch: pytest.MonkeyPatch, exchange: Exchange, folder: DataFolder, **token: object) -> identity.Card:
-    monkeypatch.setattr(enrolment, "_exchange", exchange)
-    return enrolment.enroll(
-        folder, Disk(), server=SERVER, token=exchange.operator.token(**token), hardware="rpi4", runtimes={}
-    )
+    monkeypatch.setattr(enrolment, "exchange", exchange)
+    claim = claims.of_token(exchange.operator.token(**token))
+    return enrolment.enroll(folder, Disk(), server=SERVER, claim=claim, machine=MACHINE)
 
 
 def test_an_enrolled_device_knows_who_it_is_and_whom_it_believes(
@@ -107,14 +110,14 @@ def test_a_lost_response_is_asked_for_again_with_the_same_request(
 def test_a_refused_token_leaves_nothing(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, exchange = DataFolder(tmp_path / "data"), Exchange(operator)
     exchange.refuses = True
-    monkeypatch.setattr(enrolment, "_exchange", exchange)
+    monkeypatch.setattr(enrolment, "exchange", exchange)
     token = encode_token(operator.token())
     with pytest.raises(TokenRefused):
-        commands.enroll(folder, server=SERVER.url, token=token, target="x86-64")
+        commands.enroll(folder, EnrolmentOptions(SERVER.url, token, target="x86-64"))
     assert list(tmp_path.iterdir()) == []
     folder.root.mkdir()
     with pytest.raises(TokenRefused):
-        commands.enroll(folder, server=SERVER.url, token=token, target="x86-64")
+        commands.enroll(folder, EnrolmentOptions(SERVER.url, token, target="x86-64"))
     assert list(folder.root.iterdir()) == []
 
 
@@ -218,9 +221,8 @@ def test_a_port_without_tls_may_be_the_consoles(tmp_path: Path) -> None:
                 DataFolder(tmp_path / "d"),
                 Disk(),
                 server=server,
-                token=Operator().token(),
-                hardware="rpi4",
-                runtimes={},
+                claim=claims.of_token(Operator().token()),
+                machine=MACHINE,
             )
 
 

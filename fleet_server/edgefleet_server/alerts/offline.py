@@ -9,7 +9,7 @@ from edgefleet_server.alerts.models import Alert
 from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.clock import DAY, HOUR, Clock
 from edgefleet_server.db import Database
-from edgefleet_server.devices.models import Device
+from edgefleet_server.devices.models import ACTIVE, Device
 
 SILENT_AFTER = DAY  # an idle device says little, yet something within a day
 
@@ -26,7 +26,9 @@ class OfflineWatch:
         now = self._clock()
         with self._database.write() as session:
             change = Change(session, now, POLICY)
-            silent = select(Device.id, Device.last_seen).where(Device.last_seen < now - SILENT_AFTER)
+            silent = select(Device.id, Device.last_seen).where(
+                Device.last_seen < now - SILENT_AFTER, Device.standing == ACTIVE
+            )
             for device, last_seen in session.execute(silent).all():
                 assert last_seen is not None
                 alerts.raise_alert(

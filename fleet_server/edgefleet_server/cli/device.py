@@ -1,4 +1,4 @@
-"""``edgefleet device``: claim tokens, devices and their tags."""
+"""``edgefleet device``: claim tokens, devices and their tags; batches and departures in modules of their own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
-from edgefleet_server.cli import output, trust
+from edgefleet_server.cli import device_batch, device_departure, output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
 from edgefleet_server.client import Client
 from edgefleet_server.home import home
 from edgefleet_server.publisher.publisher import Publisher
 
 app = group()
-app.info.help = "Devices: claim tokens, list, tags."
+app.info.help = "Devices: claim tokens, batches, list, tags, replace and retire."
+app.add_typer(device_batch.app, name="batch")
+for _act in (device_departure.revoke, device_departure.replace, device_departure.retire):
+    app.command()(_act)
 
 DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="As `device list` shows it: d-....")]
 
@@ -25,19 +28,23 @@ def token(
     tag: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the device that uses it; may be repeated.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Let this device back in, which came too late to renew its certificate.")
+    ] = None,
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make a claim token: one device enrolls with it, once. It names the fleet's authority and your trust root."""
-    request = {"life_ms": milliseconds("--expires", expires), "tags": pairs("--tag", tag or [])}
+    request = {"life_ms": milliseconds("--expires", expires), "tags": pairs("--tag", tag or []), "device": device}
     publisher = Publisher(home())
     with Client(server, data) as client:
         state = trust.look(client, publisher)
         parts = client.post("/tokens", request)  # refused before keys are made
         root = trust.begin(client, publisher, state).root_digest or ""
     word = encode_token(ClaimToken(VERSION, parts["id"], parts["secret"], parts["authority"], root))
-    command = f"edgefleet agent enroll --server {parts['devices_url']} --token {word} --data DIR"
+    place = "--again" if device else f"--server {parts['devices_url']}"
+    command = f"edgefleet agent enroll {place} --token {word} --data DIR"
     if as_json:
         output.print_json(
             {"token": word, "id": parts["id"], "server": parts["devices_url"], "expires_at": parts["expires_at"]}
@@ -128,6 +135,13 @@ def _print_device(device: dict[str, Any], telemetry: dict[str, Any] | None) -> N
     rows.add_row("runtimes", output.text(output.tags(device["runtimes"])))
     rows.add_row("tags", output.text(output.tags(device["tags"])))
     rows.add_row("seen", output.ago(device["last_seen"]))
+    rows.add_row("certificate", output.text(f"until {output.day(device['certificate_expires'])}"))
+    rows.add_row("key", output.text("in hardware" if device["key_in_hardware"] else "in a file"))
+    printed = {name: part[:12] for name, part in device["fingerprint"].items()}
+    rows.add_row("fingerprint", output.text(output.tags(printed)))
+    for way in ("replaces", "replaced_by"):
+        if device[way]:
+            rows.add_row(way.replace("_", " "), output.text(device[way]))
     if device["error"]:
         rows.add_row("error", output.text(f"[{device['error']['code']}] {device['error']['text']}", "red"))
     if telemetry:

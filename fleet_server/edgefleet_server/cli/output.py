@@ -19,7 +19,7 @@ STYLES = {
     "running": "cyan", "probation": "cyan", "trial": "cyan", "verifying": "cyan", "downloading": "cyan",
     "assigned": "cyan", "rolling_back": "yellow", "paused": "yellow", "rolled_back": "yellow",
     "failed": "red", "rejected": "red", "reverted": "red", "halted": "red", "stranded": "red", "aborted": "red",
-    "open": "red", "drifted": "red", "stable": "green",
+    "revoked": "red", "retired": "dim", "open": "red", "drifted": "red", "stable": "green",
 }  # fmt: skip
 
 _UNBROKEN = 2000  # columns

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from edgefleet_contract import canonical, enrolment
+from edgefleet_contract.errors import DeviceRevoked
 from edgefleet_server.bodies import SmallBody
+from edgefleet_server.devices import clones
 from edgefleet_server.fleet import FleetHere
 
 router = APIRouter()
@@ -19,8 +21,25 @@ def authority(fleet: FleetHere) -> Response:
 
 @router.post(enrolment.ENROLL_PATH)
 def enroll_device(fleet: FleetHere, body: SmallBody) -> Response:
-    """Turn a claim token and a certificate signing request into an identity."""
+    """Turn a claim and a certificate signing request into an identity."""
     request = enrolment.decode_request(body)
+    with fleet.database.read() as session:
+        question = fleet.enroller.question(session, fleet.clock(), request)
+    if question is not None:
+        fleet.hooks.ask(question.hook, question.about)  # not within a transaction: it may take its time
     with fleet.database.write() as session:
-        answer = fleet.enroller.enroll(session, fleet.clock(), request)
+        answer = fleet.enroller.enroll(session, fleet.clock(), request, agreed=question is not None)
+    return Response(canonical.encode(answer), media_type="application/json")
+
+
+@router.post(enrolment.RENEW_PATH)
+def renew_certificate(fleet: FleetHere, body: SmallBody) -> Response:
+    """Give a device its next certificate, for a request that its present key has signed."""
+    try:
+        with fleet.change("device") as change:
+            answer = fleet.enroller.renewer.renew(change, body)
+    except DeviceRevoked as error:
+        with fleet.change("device") as change:
+            clones.suspect_after(change, error)
+        raise
     return Response(canonical.encode(answer), media_type="application/json")

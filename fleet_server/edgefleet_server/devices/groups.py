@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from edgefleet_contract.errors import UsageMalformed
-from edgefleet_server.devices.models import Device, Tag
+from edgefleet_server.devices.models import ACTIVE, Device, Tag
 
 ALL = "all"
 GROUP_KEY = "group"
@@ -59,5 +59,5 @@ def check_tag(key: str, value: str) -> tuple[str, str]:
 
 
 def devices_of(session: Session, selector: Selector) -> list[Device]:
-    """All devices of a group, by id."""
-    return list(session.scalars(selector.query()))
+    """All active devices of a group, by id."""
+    return list(session.scalars(selector.query().where(Device.standing == ACTIVE)))

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from edgefleet_server.audit.change import Change
 from edgefleet_server.auth import Operator
-from edgefleet_server.devices import service, tokens
+from edgefleet_server.devices import lifecycle, service, tokens
 from edgefleet_server.devices.groups import parse_selector
 from edgefleet_server.devices.models import Device
 from edgefleet_server.devices.schemas import (
+    DepartureSchema,
     DeviceSchema,
+    Replacement,
     TagChange,
     TokenParts,
     TokenRequest,
+    departure_schema,
     device_schema,
 )
-from edgefleet_server.fleet import FleetHere
+from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service as releases
 from edgefleet_server.rollouts.models import Assignment
 
@@ -32,7 +37,7 @@ router = APIRouter(prefix="/api/v1", tags=["devices"])
 def create_token(fleet: FleetHere, operator: Operator, request: TokenRequest) -> TokenParts:
     """Make a claim token."""
     with fleet.change(operator) as change:
-        token, secret = tokens.create(change, request.life_ms, request.tags)
+        token, secret = tokens.create(change, request.life_ms, request.tags, request.device)
         return TokenParts(
             id=token.id,
             secret=secret,
@@ -71,6 +76,34 @@ def tag_device(fleet: FleetHere, operator: Operator, device_id: str, tags: TagCh
         return describe(change.session, [device])[0]
 
 
+@router.post("/devices/{device_id}/revoke")
+def revoke_device(fleet: FleetHere, operator: Operator, device_id: str) -> DepartureSchema:
+    """Take its certificates back, for good; its data stay."""
+    return _leave(fleet, operator, lambda change: lifecycle.revoke(change, device_id))
+
+
+@router.post("/devices/{device_id}/replace")
+def replace_device(fleet: FleetHere, operator: Operator, device_id: str, replacement: Replacement) -> DepartureSchema:
+    """Let another device take over its tags, rollouts and telemetry; this one is revoked."""
+    return _leave(fleet, operator, lambda change: lifecycle.replace(change, device_id, replacement.by))
+
+
+@router.post("/devices/{device_id}/retire")
+def retire_device(fleet: FleetHere, operator: Operator, device_id: str) -> DepartureSchema:
+    """Revoke it and erase what it has told, for good."""
+    return _leave(fleet, operator, lambda change: lifecycle.retire(change, device_id))
+
+
+def _leave(fleet: Fleet, operator: str, act: Callable[[Change], lifecycle.Departure]) -> DepartureSchema:
+    with fleet.change(operator) as change:
+        departure = act(change)
+        change.session.flush()
+        done = departure_schema(departure)
+    fleet.on_revoked([done.device])
+    fleet.wake()
+    return done
+
+
 def describe(session: Session, found: list[Device]) -> list[DeviceSchema]:
     """Describe devices with the releases they run and the digests they are assigned."""
     labels = releases.labels(session, {device.twin.running for device in found if device.twin.running})
@@ -80,4 +113,6 @@ def describe(session: Session, found: list[Device]) -> list[DeviceSchema]:
         .where(Assignment.device_id.in_([device.id for device in found]))
     )
     desired = dict(session.execute(in_force).all())
-    return [device_schema(device, labels, desired) for device in found]
+    before = select(Device.replaced_by, Device.id).where(Device.replaced_by.in_([device.id for device in found]))
+    replaced = {new: old for new, old in session.execute(before) if new is not None}
+    return [device_schema(device, labels, desired, replaced) for device in found]

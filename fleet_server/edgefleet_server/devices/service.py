@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from edgefleet_contract.errors import NotFound
 from edgefleet_contract.messages import Reported
 from edgefleet_server.audit.change import Change
 from edgefleet_server.devices.groups import Selector, check_tag
-from edgefleet_server.devices.models import Boot, Device, Tag, Twin
+from edgefleet_server.devices.models import ACTIVE, Boot, Device, Tag, Twin
 
 _SEEN_STEP = 5_000  # milliseconds: a busy device does not cost a write for each message
 
@@ -27,8 +27,8 @@ def device(session: Session, device_id: str) -> Device:
 
 
 def known(session: Session, device_ids: set[str]) -> set[str]:
-    """Those of ``device_ids`` that have enrolled."""
-    return set(session.scalars(select(Device.id).where(Device.id.in_(device_ids))))
+    """Those of ``device_ids`` that have enrolled, and have not left."""
+    return set(session.scalars(select(Device.id).where(Device.id.in_(device_ids), Device.standing == ACTIVE)))
 
 
 def any_device(session: Session) -> bool:
@@ -98,5 +98,7 @@ def take_report(session: Session, now: int, found: Device, reported: Reported) -
 
 
 def state_counts(session: Session) -> dict[str, int]:
-    """Devices by the state they report."""
-    return dict(session.execute(select(Twin.state, func.count()).group_by(Twin.state)).all())
+    """Devices by the state they report, or by how they left."""
+    state = case((Device.standing == ACTIVE, Twin.state), else_=Device.standing)
+    query = select(state, func.count()).join(Twin, Twin.device_id == Device.id).group_by(state)
+    return dict(session.execute(query).all())

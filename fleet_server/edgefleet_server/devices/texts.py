@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
+from edgefleet_contract import identifiers
 from edgefleet_contract.errors import StatementMalformed
+from edgefleet_contract.fingerprint import Fingerprint
 
 TEXT_LIMIT = 128  # characters
 RUNTIMES_LIMIT = 16
@@ -27,3 +31,13 @@ def check_texts(hardware: str, agent: str, runtimes: Mapping[str, str]) -> None:
             f"The device has hardware {hardware!r} and {len(runtimes)} runtimes",
             expected=f"a name of hardware, and at most {RUNTIMES_LIMIT} runtimes",
         )
+
+
+def check_fingerprint(fingerprint: Fingerprint) -> None:
+    """Refuse what is no hash.
+
+    Raises:
+        StatementMalformed: A part is none.
+    """
+    if not all(part == "" or identifiers.is_digest(part) for part in msgspec.structs.astuple(fingerprint)):
+        raise StatementMalformed("The fingerprint holds what is no hash", expected="SHA-256 in hexadecimal, or nothing")

@@ -8,31 +8,37 @@ import secrets
 
 from sqlalchemy.orm import Session
 
-from edgefleet_contract.errors import TokenRefused, UsageMalformed
+from edgefleet_contract.errors import Conflict, TokenRefused, UsageMalformed
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY, MINUTE
+from edgefleet_server.devices import service
 from edgefleet_server.devices.groups import check_tag
-from edgefleet_server.devices.models import ClaimToken
+from edgefleet_server.devices.models import ACTIVE, ClaimToken
 
 DEFAULT_LIFE = DAY
 MAX_LIFE = 365 * DAY
 
 
-def create(change: Change, life: int, tags: dict[str, str]) -> tuple[ClaimToken, str]:
+def create(change: Change, life: int, tags: dict[str, str], bound_to: str | None = None) -> tuple[ClaimToken, str]:
     """A new token and its secret, which is not kept.
 
     Args:
         change: The operator's.
         life: How long it may be used, in milliseconds.
         tags: For the device that will use it.
+        bound_to: An enrolled device that gets a certificate again with it; None for a new device.
 
     Raises:
         UsageMalformed: A life that is too short or too long, or a tag that is none.
+        NotFound: There is no such device.
+        Conflict: It has left the fleet.
     """
     if not MINUTE <= life <= MAX_LIFE:
         raise UsageMalformed(f"The token would live {life} ms", expected=f"{MINUTE} to {MAX_LIFE} ms (a year)")
     for key, value in tags.items():
         check_tag(key, value)
+    if bound_to is not None:
+        _check_may_return(change.session, bound_to)
     secret = secrets.token_urlsafe(32)
     token = ClaimToken(
         id=secrets.token_hex(8),
@@ -40,9 +46,10 @@ def create(change: Change, life: int, tags: dict[str, str]) -> tuple[ClaimToken,
         tags=tags,
         created_at=change.now,
         expires_at=change.now + life,
+        bound_to=bound_to,
     )
     change.session.add(token)
-    change.record("token.created", token=token.id, expires=token.expires_at, tags=tags)
+    change.record("token.created", device=bound_to, token=token.id, expires=token.expires_at, tags=tags)
     return token, secret
 
 
@@ -68,6 +75,16 @@ def check(session: Session, now: int, token_id: str, secret: str, csr_key: str) 
             token=token.id,
         )
     return token
+
+
+def _check_may_return(session: Session, device_id: str) -> None:
+    device = service.device(session, device_id)
+    if device.standing != ACTIVE:
+        raise Conflict(
+            f"Device {device_id} is {device.standing}",
+            expected="an active device whose certificate has ended",
+            remedy="Enroll the machine as a new device; `edgefleet device replace` gives it the old one's place.",
+        )
 
 
 def _hash(secret: str) -> bytes:

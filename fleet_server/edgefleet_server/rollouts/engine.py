@@ -65,6 +65,8 @@ class Engine:
             return False
 
     def _move_on(self, change: Change, rollout: Rollout) -> bool:
+        if rollout.state == "running" and self._assign_latecomers(change, rollout):
+            return True
         actions = policy.decide(
             facts.plan_of(rollout),
             facts.counts_of(change.session, rollout),
@@ -106,16 +108,25 @@ class Engine:
         return bool(actions)
 
     def _start_stage(self, change: Change, rollout: Rollout, index: int) -> None:
-        session = change.session
-        stage = session.get_one(Stage, (rollout.id, index))
+        stage = change.session.get_one(Stage, (rollout.id, index))
         stage.started_at = change.now
         change.record(
             "stage.started", rollout=rollout.id, stage=index + 1, percent=stage.percent, devices=stage.devices
         )
+        self._assign_waiting(change, rollout, index)
+
+    def _assign_latecomers(self, change: Change, rollout: Rollout) -> bool:
+        """Serve the devices that took over a place in a stage that has started; whether there was any."""
+        started = [stage.index for stage in rollout.stages if stage.started_at is not None]
+        return any(self._assign_waiting(change, rollout, index) for index in started)
+
+    def _assign_waiting(self, change: Change, rollout: Rollout, index: int) -> bool:
+        session = change.session
         waiting = select(Deployment).where(
             Deployment.rollout_id == rollout.id, Deployment.stage == index, Deployment.state == "waiting"
         )
-        for deployment in session.scalars(waiting.order_by(Deployment.device_id)).all():
+        found = session.scalars(waiting.order_by(Deployment.device_id)).all()
+        for deployment in found:
             bundle = session.get_one(ReleasedBundle, deployment.digest)
             deployment.previous = facts.previous_of(session, deployment)
             deployment.state, deployment.updated_at = "assigned", change.now
@@ -128,6 +139,7 @@ class Engine:
                 digest=bundle.digest,
                 stage=index + 1,
             )
+        return bool(found)
 
     def _take_back(
         self,

@@ -6,9 +6,10 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from edgefleet_server.devices.models import ACTIVE, Device
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.rollouts.evidence import Verdict
 from edgefleet_server.rollouts.models import Deployment, Rollout
@@ -68,13 +69,13 @@ def watched_of(session: Session, rollout: Rollout) -> list[Watched]:
 
 def deployed_of(session: Session, rollout: Rollout) -> list[Deployed]:
     """All deployments of a rollout that is to go back."""
-    taking_part = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state != "skipped")
+    taking_part = _of_active(rollout).where(Deployment.state != "skipped")
     return [_deployed(deployment) for deployment in session.scalars(taking_part.order_by(Deployment.device_id))]
 
 
 def failed_of(session: Session, rollout: Rollout) -> list[Deployed]:
     """The deployments that have failed and were not sent back yet."""
-    failed = select(Deployment).where(Deployment.rollout_id == rollout.id, Deployment.state == "failed")
+    failed = _of_active(rollout).where(Deployment.state == "failed")
     return [_deployed(deployment) for deployment in session.scalars(failed.order_by(Deployment.device_id))]
 
 
@@ -97,6 +98,15 @@ def previous_of(session: Session, deployment: Deployment) -> str | None:
     twin = deployment.device.twin
     candidates = [twin.running, *twin.confirmed]
     return next((digest for digest in candidates if digest and session.get(ReleasedBundle, digest)), None)
+
+
+def _of_active(rollout: Rollout) -> Select[Deployment]:
+    """The deployments of devices that can still be sent anywhere."""
+    return (
+        select(Deployment)
+        .join(Device, Device.id == Deployment.device_id)
+        .where(Deployment.rollout_id == rollout.id, Device.standing == ACTIVE)
+    )
 
 
 def _counted_as(state: str) -> str:

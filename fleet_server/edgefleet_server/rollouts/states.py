@@ -8,7 +8,7 @@ A deployment's way::
     halt, abort or rollback:  waiting, assigned, downloading, verifying -> withdrawn
                               probation, succeeded, failed yet running  -> rolling_back -> rolled_back | stranded
     skipped: the release has no bundle for this device's hardware; it never takes part
-    superseded: a newer rollout has given this device another assignment before this one had ended
+    superseded: a newer rollout has given this device another assignment before this one had ended, or the device left
 
 *Confirmed* is the device's word, *succeeded* is ours: confirmed, reported, through probation. A trial is never cut
 short: it ends, and then the deployment goes back like any other.
