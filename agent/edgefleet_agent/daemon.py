@@ -20,9 +20,13 @@ from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
 from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.outbox import Outbox
 from edgefleet_agent.parts import Parts
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.record import load_record
+from edgefleet_agent.sample_uplink import SampleUplink
 from edgefleet_agent.sampling import Sampler
+from edgefleet_agent.sealer import Sealer
 from edgefleet_agent.served import ServedModel
 from edgefleet_agent.serving import InferenceServer
 from edgefleet_agent.slots import Slots
@@ -88,10 +92,13 @@ class Agent:
         self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
         self._reporter = Reporter(identity, boot, runtimes, network.publish, clock)
         slots = Slots(folder, disk)
+        content_keys = ContentKeys(slots, identity.holders)
         telemetry = Telemetry(clock, boot, config.telemetry_interval_s)
-        sampler = Sampler(folder.samples, disk, clock)
+        outbox = Outbox(folder.outbox, disk, config.samples_max_bytes)
+        self._sample_uplink = SampleUplink(outbox, device, network.publish, clock)
+        sampler = Sampler(folder.samples, disk, clock, Sealer(outbox, device, config.redact, clock))
         self.served = ServedModel(
-            slots, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
+            slots, content_keys, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
         )
         store = DurableTrustStore(folder, disk, lambda: self._deployment.record)
         parts = Parts(
@@ -100,9 +107,10 @@ class Agent:
             clock=clock,
             store=store,
             slots=slots,
+            content_keys=content_keys,
             fetcher=Fetcher(Downloads(folder.download, disk), self._ask_for_blocks, clock),
             served=self.served,
-            trials=Trials(slots, self.served, config.limits()),
+            trials=Trials(slots, content_keys, self.served, config.limits()),
             runtimes=runtimes,
         )
         self._deployment = Deployment(parts, load_record(folder), self._reporter.report)
@@ -121,6 +129,7 @@ class Agent:
             case Connected():
                 self._reporter.connected()
                 self._uplink.connected()
+                self._sample_uplink.connected()
                 self._deployment.connected()
             case Received(topic, payload):
                 try:
@@ -134,6 +143,7 @@ class Agent:
         self.served.tick()
         self._uplink.wake()
         self._uplink.tick()
+        self._sample_uplink.tick()
         self._reporter.tick()
         if self._retry is not None and self._clock.monotonic() >= self._retry[0]:
             self._take_desired(self._retry[1])
@@ -186,7 +196,7 @@ class Agent:
             self._reporter.acknowledged(ack)
             return
         try:
-            self._uplink.acknowledged(ack)
+            (self._sample_uplink if ack.stream == "sample" else self._uplink).acknowledged(ack)
         except DiskFailed as error:
             log.warning("acknowledgement not kept: %s", error)
 

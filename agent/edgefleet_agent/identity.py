@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.private import Holder
 from edgefleet_contract import canonical, dsse, keys
 from edgefleet_contract.enrolment import BrokerAddress
 from edgefleet_contract.errors import DataFolderMalformed, NotEnrolled, StatementMalformed
@@ -65,9 +67,21 @@ class Identity:
         self.certificate_file = certificate_path(folder)
         self.authority_file = authority_path(folder)
         try:
-            self._key = keys.from_pem(self.key_file.read_bytes())
+            self._key = keys.device_key_from_pem(self.key_file.read_bytes())
         except (OSError, StatementMalformed) as cause:
             raise DataFolderMalformed(f"The device key {str(self.key_file)!r} cannot be read: {cause}") from cause
+
+    def holders(self) -> list[Holder]:
+        """Whoever can open what was wrapped to this device, the newest key first."""
+        return [self]
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Of the device."""
+        return self._key.public_key()
+
+    def exchange(self, peer: ec.EllipticCurvePublicKey) -> bytes:
+        """ECDH with the device's key: the x coordinate of the shared point."""
+        return self._key.exchange(ec.ECDH(), peer)
 
     def sign(self, payload: bytes, payload_type: str) -> bytes:
         """A DSSE envelope around ``payload`` by the device key."""
