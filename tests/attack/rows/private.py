@@ -53,7 +53,10 @@ ROWS = (
     Defence(
         "a content key is used for another device or bundle",
         "keys are wrapped to one device's key by HPKE, under the bundle's digest",
-        (f"{_PRIVATE}::test_a_key_wrapped_for_another_device_or_bundle_opens_nothing",),
+        (
+            f"{_PRIVATE}::test_a_key_wrapped_for_another_device_or_bundle_opens_nothing",
+            "tests/attack/test_attack_private_bundles.py::test_a_device_with_any_other_key_stays_with_what_it_runs",
+        ),
         {"edgefleet_contract.sealing.content._context": answering(b"")},
     ),
     Defence(
