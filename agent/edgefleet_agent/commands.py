@@ -18,6 +18,7 @@ from edgefleet_agent.folder import DataFolder, Lock, running_agent
 from edgefleet_agent.identity import Card, Identity
 from edgefleet_agent.inference import InferenceChild, Limits
 from edgefleet_agent.listener import parse_server
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.record import load_record
 from edgefleet_agent.signers import FILE, check_place
 from edgefleet_agent.slots import Slots
@@ -174,18 +175,19 @@ def batch(folder: DataFolder, source: Path, out: Path) -> tuple[int, int]:
     return count, failed
 
 
-def _confirmed(folder: DataFolder) -> tuple[Manifest, Path]:
-    Identity(folder)
+def _confirmed(folder: DataFolder) -> tuple[Manifest, Callable[[], InferenceChild]]:
+    identity = Identity(folder)
     record, slots = load_record(folder), Slots(folder, Disk())
     if record.running is None:
         raise NotFound("This device has no confirmed model yet", remedy="Roll a release out to it first.")
-    return slots.manifest(record.running), slots.path(record.running)
+    running, content_keys = record.running, ContentKeys(slots, identity.holders)
+    return slots.manifest(running), lambda: InferenceChild(slots.path(running), Limits(), content_keys.of_slot(running))
 
 
 @contextlib.contextmanager
 def _model(folder: DataFolder) -> Iterator[tuple[Manifest, Infer]]:
     """The confirmed model: the running agent's, or where none runs a child of this command."""
-    manifest, slot = _confirmed(folder)
+    manifest, load = _confirmed(folder)
     agent = running_agent(folder)
     if agent is not None:
         with AgentClient(agent) as client:
@@ -193,7 +195,7 @@ def _model(folder: DataFolder) -> Iterator[tuple[Manifest, Infer]]:
         return
     lock = Lock(folder)
     try:
-        with InferenceChild(slot, Limits()) as child:
+        with load() as child:
             yield manifest, lambda body: child.infer(body).body
     finally:
         lock.release()

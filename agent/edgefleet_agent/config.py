@@ -9,6 +9,7 @@ from typing import Any
 
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.inference import Limits
+from edgefleet_agent.redaction import parse_hooks
 from edgefleet_contract.errors import UsageMalformed
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,6 +28,8 @@ class Config:
         load_timeout_s: For loading a model.
         inference_timeout_s: For one inference request.
         threads: Of the runtime.
+        samples_max_bytes: The most that sealed samples take on disk until the server has them.
+        redact: Redaction hooks that every sample passes before it is sealed, separated by commas (see ``redaction``).
     """
 
     listen: str = "127.0.0.1:8501"
@@ -36,6 +39,8 @@ class Config:
     load_timeout_s: float = 120.0
     inference_timeout_s: float = 60.0
     threads: int = 1
+    samples_max_bytes: int = 32 * 1024 * 1024
+    redact: str = ""
 
     def limits(self) -> Limits:
         """What an inference child may take."""
@@ -58,7 +63,9 @@ def load_config(folder: DataFolder, options: dict[str, Any]) -> Config:
     strangers = sorted(set(settings) - set(kinds))
     if strangers:
         raise UsageMalformed(f"{str(folder.settings)!r} sets {strangers}", expected=f"only {sorted(kinds)}")
-    return replace(Config(), **{name: _parsed(name, kinds[name], value) for name, value in settings.items()})
+    config = replace(Config(), **{name: _parsed(name, kinds[name], value) for name, value in settings.items()})
+    parse_hooks(config.redact)
+    return config
 
 
 def _read(folder: DataFolder) -> dict[str, Any]:

@@ -22,9 +22,13 @@ from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
 from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.outbox import Outbox
 from edgefleet_agent.parts import Parts
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.record import load_record
+from edgefleet_agent.sample_uplink import SampleUplink
 from edgefleet_agent.sampling import Sampler
+from edgefleet_agent.sealer import Sealer
 from edgefleet_agent.served import ServedModel
 from edgefleet_agent.serving import InferenceServer
 from edgefleet_agent.slots import Slots
@@ -93,10 +97,13 @@ class Agent:
         self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
         self._reporter = Reporter(identity, boot, runtimes, network.publish, clock, fingerprint=read_fingerprint())
         slots = Slots(folder, disk)
+        self._content_keys = content_keys = ContentKeys(slots, identity.holders)
         telemetry = Telemetry(clock, boot, config.telemetry_interval_s)
-        sampler = Sampler(folder.samples, disk, clock)
+        outbox = Outbox(folder.outbox, disk, config.samples_max_bytes)
+        self._sample_uplink = SampleUplink(outbox, device, network.publish, clock)
+        sampler = Sampler(folder.samples, disk, clock, Sealer(outbox, device, config.redact, clock))
         self.served = ServedModel(
-            slots, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
+            slots, content_keys, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
         )
         store = DurableTrustStore(folder, disk, lambda: self._deployment.record)
         parts = Parts(
@@ -105,9 +112,10 @@ class Agent:
             clock=clock,
             store=store,
             slots=slots,
+            content_keys=content_keys,
             fetcher=Fetcher(Downloads(folder.download, disk), self._ask_for_blocks, clock),
             served=self.served,
-            trials=Trials(slots, self.served, config.limits()),
+            trials=Trials(slots, content_keys, self.served, config.limits()),
             runtimes=runtimes,
         )
         self._deployment = Deployment(parts, load_record(folder), self._reporter.report)
@@ -118,6 +126,8 @@ class Agent:
 
     def start(self) -> None:
         """Serve what is confirmed, connect, and go on with what a stop interrupted."""
+        if len(self._identity.holders()) > 1:  # a key was replaced while nobody was here to see it
+            self._content_keys.renew()
         self._network.start()
         self._deployment.start()
 
@@ -127,6 +137,7 @@ class Agent:
             case Connected():
                 self._reporter.connected()
                 self._uplink.connected()
+                self._sample_uplink.connected()
                 self._deployment.connected()
             case Received(topic, payload):
                 try:
@@ -140,6 +151,7 @@ class Agent:
         self.served.tick()
         self._uplink.wake()
         self._uplink.tick()
+        self._sample_uplink.tick()
         self._reporter.tick()
         self._certificate.tick()
         if self._retry is not None and self._clock.monotonic() >= self._retry[0]:
@@ -165,7 +177,8 @@ class Agent:
         }
 
     def _renewed(self) -> None:
-        """Come back under the new certificate, and sign the report with the new key."""
+        """Come back under the new certificate, with the new key for reports and for what is wrapped to this device."""
+        self._content_keys.renew()
         self._network.renewed()
         self._reporter.report(self._deployment.record)
 
@@ -199,7 +212,7 @@ class Agent:
             self._reporter.acknowledged(ack)
             return
         try:
-            self._uplink.acknowledged(ack)
+            (self._sample_uplink if ack.stream == "sample" else self._uplink).acknowledged(ack)
         except DiskFailed as error:
             log.warning("acknowledgement not kept: %s", error)
 

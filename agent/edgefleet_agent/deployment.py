@@ -13,12 +13,14 @@ from edgefleet_agent.inference import InferenceChild
 from edgefleet_agent.parts import Parts
 from edgefleet_agent.probation import Probation
 from edgefleet_agent.record import Record, save_record
+from edgefleet_agent.slots import Seal
 from edgefleet_agent.states import Action
 from edgefleet_contract import canonical, dsse, trust
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.errors import (
     AssignmentExpired,
     BundleMalformed,
+    ContentKeyMissing,
     DataFolderMalformed,
     DiskFailed,
     EdgefleetError,
@@ -194,16 +196,23 @@ class Deployment:
         _, bundle = self._assigned()
         slot = self._whole_slot(bundle.digest)
         if slot is not None:
+            self._renew_seal(slot)
             detection.check_runtime(self._parts.slots.manifest(slot).runtime, self._parts.runtimes)
             return events.Filled(slot)
-        manifest = verify.check_bundle(self._downloaded(bundle), bundle, self._parts.store.pins.hardware)
+        manifest = verify.check_bundle(
+            self._downloaded(bundle), bundle, self._parts.store.pins.hardware, self._content_key()
+        )
         detection.check_runtime(manifest.runtime, self._parts.runtimes)
         return events.Verified()
 
     def _unpack(self) -> Event:
         _, bundle = self._assigned()
         slot = self._record.spare
-        self._parts.slots.fill(slot, self._downloaded(bundle))
+        wrapped, key = self._assigned()[0].assignment.content_key, self._content_key()
+        if wrapped is None or key is None:
+            self._parts.slots.fill(slot, self._downloaded(bundle))
+        else:
+            self._parts.slots.fill_sealed(slot, self._downloaded(bundle), Seal(bundle.sha256, wrapped), key)
         return events.Filled(slot)
 
     def _try_out(self) -> Event:
@@ -264,6 +273,25 @@ class Deployment:
         assert accepted is not None
         assert accepted.bundle is not None
         return accepted, accepted.bundle
+
+    def _content_key(self) -> bytes | None:
+        """What opens the assigned bundle; None where it is not private."""
+        accepted, bundle = self._assigned()
+        if not bundle.private:
+            return None
+        wrapped = accepted.assignment.content_key
+        if wrapped is None:
+            raise ContentKeyMissing(
+                "The assigned bundle is private, and the assignment has no key for it", expected="its content key"
+            )
+        return self._parts.content_keys.unwrapped(wrapped, bundle.digest)
+
+    def _renew_seal(self, slot: SlotName) -> None:
+        """Keep the content key as it was wrapped last: the one in the slot may be for a key this device had before."""
+        accepted, bundle = self._assigned()
+        wrapped = accepted.assignment.content_key
+        if wrapped is not None and self._parts.slots.seal(slot) is not None:
+            self._parts.slots.keep_seal(slot, Seal(bundle.sha256, wrapped))
 
     def _whole_slot(self, digest: str) -> SlotName | None:
         """The slot that holds the bundle, every byte of it."""

@@ -64,6 +64,11 @@ class DataFolder:
         return self.root / "samples"
 
     @property
+    def outbox(self) -> Path:
+        """Sealed samples that the server has not acknowledged."""
+        return self.root / "outbox"
+
+    @property
     def lock(self) -> Path:
         """Held by the running agent; says where it serves."""
         return self.root / "lock"

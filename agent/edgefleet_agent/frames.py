@@ -21,11 +21,13 @@ class Load(msgspec.Struct, frozen=True, tag=True):
         slot: Folder of an unpacked bundle.
         memory_bytes: Address space that runtime and model may take beyond what Python and numpy have.
         threads: Of the runtime.
+        content_key: Of a private bundle, which lies in the slot sealed.
     """
 
     slot: str
     memory_bytes: int
     threads: int
+    content_key: bytes | None = None
 
 
 class Infer(msgspec.Struct, frozen=True, tag=True):

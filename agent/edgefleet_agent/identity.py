@@ -11,6 +11,7 @@ import msgspec
 
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.private import Holder
 from edgefleet_agent.signers import FILE, Signer, open_signer
 from edgefleet_contract import canonical, dsse
 from edgefleet_contract.enrolment import BrokerAddress
@@ -70,6 +71,13 @@ class Identity:
         self.card, self.key_file = card, key_file
         self.certificate_file = certificate_path(self._folder, card.generation)
 
+    def holders(self) -> list[Holder]:
+        """Whoever can open what was wrapped to this device, the newest key first."""
+        older = key_path(self._folder, self.card.generation - 1)
+        if self.card.key == FILE and older.is_file():
+            return [self.signer, open_signer(FILE, older)]
+        return [self.signer]
+
     def sign(self, payload: bytes, payload_type: str) -> bytes:
         """A DSSE envelope around ``payload`` by the identity key."""
         return dsse.sign(payload, payload_type, [self.signer])
@@ -118,10 +126,11 @@ def certificate_path(folder: DataFolder, generation: int = FIRST) -> Path:
 
 
 def remove_older(disk: Disk, folder: DataFolder, generation: int) -> None:
-    """Remove the files of all generations before ``generation``."""
+    """Remove the files of all generations before ``generation``, but the key of the last: it may still open things."""
     for path in sorted(folder.identity.glob("device-*.*")):
         number = path.stem.removeprefix("device-")
-        if number.isdecimal() and int(number) < generation:
+        is_last_key = path == key_path(folder, generation - 1)
+        if number.isdecimal() and int(number) < generation and not is_last_key:
             disk.remove(path)
 
 

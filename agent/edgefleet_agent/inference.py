@@ -47,20 +47,23 @@ class InferenceChild:
     Args:
         slot: Folder of an unpacked bundle.
         limits: What it may take.
+        content_key: Of a private bundle: the child opens it in its memory, never on the disk.
 
     Raises:
+        SealBroken: The content key is not the slot's.
         InferenceFailed: The artifact does not load within the limits.
         RuntimeUnavailable: Its runtime is not installed.
     """
 
-    def __init__(self, slot: Path, limits: Limits) -> None:
+    def __init__(self, slot: Path, limits: Limits, content_key: bytes | None = None) -> None:
         self._limits = limits
         self._turn = threading.Lock()
         self._channel, other = socket.socketpair()
         with other:
             self._process = _start_process(self._channel, other)
         try:
-            self._ask(frames.Load(str(slot), limits.memory_bytes, limits.threads), frames.Loaded, limits.load_timeout_s)
+            load = frames.Load(str(slot), limits.memory_bytes, limits.threads, content_key)
+            self._ask(load, frames.Loaded, limits.load_timeout_s)
         except BaseException:
             self.close()
             raise

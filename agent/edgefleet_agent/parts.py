@@ -8,6 +8,7 @@ from edgefleet_agent.clock import Clock
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.fetch import Fetcher
 from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.served import ServedModel
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.trial import Trials
@@ -24,6 +25,7 @@ class Parts:
         clock: For expiries and probation.
         store: The device's memory of trust.
         slots: Where bundles lie.
+        content_keys: Open the private ones.
         fetcher: Gets files.
         served: The model that serves.
         trials: Tries slots out.
@@ -35,6 +37,7 @@ class Parts:
     clock: Clock
     store: DurableTrustStore
     slots: Slots
+    content_keys: ContentKeys
     fetcher: Fetcher
     served: ServedModel
     trials: Trials

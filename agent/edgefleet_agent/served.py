@@ -10,6 +10,7 @@ from edgefleet_agent.folder import SlotName
 from edgefleet_agent.frames import Inferred
 from edgefleet_agent.inference import InferenceChild, Limits
 from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.sampling import Sampler
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.spool import Spool
@@ -40,6 +41,7 @@ class ServedModel:
 
     Args:
         slots: Where bundles lie.
+        content_keys: Open the private ones.
         limits: Of inference children.
         clock: For the waits between restarts.
         telemetry: Counts what is inferred.
@@ -48,9 +50,18 @@ class ServedModel:
     """
 
     def __init__(
-        self, slots: Slots, limits: Limits, clock: Clock, *, telemetry: Telemetry, spool: Spool, sampler: Sampler
+        self,
+        slots: Slots,
+        content_keys: ContentKeys,
+        limits: Limits,
+        clock: Clock,
+        *,
+        telemetry: Telemetry,
+        spool: Spool,
+        sampler: Sampler,
     ) -> None:
         self._slots = slots
+        self._content_keys = content_keys
         self._limits = limits
         self._clock = clock
         self._telemetry = telemetry
@@ -98,7 +109,7 @@ class ServedModel:
             raise
         self._telemetry.count(answer.milliseconds)
         if self._confirmed is not None:
-            self._sampler.offer(body, self._confirmed.manifest.sampling)
+            self._sampler.offer(body, self._confirmed.digest, self._confirmed.manifest)
         return answer.body
 
     def serve(self, slot: SlotName, digest: str, child: InferenceChild | None) -> None:
@@ -163,7 +174,7 @@ class ServedModel:
             self._backoff.reset()  # the last one lived long enough to count as sound
         self._restart_at = now + self._backoff.next()
         try:
-            self._child = InferenceChild(self._slots.path(slot), self._limits)
+            self._child = InferenceChild(self._slots.path(slot), self._limits, self._content_keys.of_slot(slot))
         except EdgefleetError as error:
             log.warning("model does not start slot=%s code=%s: %s", slot, error.code, error)
             return

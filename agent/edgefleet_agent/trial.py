@@ -8,7 +8,9 @@ from typing import Literal
 
 from edgefleet_agent import evidence, health
 from edgefleet_agent.evidence import Outcome
+from edgefleet_agent.folder import SlotName
 from edgefleet_agent.inference import InferenceChild, Limits
+from edgefleet_agent.private import ContentKeys
 from edgefleet_agent.record import Record
 from edgefleet_agent.served import ServedModel
 from edgefleet_agent.slots import Slots
@@ -23,12 +25,14 @@ class Trials:
 
     Args:
         slots: Where bundles lie.
+        content_keys: Open the private ones.
         served: The model that serves; in a trial it is the incumbent, in probation the candidate.
         limits: Of inference children.
     """
 
-    def __init__(self, slots: Slots, served: ServedModel, limits: Limits) -> None:
+    def __init__(self, slots: Slots, content_keys: ContentKeys, served: ServedModel, limits: Limits) -> None:
         self._slots = slots
+        self._content_keys = content_keys
         self._served = served
         self._limits = limits
 
@@ -50,7 +54,7 @@ class Trials:
             RuntimeUnavailable: Its runtime is not installed.
         """
         assert record.trial is not None
-        child = InferenceChild(self._slots.path(record.trial), self._limits)
+        child = self._load(record.trial)
         try:
             health.check(child, self._slots.manifest(record.trial))
             if vectors is None:
@@ -70,6 +74,9 @@ class Trials:
             return self._gather(record, "probation", self._served.child, vectors)
         except InferenceFailed as error:
             return None, ErrorReport(error.code, error.text())
+
+    def _load(self, slot: SlotName) -> InferenceChild:
+        return InferenceChild(self._slots.path(slot), self._limits, self._content_keys.of_slot(slot))
 
     def _gather(
         self, record: Record, phase: Literal["trial", "probation"], child: InferenceChild, vectors: Path
@@ -92,7 +99,7 @@ class Trials:
             before = record.slots.get(record.spare)
             if before is None or before not in record.confirmed or before == record.assigned_digest:
                 return None
-            with InferenceChild(self._slots.path(record.spare), self._limits) as child:
+            with self._load(record.spare) as child:
                 return evidence.run_vectors(child, before, vectors)
         except EdgefleetError as error:
             log.warning("no outcome of the incumbent code=%s: %s", error.code, error)

@@ -64,11 +64,12 @@ class RefreshQuestion(msgspec.Struct, frozen=True, tag=True):
 
 
 class BundleQuestion(msgspec.Struct, frozen=True, tag=True):
-    """Whether the file at ``path`` is the assigned bundle, for this hardware."""
+    """Whether the file at ``path`` is the assigned bundle, for this hardware; ``content_key`` opens a private one."""
 
     path: str
     assigned: ReleasedBundle
     hardware: str
+    content_key: bytes | None = None
 
 
 class AcceptAnswer(msgspec.Struct, frozen=True, tag=True):
@@ -168,14 +169,20 @@ def refresh(proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) 
     trust.remember(store, answer.floor, proof)
 
 
-def check_bundle(path: Path, assigned: ReleasedBundle, hardware: str) -> Manifest:
+def check_bundle(path: Path, assigned: ReleasedBundle, hardware: str, content_key: bytes | None = None) -> Manifest:
     """The manifest of the file at ``path``, if it is the assigned bundle, byte for byte, and for this hardware.
+
+    Args:
+        path: The file, sealed if the bundle is private.
+        assigned: What it must be.
+        hardware: Of this device.
+        content_key: Of a private bundle.
 
     Raises:
         VerificationError: It is not.
         BundleMalformed: It is no bundle.
     """
-    answer = _ask(BundleQuestion(str(path), assigned, hardware))
+    answer = _ask(BundleQuestion(str(path), assigned, hardware, content_key))
     if isinstance(answer, Refusal):
         raise revive(answer.error)
     assert isinstance(answer, BundleAnswer)
@@ -272,7 +279,7 @@ def _inspect(question: BundleQuestion) -> Manifest:
     path, assigned = Path(question.path), question.assigned
     if bundles.transfer_digest(path) != (assigned.sha256, assigned.bytes):
         raise HashMismatch("The downloaded file is not the one that the release names", path=question.path)
-    with Bundle(path) as bundle:
+    with Bundle(path, question.content_key) as bundle:
         if bundle.digest != assigned.digest:
             raise HashMismatch(
                 f"The downloaded bundle has the digest {bundle.digest!r}", expected=repr(assigned.digest)

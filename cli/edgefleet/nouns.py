@@ -34,12 +34,13 @@ NOUNS: dict[str, Noun] = {
     ),
     "bundle": Noun(_COMPILE, "edgefleet_compiler.cli.bundle", "app", "Bundles: pack, show, verify, unpack"),
     "server": Noun(_FLEET, "edgefleet_server.cli.server", "app", "The fleet server: run, upgrade"),
-    "device": Noun(_FLEET, "edgefleet_server.cli.device", "app", "Devices: claim tokens, list, show, tag"),
+    "device": Noun(_FLEET, "edgefleet_server.cli.device", "app", "Devices: claim tokens, list, show, tag, erase"),
     "release": Noun(_FLEET, "edgefleet_server.cli.release", "app", "Releases: push, list, show"),
     "rollout": Noun(
         _FLEET, "edgefleet_server.cli.rollout", "app", "Rollouts in stages: create, watch, abort, rollback"
     ),
     "drift": Noun(_FLEET, "edgefleet_server.cli.drift", "app", "Drift of the inputs that devices see"),
+    "sample": Noun(_FLEET, "edgefleet_server.cli.sample", "app", "Raw samples, sealed by devices: key, list, fetch"),
     "alert": Noun(_FLEET, "edgefleet_server.cli.alert", "app", "Alerts: list, acknowledge"),
     "key": Noun(_FLEET, "edgefleet_server.cli.key", "app", "Signing keys of the publisher: init, list"),
     "agent": Noun(_DEVICE, "edgefleet_agent.cli", "main", "The agent: enroll, run, status, infer"),

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from edgefleet_contract import manifest as manifests
 from edgefleet_contract.errors import BundleDamaged, BundleMalformed, HashMismatch
 from edgefleet_contract.manifest import FileEntry, Manifest
+from edgefleet_contract.sealing.files import open_sealed
 
 BUNDLE_LIMIT = 1 << 30  # bytes: far below 4 GiB, where a zip needs other headers
 FILES_LIMIT = 64
@@ -67,6 +68,10 @@ def write_bundle(destination: BinaryIO, manifest: Manifest, contents: Mapping[st
 class Bundle:
     """A bundle opened for reading. Opening checks the framing and the manifest; contents are checked as they are read.
 
+    Args:
+        path: The file.
+        key: Of a private bundle, which is sealed: it is opened piece by piece as it is read, and never as a whole.
+
     Attributes:
         manifest: What the bundle says of itself.
         manifest_bytes: The exact bytes of the manifest.
@@ -75,11 +80,12 @@ class Bundle:
     Raises:
         BundleMalformed: The file is no bundle, or its manifest contradicts itself.
         BundleDamaged: It is not in the canonical layout.
+        SealBroken: It is not sealed with ``key``, or was changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
         try:
-            self._file = path.open("rb")
+            self._file: BinaryIO = path.open("rb") if key is None else open_sealed(path, key)
         except OSError as cause:
             raise BundleMalformed(f"The bundle {str(path)!r} cannot be read: {cause.strerror}") from cause
         try:

@@ -263,6 +263,18 @@ class HashMismatch(VerificationError):
     code = "bundle.hash_mismatch"
 
 
+class SealBroken(VerificationError):
+    """Sealed bytes that do not open: changed, cut off or put in another order, or with another key."""
+
+    code = "seal.broken"
+
+
+class ContentKeyMissing(VerificationError):
+    """A private bundle without the key that opens it."""
+
+    code = "seal.key_missing"
+
+
 class CertificateRefused(VerificationError):
     """A certificate of lossless pruning that does not hold for the source and the artifact at hand."""
 

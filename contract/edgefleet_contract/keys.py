@@ -67,6 +67,18 @@ def from_pem(data: bytes) -> PrivateKey:
     raise StatementMalformed(f"The key is a {type(key).__name__}", expected="an Ed25519 or ECDSA P-256 key")
 
 
+def device_key_from_pem(data: bytes) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key of a PKCS #8 PEM.
+
+    Raises:
+        StatementMalformed: It is no key, or of another algorithm or curve.
+    """
+    key = from_pem(data)
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise StatementMalformed("The key file holds a key of another kind", expected="a key on P-256")
+
+
 def public_text(key: PublicKey) -> str:
     """The public key as base64 of its DER SubjectPublicKeyInfo."""
     return base64.b64encode(_spki(key)).decode()
@@ -87,6 +99,18 @@ def public_from_text(text: str) -> PublicKey:
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return key
     raise StatementMalformed(f"A public key is a {type(key).__name__}", expected="Ed25519, or ECDSA on P-256")
+
+
+def recipient_from_text(text: str) -> ec.EllipticCurvePublicKey:
+    """The P-256 key, to which something is sealed, that :func:`public_text` wrote.
+
+    Raises:
+        StatementMalformed: It is no key, or of another algorithm or curve.
+    """
+    key = public_from_text(text)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key
+    raise StatementMalformed("A recipient's key is an Ed25519 key", expected="one on P-256, for Ed25519 only signs")
 
 
 def key_id(key: PublicKey) -> str:

@@ -6,11 +6,12 @@ from typing import Literal
 
 import msgspec
 
-from edgefleet_contract import canonical, identifiers
-from edgefleet_contract.errors import BundleMalformed
+from edgefleet_contract import canonical, identifiers, keys
+from edgefleet_contract.errors import BundleMalformed, StatementMalformed
 
 VERSION = 1
 MANIFEST_LIMIT = 1024 * 1024  # bytes
+RETENTION_LIMIT = 3650  # days: ten years
 
 
 class Affine(msgspec.Struct, frozen=True):
@@ -92,16 +93,34 @@ class Measured(msgspec.Struct, frozen=True):
     n: int
 
 
+class Consent(msgspec.Struct, frozen=True):
+    """What raw samples are taken for, and who alone can read them. Without one no sample leaves a device.
+
+    Attributes:
+        purpose: Why they are taken, in words for the people whom they are of.
+        contact: Whom to ask about them, or a reference to the agreement.
+        recipient: The public key that samples are sealed to (P-256, as ``keys.public_text`` writes it).
+        retention_days: How long the server keeps one, at most.
+    """
+
+    purpose: str
+    contact: str
+    recipient: str
+    retention_days: int
+
+
 class SamplingPolicy(msgspec.Struct, frozen=True):
-    """Which inferences the agent keeps and sends as raw samples. Off unless the publisher consents.
+    """Which inferences the agent keeps as raw samples; none by default.
 
     Attributes:
         rate: Share of inferences kept, 0 to 1.
         max_per_day: The most samples a day.
+        consent: Lets samples be sent, sealed; without it they stay on the device.
     """
 
     rate: float = 0.0
     max_per_day: int = 0
+    consent: Consent | msgspec.UnsetType = msgspec.UNSET  # left out of the bytes where there is none
 
 
 class DataSource(msgspec.Struct, frozen=True):
@@ -192,6 +211,8 @@ def decode(data: bytes) -> Manifest:
             f"The manifest has version {manifest.v}", expected=str(VERSION), remedy="Update edgefleet to read it."
         )
     _check_files(manifest)
+    if manifest.sampling.consent is not msgspec.UNSET:
+        _check_consent(manifest.sampling.consent)
     return manifest
 
 
@@ -208,6 +229,18 @@ def _check_files(manifest: Manifest) -> None:
     for path in named:
         if path is not None:
             manifest.file(path)
+
+
+def _check_consent(consent: Consent) -> None:
+    if not consent.purpose.strip() or not consent.contact.strip() or not 1 <= consent.retention_days <= RETENTION_LIMIT:
+        raise BundleMalformed(
+            "The manifest's consent to samples lacks a purpose, a contact or a term",
+            expected=f"words in both, and 1 to {RETENTION_LIMIT} retention_days",
+        )
+    try:
+        keys.recipient_from_text(consent.recipient)
+    except StatementMalformed as cause:
+        raise BundleMalformed(f"The manifest's consent names no recipient: {cause.seen}") from cause
 
 
 def is_safe_path(path: str) -> bool:

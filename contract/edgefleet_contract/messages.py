@@ -17,6 +17,7 @@ from edgefleet_contract.sketches import Sketch
 
 VERSION = 1
 MESSAGE_LIMIT = 256 * 1024  # bytes
+SAMPLE_CHUNK_BYTES = 128 * 1024  # which base64 makes 171 KiB
 
 DeviceState = Literal[
     "idle",  # nothing is assigned
@@ -28,7 +29,7 @@ DeviceState = Literal[
     "failed",  # could not be tried (disk, runtime); may be tried again under a new sequence
     "rejected",  # verification said no; trying again changes nothing
 ]
-Stream = Literal["reported", "telemetry"]
+Stream = Literal["reported", "telemetry", "sample"]
 
 
 class ErrorReport(msgspec.Struct, frozen=True):
@@ -157,6 +158,26 @@ class Telemetry(msgspec.Struct, frozen=True):
     records: list[TelemetryRecord]
 
 
+class SampleChunk(msgspec.Struct, frozen=True):
+    """A piece of a sealed sample. One piece is under way at a time.
+
+    Attributes:
+        digest: The bundle whose consent lets it be sent.
+        sha256: Of the whole sealed sample: its name.
+        size: Of the whole, in bytes.
+        n: Number of this piece, from 1; each but the last has ``SAMPLE_CHUNK_BYTES``.
+        data: The piece (base64 in JSON).
+    """
+
+    v: int
+    device: str
+    digest: str
+    sha256: str
+    size: int
+    n: int
+    data: bytes
+
+
 class Need(msgspec.Struct, frozen=True):
     """The blocks of a file that the device can take now, at most ``blocks.WINDOW``."""
 
@@ -167,7 +188,10 @@ class Need(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """All messages of ``stream`` from ``boot`` up to and including ``through`` are committed on the server."""
+    """All messages of ``stream`` from ``boot`` up to and including ``through`` are committed on the server.
+
+    Of the stream ``sample``, ``boot`` is the sample's SHA-256 and ``through`` counts its pieces.
+    """
 
     v: int
     stream: Stream
@@ -189,10 +213,10 @@ class Desired(msgspec.Struct, frozen=True):
     proof: msgspec.Raw
 
 
-Message = TypeVar("Message", Reported, Telemetry, Need, Ack, Desired)
+Message = TypeVar("Message", Reported, Telemetry, SampleChunk, Need, Ack, Desired)
 
 
-def encode(message: Reported | Telemetry | Need | Ack | Desired) -> bytes:
+def encode(message: Reported | Telemetry | SampleChunk | Need | Ack | Desired) -> bytes:
     """The message as a payload."""
     return canonical.encode(message)
 

@@ -47,6 +47,10 @@ TELEMETRY = Topic(
     "telemetry", f"{ROOT}/d/{{device}}/up/telemetry", "up", 1, False, "Telemetry",
     "A batch of telemetry records; kept on the device until acknowledged.",
 )  # fmt: skip
+SAMPLE = Topic(
+    "sample", f"{ROOT}/d/{{device}}/up/sample", "up", 1, False, "SampleChunk",
+    "A piece of a raw sample, sealed to the key that the bundle's consent names; kept until acknowledged.",
+)  # fmt: skip
 NEED = Topic(
     "need", f"{ROOT}/d/{{device}}/up/need", "up", 1, False, "Need",
     "Blocks that the device asks for now: its credit.",
@@ -68,7 +72,7 @@ BLOB = Topic(
     "A block for whoever listens.",
 )  # fmt: skip
 
-TOPICS: tuple[Topic, ...] = (REPORTED, TELEMETRY, NEED, DESIRED, ACK, BLOCK, BLOB)
+TOPICS: tuple[Topic, ...] = (REPORTED, TELEMETRY, SAMPLE, NEED, DESIRED, ACK, BLOCK, BLOB)
 
 _UP = re.compile(rf"{re.escape(ROOT)}/d/({identifiers.DEVICE_ID.pattern})/up/([a-z]+)")
 

@@ -14,11 +14,13 @@ from edgefleet_server.console.headers import SecurityHeaders
 from edgefleet_server.devices import batch_routes, device_routes
 from edgefleet_server.devices import routes as devices
 from edgefleet_server.devices import service as device_service
+from edgefleet_server.erasure import routes as erasure
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.metrics import CONTENT_TYPE, Labels
 from edgefleet_server.releases import routes as releases
 from edgefleet_server.rollouts import routes as rollouts
 from edgefleet_server.rollouts import service as rollout_service
+from edgefleet_server.samples import routes as samples
 from edgefleet_server.telemetry import routes as telemetry
 from edgefleet_server.trust import routes as trust
 
@@ -28,7 +30,8 @@ def operator_app(fleet: Fleet) -> FastAPI:
     app = FastAPI(title="edgefleet", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.fleet = fleet
     http_errors.install(app)
-    for part in (devices, batch_routes, trust, releases, rollouts, telemetry, alerts, audit, console):
+    parts = (devices, batch_routes, trust, releases, rollouts, telemetry, samples, erasure, alerts, audit, console)
+    for part in parts:
         app.include_router(part.router)
     app.mount("/static", console.static_files())
     app.add_api_route("/metrics", metrics, include_in_schema=False)

@@ -64,6 +64,10 @@ class Client:
         """The JSON of a PATCH with a JSON body."""
         return self._request("PATCH", path, json=body)
 
+    def content(self, path: str) -> bytes:
+        """The body of a GET, as it is."""
+        return self._answer("GET", path).content
+
     def send(self, method: str, path: str, content: bytes) -> Any:
         """The JSON of a request whose body is exactly ``content``."""
         return self._request(method, path, content=content)
@@ -78,6 +82,9 @@ class Client:
         return False
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
+        return self._answer(method, path, **options).json()
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as cause:
@@ -87,7 +94,7 @@ class Client:
                 url=self.url,
             ) from cause
         if response.is_success:
-            return response.json()
+            return response
         raise _as_error(response)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgefleet_contract.errors import UsageMalformed
+from edgefleet_server.erasure.terms import Terms
 
 CONSOLE_PORT = 8080
 DEVICE_PORT = 8443
@@ -33,6 +34,7 @@ class ServerConfig:
         broker: "embedded" (mosquitto if installed, else amqtt), "mosquitto", "amqtt", or ``mqtts://HOST:PORT`` of a
             broker that somebody else runs.
         certificate, certificate_key: PEM files for the console's own TLS.
+        terms: How long telemetry and samples are kept.
     """
 
     data: Path
@@ -45,6 +47,7 @@ class ServerConfig:
     broker: str = "embedded"
     certificate: Path | None = None
     certificate_key: Path | None = None
+    terms: Terms = field(default_factory=Terms)
 
     def checked(self) -> ServerConfig:
         """This configuration, if it makes sense.

@@ -11,6 +11,7 @@ from edgefleet_server.clock import Clock
 from edgefleet_server.db import Database
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.telemetry.references import References
 
 
@@ -21,6 +22,7 @@ class Core:
     clock: Clock
     database: Database
     blobs: BlobStore
+    content_keys: ContentKeys
     references: References
     metrics: Metrics
 

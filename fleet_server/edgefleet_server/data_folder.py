@@ -71,6 +71,11 @@ class DataFolder:
         return self.path / "keys"
 
     @property
+    def content_keys(self) -> Path:
+        """Keys of private bundles."""
+        return self.keys / "content"
+
+    @property
     def blobs(self) -> Path:
         """Files by their content."""
         return self.path / "blobs" / "sha256"

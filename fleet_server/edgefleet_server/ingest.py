@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from edgefleet_contract import dsse, identifiers, messages, topics
 from edgefleet_contract.errors import EdgefleetError, MessageMalformed, NotFound, ServerDiskFailed
-from edgefleet_contract.messages import Ack, Need, Reported, Stream, Telemetry, TelemetryRecord
+from edgefleet_contract.messages import Ack, Need, Reported, SampleChunk, Stream, Telemetry, TelemetryRecord
 from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.db import Database
@@ -27,6 +27,7 @@ from edgefleet_server.devices.texts import check_fingerprint, check_texts
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.rollouts import progress
+from edgefleet_server.samples import service as samples
 from edgefleet_server.telemetry import drift
 from edgefleet_server.telemetry import service as telemetry
 from edgefleet_server.telemetry.references import References
@@ -179,6 +180,9 @@ class Ingest:
                 self._take_report(session, device, message.payload, outcome)
         elif topic is topics.TELEMETRY:
             self._take_telemetry(session, device, message.payload, outcome)
+        elif topic is topics.SAMPLE:
+            with session.begin_nested():
+                self._take_sample(session, device, message.payload, outcome)
         else:
             need = messages.decode(message.payload, Need)
             _check_sender(need.device, device)
@@ -215,6 +219,11 @@ class Ingest:
         outcome.drifting |= {(device_id, record.digest) for record in batch.records if record.sketch is not None}
         for record in batch.records:
             outcome.acknowledge(device_id, "telemetry", record.boot, record.n)
+
+    def _take_sample(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
+        chunk = messages.decode(payload, SampleChunk)
+        _check_sender(chunk.device, device_id)
+        outcome.acknowledge(device_id, "sample", chunk.sha256, samples.take(session, self._clock(), device_id, chunk))
 
 
 def _next_batch(incoming: queue.SimpleQueue[Incoming]) -> list[Incoming]:

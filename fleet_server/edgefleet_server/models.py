@@ -8,6 +8,7 @@ from edgefleet_server.db import Base
 from edgefleet_server.devices.models import BatchPlace, Boot, Certificate, ClaimBatch, ClaimToken, Device, Tag, Twin
 from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout, Stage
+from edgefleet_server.samples.models import Sample, SamplePiece
 from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
 from edgefleet_server.trust.models import DowngradePermit, TrustMetadata
 
@@ -29,6 +30,8 @@ __all__ = [
     "Release",
     "ReleasedBundle",
     "Rollout",
+    "Sample",
+    "SamplePiece",
     "SketchHour",
     "Stage",
     "Tag",

@@ -30,6 +30,7 @@ from edgefleet_server.listeners import Listener, bind, check_certificate
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.storage import telling_disk_failures
 from edgefleet_server.telemetry.references import References
 from edgefleet_server.trust.online_keys import OnlineKeys
@@ -151,12 +152,14 @@ class FleetServer:
     def _start_fleet(self, folder: DataFolder, database: Database, kept: _Kept, child: Supervisor | None) -> Fleet:
         """Connect to the broker and start the workers; returns what the routes need."""
         blobs = BlobStore(folder.blobs)
-        core = Core(self._clock, database, blobs, References(blobs), self._metrics)
+        core = Core(
+            self._clock, database, blobs, ContentKeys(folder.content_keys, blobs), References(blobs), self._metrics
+        )
         broker_host = self._config.local_host if child else self.addresses.broker.host
         connection = Connection(
             broker_host, self.addresses.broker.port, kept.authority.certificate_path, kept.authority.issue_server()
         )
-        workers = Workers(core, connection, kept.online_keys, kept.authority.pem)
+        workers = Workers(core, connection, kept.online_keys, kept.authority.pem, self._config.terms)
         self._running.callback(workers.stop)
         workers.start()
         connection.wait_connected(
@@ -170,6 +173,7 @@ class FleetServer:
             clock=core.clock,
             database=core.database,
             blobs=core.blobs,
+            content_keys=core.content_keys,
             references=core.references,
             metrics=core.metrics,
             authority=kept.authority,

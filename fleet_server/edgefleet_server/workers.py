@@ -18,6 +18,8 @@ from edgefleet_server.clock import HOUR, SECOND
 from edgefleet_server.core import Core
 from edgefleet_server.delivery import BlockServer, DesiredPublisher
 from edgefleet_server.devices.farewell import Farewell
+from edgefleet_server.erasure.retention import Retention
+from edgefleet_server.erasure.terms import Terms
 from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.rollouts.assignments import Assigner
@@ -37,14 +39,15 @@ _HOURLY = HOUR / SECOND
 class Workers:
     """Everything that moves without an operator's request."""
 
-    def __init__(self, core: Core, connection: Connection, keys: OnlineKeys, authority: str) -> None:
+    def __init__(self, core: Core, connection: Connection, keys: OnlineKeys, authority: str, terms: Terms) -> None:
         database, clock = core.database, core.clock
         self._connection = connection
-        self._engine = Engine(database, Assigner(keys, clock), clock)
+        self._engine = Engine(database, Assigner(keys, core.content_keys, clock), clock)
         self._trust = TrustWatch(database, clock, keys, authority)
         self._offline = OfflineWatch(database, clock)
         self._drift = DriftWatch(database, clock, core.references)
         self._storage = StorageWatch(database, clock, core.blobs)
+        self._retention = Retention(database, clock, terms)
         self._block_server = BlockServer(core, connection, self._storage)
         self._publisher = DesiredPublisher(database, clock, connection)
         self._ingest = Ingest(
@@ -113,5 +116,6 @@ class Workers:
     def _look_around(self) -> None:
         self._offline.look()
         self._storage.look()
+        self._retention.delete_old()
         if self._trust.look() | self._engine.renew_assignments():
             self._publishing.wake()

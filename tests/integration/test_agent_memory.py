@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgefleet_agent import frames
+from edgefleet_agent.child.contents import Contents
 from edgefleet_agent.child.model import Model
 from edgefleet_agent.child.session import Session
 from edgefleet_compiler.options import CompileOptions
@@ -40,7 +41,7 @@ def test_golden_vectors_come_out_however_often_they_are_run(slot: Path) -> None:
 
 
 def test_other_inferences_remember_what_came_before(slot: Path) -> None:
-    model = Model(slot, threads=1)
+    model = Model(Contents(slot, None), threads=1)
     case = [np.random.default_rng(3).normal(0, 0.3, 16).astype(np.float32)]
     first, second = (model.run(case)[0] for _ in range(2))
     assert not np.array_equal(first, second)

@@ -13,6 +13,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from edgefleet_contract import keys
 from edgefleet_contract.bundle import Bundle
 from support.commands import Run, runner
 from support.model_files import write_calibration, write_classifier, write_validation
@@ -206,11 +207,18 @@ def test_a_bundle_is_shown_verified_unpacked_and_packed_again(
     assert run("bundle", "unpack", bundle, "--out", tmp_path / "unpacked").status == 0
     packed = run("bundle", "pack", tmp_path / "unpacked", "--out", tmp_path / "again.efb", "--json").document
     assert packed["digest"] == shown["digest"]
-    policy = ("--security-floor", 7, "--sampling-rate", "0.25", "--samples-per-day", 40)
+    consent = tmp_path / "consent.toml"
+    recipient = keys.public_text(keys.generate_device_key().public_key())
+    consent.write_text(f'purpose = "mistakes"\ncontact = "a@b.c"\nretention_days = 9\nrecipient = "{recipient}"\n')
+    policy = ("--security-floor", 7, "--sampling-rate", "0.25", "--samples-per-day", 40, "--consent", consent)
     run("bundle", "pack", tmp_path / "unpacked", "--out", tmp_path / "set.efb", *policy)
     told = run("bundle", "show", tmp_path / "set.efb").out
     assert "floor     7" in told
     assert "0.25 of the inferences, at most 40 a day" in told
+    assert "mistakes (ask a@b.c)" in told
+    consent.write_text('purpose = "mistakes"\n')
+    refused = run("bundle", "pack", tmp_path / "unpacked", "--out", tmp_path / "no.efb", "--consent", consent)
+    assert (refused.status, (tmp_path / "no.efb").exists()) == (2, False)
     assert (tmp_path / "again.efb").read_bytes() == bundle.read_bytes()
 
 

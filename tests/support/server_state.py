@@ -28,10 +28,12 @@ from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Incoming
 from edgefleet_server.publisher.draft import Draft
+from edgefleet_server.publisher.private import BundleSealer
 from edgefleet_server.publisher.publisher import Publisher
 from edgefleet_server.publisher.statement import state_release
 from edgefleet_server.releases import service as releases
 from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.rollouts import service as rollouts
 from edgefleet_server.rollouts.assignments import Assigner
 from edgefleet_server.rollouts.engine import Engine
@@ -144,6 +146,7 @@ class Inside:
         self.authority = Authority(self.data.authority, self.clock)
         self.online_keys = OnlineKeys(self.data.keys)
         self.blobs = BlobStore(self.data.blobs)
+        self.content_keys = ContentKeys(self.data.content_keys, self.blobs)
         self.references = References(self.blobs)
         self.metrics = Metrics()
         self.publisher = Publisher(folder / "home")
@@ -151,11 +154,14 @@ class Inside:
         self.enroller = Enroller(self.authority, BrokerAddress("127.0.0.1", 1), Renewer(self.authority, self.clock))
         self.revoked: list[str] = []
         self.fleet = Fleet(
-            clock=self.clock, database=self.database, blobs=self.blobs, references=self.references,
+            clock=self.clock, database=self.database, blobs=self.blobs,
+            content_keys=self.content_keys, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
             gate=Gate(self.data.admin_token(), self.clock), online_keys=self.online_keys, wake=lambda: None,
             wake_all=lambda: None, broker_connected=lambda: True,
-            disk=DiskProbe(Core(self.clock, self.database, self.blobs, self.references, self.metrics)),
+            disk=DiskProbe(
+                Core(self.clock, self.database, self.blobs, self.content_keys, self.references, self.metrics)
+            ),
             devices_url="https://127.0.0.1:1", hooks=Hooks(self.data.hooks), on_revoked=self.revoked.extend,
         )  # fmt: skip
         self.needs: list[messages.Need] = []
@@ -163,7 +169,7 @@ class Inside:
             self.database, self.clock, self.references, self.metrics, on_need=self.needs.append,
             on_stored=lambda outcome: None,
         )  # fmt: skip
-        self.engine = Engine(self.database, Assigner(self.online_keys, self.clock), self.clock)
+        self.engine = Engine(self.database, Assigner(self.online_keys, self.content_keys, self.clock), self.clock)
         self.take(self.publisher.first(self.online_keys.public(None), self.clock()))
 
     def take(self, draft: Draft) -> None:
@@ -194,17 +200,20 @@ class Inside:
         assert base64.b64decode(response.root) == self.publisher.repository().roots[-1]
         return StandIn(self, response.device, key, hardware)
 
-    def push(self, *paths: Path) -> str:
+    def push(self, *paths: Path, private: bool = False) -> str:
         """Push bundles as one release; its label."""
-        stated = state_release(paths or [tiny_bundle(self.folder)], self.clock())
+        sealer = BundleSealer(self.folder / "home", self.folder) if private else None
+        stated = state_release(paths or [tiny_bundle(self.folder)], self.clock(), sealer)
         draft = self.publisher.release(self.publisher.repository(), stated, self.clock())
         for bundle, path in stated.files:
             self.blobs.store(bundle.sha256, path.read_bytes())
             with self.database.write() as session:
                 releases.add_blob(session, self.clock(), bundle.sha256, bundle.bytes)
+            if sealer is not None:
+                self.content_keys.put(bundle.sha256, sealer.key(bundle.digest))
         with self.fleet.change("admin") as change:
             repository = trust_service.take(change, self.online_keys, draft.files())
-            label = releases.push(change, repository, stated.label, self.blobs).label
+            label = releases.push(change, repository, stated.label, self.blobs, self.content_keys).label
         self.publisher.keep(repository)
         return label
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgefleet_contract.canonical import sha256
 
 # What grows or moves without anybody's doing: records of what was said, not what will be done.
-_AGENT_LOGS = ("spool", "samples", "lock", "log")
+_AGENT_LOGS = ("spool", "samples", "outbox", "lock", "log")
 _SERVER_FILES = ("ca", "keys", "blobs", "admin.token")
 _SERVER_LOGS = frozenset({"audit_log", "telemetry_records", "sketch_hours", "drift_verdicts", "device_boots"})
 _MOVING_COLUMNS = frozenset({"last_seen", "reported_at", "seen_at", "n", "boot"})

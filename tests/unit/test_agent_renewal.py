@@ -72,8 +72,11 @@ def test_a_renewed_device_has_a_new_key_and_the_same_name(listener: DeviceListen
     assert public_key(listener, card.device) == keys.public_text(mine.signer.public_key())
     assert trust_store.load_pins(folder) == pins
     assert sorted(path.name for path in folder.identity.iterdir()) == [
-        "authority.pem", "card.json", "device-2.csr", "device-2.key", "device-2.pem",
-    ]  # fmt: skip
+        "authority.pem", "card.json", "device-1.key", "device-2.csr", "device-2.key", "device-2.pem",
+    ], "the last key may still open what was wrapped to it"  # fmt: skip
+    assert [keys.public_text(holder.public_key()) for holder in mine.holders()] == [
+        keys.public_text(key) for key in (mine.signer.public_key(), old)
+    ]
     assert mine.key_file.stat().st_mode & 0o777 == 0o600
 
 

@@ -85,7 +85,7 @@ def test_a_missing_module_of_ours_is_our_fault(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["modle"], "Did you mean model or bundle?"),
+        (["modle"], "Did you mean model or sample?"),
         (["target", "shwo"], "shwo"),
         (["target", "show"], "'name'"),
         (["model", "compile", "m.onnx", "--out", "", "--target", "rpi4"], "--out is empty"),

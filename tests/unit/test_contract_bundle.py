@@ -10,8 +10,9 @@ import pytest
 
 from edgefleet_contract import bundle, manifest
 from edgefleet_contract.bundle import Bundle
-from edgefleet_contract.errors import BundleDamaged, BundleMalformed, HashMismatch, VerificationError
+from edgefleet_contract.errors import BundleDamaged, BundleMalformed, HashMismatch, SealBroken, VerificationError
 from edgefleet_contract.manifest import FileEntry
+from edgefleet_contract.sealing import files
 from support.contract_samples import CONTENTS, bundle_bytes, sample_manifest
 
 
@@ -162,3 +163,15 @@ def test_a_bundle_with_bytes_before_it_or_a_lost_start_is_damaged(path: Path, le
         path.write_bytes(changed)
         with pytest.raises(BundleDamaged):
             Bundle(path)
+
+
+def test_a_sealed_bundle_is_read_with_its_key_and_not_without(tmp_path: Path) -> None:
+    key, path = files.new_key(), tmp_path / "sealed.efb"
+    path.write_bytes(files.seal_bytes(bundle_bytes(), key))
+    with Bundle(path, key) as bundle:
+        bundle.verify()
+        assert bundle.read("model.onnx") == CONTENTS["model.onnx"]
+    with pytest.raises(BundleMalformed, match="no bundle"):
+        Bundle(path)
+    with pytest.raises(SealBroken):
+        Bundle(path, files.new_key())

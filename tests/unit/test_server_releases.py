@@ -52,7 +52,7 @@ def push(inside: Inside, stated: StatedRelease) -> None:
     draft = inside.publisher.release(inside.publisher.repository(), stated, NOON)
     with inside.fleet.change("admin") as change:
         repository = trust_service.take(change, inside.online_keys, draft.files())
-        service.push(change, repository, stated.label, inside.blobs)
+        service.push(change, repository, stated.label, inside.blobs, inside.content_keys)
 
 
 def state(inside: Inside) -> tuple[list[str], object]:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgefleet_agent.child.contents import Contents
 from edgefleet_agent.child.model import Model, forms_of, read_arrays
 from edgefleet_contract import canonical, cases
 from edgefleet_contract.bundle import Bundle
@@ -51,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     with Bundle(make_bundle(folder)) as bundle:
         (folder / "manifest.json").write_bytes(bundle.manifest_bytes)
         (folder / bundle.manifest.artifact).write_bytes(bundle.read(bundle.manifest.artifact))
-    return Model(folder, threads=1)
+    return Model(Contents(folder, None), threads=1)
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -141,7 +142,7 @@ UNLABELLED = {
 
 def device_takes(model: Model, path: Path) -> bool:
     """Whether a device runs these cases and compares them with labels."""
-    arrays = read_arrays(path)
+    arrays = read_arrays(path.name, path)
     columns = model.batch(arrays)
     model.run([column[0] for column in columns])
     return cases.has_labels(forms_of(arrays), len(columns[0]))

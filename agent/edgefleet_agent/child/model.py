@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefleet_agent.child.contents import Contents
 from edgefleet_agent.runtimes import open_runtime
 from edgefleet_contract import cases
-from edgefleet_contract import manifest as manifests
 from edgefleet_contract.cases import ArrayForm
 from edgefleet_contract.errors import DataMalformed, InferenceFailed
 from edgefleet_contract.manifest import TensorSpec
@@ -22,7 +24,7 @@ class Model:
     """The artifact of an unpacked bundle, loaded.
 
     Args:
-        slot: Folder of the bundle.
+        contents: Of the slot.
         threads: Of the runtime.
 
     Attributes:
@@ -33,9 +35,10 @@ class Model:
         InferenceFailed: The runtime does not load it, or it is not what the manifest says.
     """
 
-    def __init__(self, slot: Path, *, threads: int) -> None:
-        self.manifest = manifests.decode((slot / "manifest.json").read_bytes())
-        self._runtime = open_runtime(self.manifest.runtime, slot / self.manifest.artifact, threads=threads)
+    def __init__(self, contents: Contents, *, threads: int) -> None:
+        self.manifest = contents.manifest
+        artifact = contents.file(self.manifest.artifact)
+        self._runtime = open_runtime(self.manifest.runtime, artifact, threads=threads)
         said = ([tuple(spec.shape) for spec in side] for side in (self.manifest.inputs, self.manifest.outputs))
         if tuple(said) != self._runtime.describe():
             raise InferenceFailed(
@@ -96,18 +99,22 @@ def _load(spec: TensorSpec, stored: Array) -> NDArray[np.float32]:
     return values.reshape(spec.shape[1:])
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an ``.npz``; never a pickle.
+def read_arrays(name: str, data: Path | bytes) -> dict[str, Array]:
+    """The arrays of the ``.npz`` that is called ``name``; never a pickle.
 
     Raises:
         DataMalformed: It is none.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # numpy would leave it open
+        with _opened(data) as file, np.load(file, allow_pickle=False) as archive:  # numpy would leave it open
             members = {name: archive[name] for name in archive.files}
     except Exception as cause:  # zipfile, zlib and numpy each raise their own on bytes that are none
-        raise DataMalformed(f"The file {path.name!r} cannot be read: {cause}", expected="an .npz of arrays") from cause
+        raise DataMalformed(f"The file {name!r} cannot be read: {cause}", expected="an .npz of arrays") from cause
     return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}  # others come as bytes
+
+
+def _opened(data: Path | bytes) -> BinaryIO:
+    return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
 
 
 def same_winner(expected: Array, seen: Array) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgefleet_agent import frames
 from edgefleet_agent.child import open_inference
+from edgefleet_agent.child.contents import Contents
 from edgefleet_agent.child.histograms import Histograms
 from edgefleet_agent.child.model import Array, Model, forms_of, read_arrays, same_winner
 from edgefleet_contract import cases
@@ -30,12 +31,10 @@ class Session:
     """
 
     def __init__(self, load: frames.Load) -> None:
-        self._slot = Path(load.slot)
-        self._model = Model(self._slot, threads=load.threads)
+        self._contents = Contents(Path(load.slot), load.content_key)
+        self._model = Model(self._contents, threads=load.threads)
         manifest = self._model.manifest
-        self._histograms = (
-            Histograms((self._slot / manifest.reference).read_bytes(), manifest) if manifest.reference else None
-        )
+        self._histograms = Histograms(self._contents.read(manifest.reference), manifest) if manifest.reference else None
         self._file: tuple[str, dict[str, Array]] = ("", {})
 
     def answer(self, request: frames.Request) -> frames.Response:
@@ -71,7 +70,7 @@ class Session:
         return frames.Inferred(open_inference.respond(request, self._model.manifest, outputs), milliseconds)
 
     def _run_golden(self, part: frames.RunGolden) -> frames.GoldenRun:
-        arrays = self._arrays(str(self._slot / part.path))
+        arrays = self._arrays(part.path, lambda: self._contents.file(part.path))
         columns = self._model.batch(_below("in/", arrays))
         rows = self._run_for_a_while(columns, part.start)
         expected = [_below("out/", arrays)[spec.name] for spec in self._model.manifest.outputs]
@@ -84,7 +83,7 @@ class Session:
         return frames.GoldenRun(len(columns[0]), len(rows), worst, agreements)
 
     def _run_vectors(self, part: frames.RunVectors) -> frames.VectorsRun:
-        arrays = self._arrays(part.path)
+        arrays = self._arrays(part.path, lambda: Path(part.path))
         columns = self._model.batch(arrays)
         rows = self._run_for_a_while(columns, part.start)
         total, n = len(columns[0]), len(rows)
@@ -110,10 +109,10 @@ class Session:
         self._file = ("", {})  # all are done: their memory is not needed any more
         return rows
 
-    def _arrays(self, path: str) -> Mapping[str, Array]:
+    def _arrays(self, path: str, find: Callable[[], Path | bytes]) -> Mapping[str, Array]:
         """The arrays of a file, kept from one part to the next."""
         if self._file[0] != path:
-            self._file = (path, read_arrays(Path(path)))
+            self._file = (path, read_arrays(Path(path).name, find()))
         return self._file[1]
 
 

@@ -26,8 +26,13 @@ class Runtime(Protocol):
         """Forget what earlier inferences left in the artifact's states, if it has any."""
 
 
-def open_runtime(need: RuntimeNeed, artifact: Path, *, threads: int) -> Runtime:
+def open_runtime(need: RuntimeNeed, artifact: Path | bytes, *, threads: int) -> Runtime:
     """Load an artifact into the runtime it needs.
+
+    Args:
+        need: The runtime.
+        artifact: The file, or its contents.
+        threads: Of the runtime.
 
     Raises:
         RuntimeUnavailable: That runtime is not installed.

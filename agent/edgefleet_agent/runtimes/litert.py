@@ -24,7 +24,7 @@ class LiteRt:
     """A ``.tflite`` file in LiteRT.
 
     Args:
-        artifact: The file.
+        artifact: The file, or its contents.
         threads: Of the interpreter.
 
     Raises:
@@ -32,10 +32,11 @@ class LiteRt:
         InferenceFailed: It does not load the file.
     """
 
-    def __init__(self, artifact: Path, *, threads: int) -> None:
+    def __init__(self, artifact: Path | bytes, *, threads: int) -> None:
         interpreter_class = _interpreter_class()
         try:
-            self._interpreter = interpreter_class(model_path=str(artifact), num_threads=threads)
+            given = {"model_content": artifact} if isinstance(artifact, bytes) else {"model_path": str(artifact)}
+            self._interpreter = interpreter_class(**given, num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as cause:
             raise InferenceFailed(f"LiteRT does not load the artifact: {cause}") from cause

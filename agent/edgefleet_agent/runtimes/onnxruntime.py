@@ -17,14 +17,14 @@ class OnnxRuntime:
     """An ``.onnx`` file in onnxruntime.
 
     Args:
-        artifact: The file.
+        artifact: The file, or its contents.
         threads: Within an operator.
 
     Raises:
         InferenceFailed: It does not load the file.
     """
 
-    def __init__(self, artifact: Path, *, threads: int) -> None:
+    def __init__(self, artifact: Path | bytes, *, threads: int) -> None:
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -33,9 +33,8 @@ class OnnxRuntime:
         if _saturates_u8s8(Path("/proc/cpuinfo")):
             options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(artifact), options, providers=["CPUExecutionProvider"]
-            )
+            given = artifact if isinstance(artifact, bytes) else str(artifact)
+            self._session: Any = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
         except Exception as cause:  # onnxruntime has a class of its own for each status, below Exception
             raise InferenceFailed(f"onnxruntime does not load the artifact: {cause}") from cause
         self._input_names = [entry.name for entry in self._session.get_inputs()]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from edgefleet_compiler.cli.show import Json, print_json, stdout
+from edgefleet_compiler.pack.consent import read_consent
 from edgefleet_compiler.pack.folder import Changes, pack, unpack
 from edgefleet_compiler.pack.provenance import check_provenance
+from edgefleet_contract import keys
 from edgefleet_contract.bundle import Bundle, transfer_digest
 from edgefleet_contract.manifest import Manifest
 from edgefleet_hardware.units import format_bytes
@@ -104,15 +107,20 @@ def pack_folder(
     ] = None,
     security_floor: Annotated[int | None, typer.Option(min=0, help="Set: nothing below the highest one runs.")] = None,
     sampling_rate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Set: share of inferences sent as samples.")
+        float | None, typer.Option(min=0, max=1, help="Set: share of inferences kept as samples.")
     ] = None,
     samples_per_day: Annotated[
-        int | None, typer.Option(min=0, help="Set: the most samples a device sends a day.")
+        int | None, typer.Option(min=0, help="Set: the most samples a device keeps a day.")
+    ] = None,
+    consent: Annotated[
+        Path | None,
+        typer.Option(help="Set: what samples are for and who may read them (TOML); without one, none is sent."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Pack an unpacked bundle again, with another security floor or sampling policy if asked; nothing else changes."""
-    packed = pack(folder, out, Changes(security_floor, sampling_rate, samples_per_day))
+    agreed = read_consent(consent) if consent else None
+    packed = pack(folder, out, Changes(security_floor, sampling_rate, samples_per_day, agreed))
     if json:
         print_json({"path": str(packed.path), "digest": packed.digest, "sha256": packed.sha256, "bytes": packed.bytes})
     else:
@@ -131,3 +139,10 @@ def _print_policy(manifest: Manifest) -> None:
     console, sampling = stdout(), manifest.sampling
     console.print(f"floor     {manifest.security_floor}, below which nothing runs once this is confirmed")
     console.print(f"samples   {sampling.rate:g} of the inferences, at most {sampling.max_per_day:,} a day")
+    if sampling.consent is msgspec.UNSET:
+        console.print("consent   none: samples stay on the device")
+    else:
+        consent = sampling.consent
+        reader = keys.key_id(keys.recipient_from_text(consent.recipient))[:16]
+        console.print(f"consent   {consent.purpose} (ask {consent.contact}); sealed to {reader}", markup=False)
+        console.print(f"          kept for {consent.retention_days} days at most")

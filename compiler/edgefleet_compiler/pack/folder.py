@@ -12,7 +12,7 @@ from edgefleet_compiler.pack.file import Packed, write_file
 from edgefleet_contract import manifest as manifests
 from edgefleet_contract.bundle import Bundle
 from edgefleet_contract.errors import BundleMalformed, HashMismatch, OutputUnwritable
-from edgefleet_contract.manifest import FileEntry, Manifest, SamplingPolicy
+from edgefleet_contract.manifest import Consent, FileEntry, Manifest, SamplingPolicy
 
 MANIFEST = "manifest.json"
 
@@ -24,6 +24,7 @@ class Changes:
     security_floor: int | None = None
     sampling_rate: float | None = None
     samples_per_day: int | None = None
+    consent: Consent | None = None
 
 
 def unpack(bundle: Path, folder: Path) -> list[str]:
@@ -80,6 +81,7 @@ def _changed(manifest: Manifest, changes: Changes) -> Manifest:
     sampling = SamplingPolicy(
         rate=manifest.sampling.rate if changes.sampling_rate is None else changes.sampling_rate,
         max_per_day=manifest.sampling.max_per_day if changes.samples_per_day is None else changes.samples_per_day,
+        consent=changes.consent or manifest.sampling.consent,
     )
     floor = manifest.security_floor if changes.security_floor is None else changes.security_floor
     return msgspec.structs.replace(manifest, security_floor=floor, sampling=sampling)

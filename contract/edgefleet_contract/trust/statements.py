@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from edgefleet_contract import canonical
+from edgefleet_contract.sealing.wrapping import WrappedKey
 from edgefleet_contract.trust.floors import Floor, KeySet
 
 VERSION = 1
@@ -67,6 +68,7 @@ class Assignment(msgspec.Struct, frozen=True):
         probation_ms: How long the device is watched after it confirms.
         vectors: The rollout vectors to run in trial and probation.
         purpose: A rollback goes to what the device confirmed before; only a withdrawal has no digest.
+        content_key: Of a private bundle, wrapped to this device's key.
     """
 
     v: int
@@ -79,6 +81,7 @@ class Assignment(msgspec.Struct, frozen=True):
     probation_ms: int = 0
     vectors: FileReference | None = None
     purpose: Purpose = "deploy"
+    content_key: WrappedKey | None = None
 
 
 class Permit(msgspec.Struct, frozen=True):

@@ -116,6 +116,19 @@ def tag(
         output.out().print(output.text(f"{device['id']}  {output.tags(device['tags'])}"))
 
 
+@app.command()
+def erase(device_id: DeviceId, server: Server = None, data: Data = None, as_json: Json = False) -> None:
+    """Delete all samples and telemetry of a device from the server, also from its disk. The device stays enrolled."""
+    with Client(server, data) as client:
+        erased = client.post(f"/devices/{device_id}/erase")
+    if as_json:
+        output.print_json(erased)
+        return
+    counts = ", ".join(f"{count} {what}" for what, count in erased.items())
+    output.out().print(output.text(f"Erased of {device_id}: {counts}"))
+    output.note("Copies and backups of the data folder made before still hold it.")
+
+
 def _all_pages(client: Client, group_name: str) -> list[dict[str, Any]]:
     devices: list[dict[str, Any]] = []
     while page := client.get("/devices", group=group_name, after=devices[-1]["id"] if devices else ""):

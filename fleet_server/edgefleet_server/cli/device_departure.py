@@ -56,8 +56,8 @@ def retire(
 ) -> None:
     """End a device's life: it is revoked, and everything it has told is erased. Its id never comes back."""
     _confirm(
-        f"{device_id} will be disconnected and never let in again. Its telemetry, drift, alerts, tags and fingerprint "
-        "are erased for good. Its id, its part in past rollouts and the audit log stay.",
+        f"{device_id} will be disconnected and never let in again. Its telemetry, samples, drift, alerts, "
+        "tags and fingerprint are erased for good. Its id, its part in past rollouts and the audit log stay.",
         yes=yes,
     )
     with Client(server, data) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
 from edgefleet_server.publisher.draft import Draft
+from edgefleet_server.publisher.private import BundleSealer
 from edgefleet_server.publisher.publisher import Publisher
 from edgefleet_server.publisher.statement import StatedRelease, state_release
 
@@ -28,19 +30,24 @@ def push(
     signed: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Metadata that several people have signed for these bundles.")
     ] = None,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="Upload the bundles sealed: only devices that are assigned them open them."),
+    ] = False,
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Sign the bundles as one release with the keys on this machine, and upload them."""
     publisher, now = Publisher(home()), system_clock()
-    with Client(server, data) as client:
+    with Client(server, data) as client, TemporaryDirectory() as work:
         state = trust.look(client, publisher)
-        stated = state_release(files, now)  # refused before keys are made
+        sealer = BundleSealer(home(), Path(work)) if private else None
+        stated = state_release(files, now, sealer)  # refused before keys are made
         repository = trust.begin(client, publisher, state)
         draft = _signed_draft(publisher, signed, stated) if signed else publisher.release(repository, stated, now)
         handed = trust.hand_on(draft)
-        release = _push(client, publisher, stated, draft) if handed is None else None
+        release = _push(client, publisher, stated, draft, sealer) if handed is None else None
     if as_json:
         output.print_json(release or {"half_signed": str(handed), "missing": trust.told_of(draft)})
         return
@@ -100,11 +107,15 @@ def _signed_draft(publisher: Publisher, path: Path, stated: StatedRelease) -> Dr
     return draft
 
 
-def _push(client: Client, publisher: Publisher, stated: StatedRelease, draft: Draft) -> dict[str, Any]:
+def _push(
+    client: Client, publisher: Publisher, stated: StatedRelease, draft: Draft, sealer: BundleSealer | None
+) -> dict[str, Any]:
     """Upload what is missing, then the metadata that name it."""
     grown = draft.grown()
     for bundle, path in stated.files:
         client.upload(bundle.sha256, path)
+        if sealer is not None:
+            client.send("PUT", f"/blobs/{bundle.sha256}/key", sealer.key(bundle.digest))
     pushed: dict[str, Any] = client.send("POST", "/releases", trust.as_upload(draft.files(), stated.label))
     publisher.keep(grown)
     return pushed
@@ -119,7 +130,7 @@ def _print_bundles(release: dict[str, Any]) -> None:
             quality = f"{quality} (baseline {baseline['value']:.4f})"
         rows.add_row(
             output.text(bundle["target"]),
-            output.text(bundle["format"]),
+            output.text(bundle["format"] + (", private" if bundle["private"] else "")),
             output.text(output.size(bundle["bytes"])),
             output.short(bundle["digest"]),
             output.text(quality),

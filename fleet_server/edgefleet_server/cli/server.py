@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
+from edgefleet_contract.manifest import RETENTION_LIMIT
 from edgefleet_server.addresses import Addresses
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
 from edgefleet_server.data_folder import DataFolder, admin_token_path, check_present, for_the_owner_alone
+from edgefleet_server.erasure.terms import Terms
 from edgefleet_server.home import default_data
 from edgefleet_server.stop_signals import StopSignals
 
@@ -64,6 +66,12 @@ def run(
     ] = "embedded",
     certificate: Annotated[Path | None, typer.Option(help="PEM certificate for the console.")] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="PEM private key of --certificate.")] = None,
+    telemetry_days: Annotated[
+        int, typer.Option(min=1, max=RETENTION_LIMIT, help="Days that telemetry is kept.")
+    ] = Terms.telemetry,
+    sample_days: Annotated[
+        int, typer.Option(min=1, max=RETENTION_LIMIT, help="Days that a raw sample is kept, if its consent says more.")
+    ] = Terms.samples,
     as_json: Json = False,
 ) -> None:
     """Run until SIGTERM or SIGINT. With --json, one line of JSON on stdout tells the addresses when it is ready."""
@@ -78,6 +86,7 @@ def run(
         broker=broker,
         certificate=certificate,
         certificate_key=certificate_key,
+        terms=Terms(telemetry_days, sample_days),
     ).checked()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s"

@@ -9,7 +9,7 @@ by ``on_revoked`` after its commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -22,9 +22,10 @@ from edgefleet_server.alerts.models import Alert
 from edgefleet_server.audit.change import Change
 from edgefleet_server.devices import certificates, service
 from edgefleet_server.devices.models import ACTIVE, Boot, Device, Twin
+from edgefleet_server.erasure.service import erase_device
 from edgefleet_server.rollouts import places
 from edgefleet_server.rollouts.models import Assignment
-from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
+from edgefleet_server.telemetry.models import TelemetryRecord
 
 OnRevoked = Callable[[Sequence[str]], None]
 """Told, after the commit, that revocations have changed: the devices whose sessions must end (maybe none)."""
@@ -32,16 +33,10 @@ OnRevoked = Callable[[Sequence[str]], None]
 REVOKED = "revoked"
 RETIRED = "retired"
 
-# What a device has told of itself and of what it sees, and what was made of it. Whoever adds a table of such things
-# adds it here. What stays: the row of the device (its id never comes back), its certificates (for the revocation
-# list), its deployments (they count in their rollouts) and the audit log.
-ERASED: dict[str, Any] = {
-    "telemetry": TelemetryRecord,
-    "sketches": SketchHour,
-    "verdicts": DriftVerdict,
-    "boots": Boot,
-    "alerts": Alert,
-}
+# What is erased besides all that ``erasure`` does. Whoever adds a table of what a device tells adds it there or here.
+# What stays: the row of the device (its id never comes back), its certificates (for the revocation list), its
+# deployments (they count in their rollouts) and the audit log.
+ERASED: dict[str, Any] = {"boots": Boot, "alerts": Alert}
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,8 @@ def retire(change: Change, device_id: str) -> Departure:
     if device.standing == RETIRED:
         return Departure(device, False, {}, [])
     _leave(change, device, RETIRED)
-    erased = {name: _erase(change.session, table, device_id) for name, table in ERASED.items()}
+    erased = asdict(erase_device(change, device_id))
+    erased |= {name: _erase(change.session, table, device_id) for name, table in ERASED.items()}
     erased["tags"] = len(device.tags)
     device.tags = []
     _blank(device.twin)

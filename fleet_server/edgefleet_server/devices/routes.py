@@ -100,6 +100,8 @@ def _leave(fleet: Fleet, operator: str, act: Callable[[Change], lifecycle.Depart
         change.session.flush()
         done = departure_schema(departure)
     fleet.on_revoked([done.device])
+    if done.erased:
+        fleet.database.scrub()
     fleet.wake()
     return done
 

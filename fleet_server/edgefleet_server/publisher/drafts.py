@@ -71,6 +71,12 @@ def release(base: Repository, stated: StatedRelease, model_keys: tuple[Keys, int
                 f"The release {stated.label} is there already, with other bundles",
                 remedy="A version never changes: give the new bundles a new one.",
             )
+        if {bundle.sha256 for bundle in present} != {bundle.sha256 for bundle in stated.bundles}:
+            raise Conflict(
+                f"The release {stated.label} is there already, and the files are sealed otherwise",
+                expected="--private if it was pushed so, and the content keys of that push",
+                remedy="Push it from the machine that pushed it first, or give the bundles a new version.",
+            )
         return Draft(about, base, {})
     newest = max((older.issued for older, _ in released.releases(before)), default=0)
     issued = msgspec.structs.replace(stated.release, issued=max(now, newest + 1))

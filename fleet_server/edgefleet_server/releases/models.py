@@ -56,6 +56,7 @@ class ReleasedBundle(Base):
         reference_sha256, vectors_sha256: Of the reference sketch and the labelled baseline vectors, which were copied
             out of the bundle into the blobs; None where the bundle has none.
         manifest: The exact bytes of the manifest.
+        private: Whether the file is sealed.
     """
 
     __tablename__ = "released_bundles"
@@ -69,5 +70,6 @@ class ReleasedBundle(Base):
     reference_sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
     vectors_sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
     manifest: Mapped[bytes] = mapped_column(LargeBinary)
+    private: Mapped[bool] = mapped_column(default=False)
 
     release: Mapped[Release] = relationship(back_populates="bundles", lazy="joined", innerjoin=True)

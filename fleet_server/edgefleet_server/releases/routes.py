@@ -9,7 +9,7 @@ from edgefleet_contract import identifiers
 from edgefleet_contract.bundle import BUNDLE_LIMIT
 from edgefleet_contract.errors import NotFound, UsageMalformed
 from edgefleet_server.auth import Operator
-from edgefleet_server.bodies import MetadataBody, stream_to
+from edgefleet_server.bodies import MetadataBody, SmallBody, stream_to
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service
 from edgefleet_server.releases.models import Blob
@@ -41,6 +41,18 @@ async def put_blob(fleet: FleetHere, _operator: Operator, request: Request, sha2
     return BlobSchema(sha256=sha256, bytes=writer.size)
 
 
+@router.put("/blobs/{sha256}/key", status_code=201)
+def put_content_key(fleet: FleetHere, operator: Operator, sha256: str, key: SmallBody) -> BlobSchema:
+    """Upload the content key (32 bytes) of a sealed file that has been uploaded. It is never given back."""
+    with fleet.change(operator) as change:
+        blob = change.session.get(Blob, sha256)
+        if blob is None:
+            raise NotFound(f"There is no blob {sha256!r}")
+        if fleet.content_keys.put(sha256, key):
+            change.record("content_key.stored", sha256=sha256)
+        return BlobSchema(sha256=blob.sha256, bytes=blob.size)
+
+
 @router.post("/releases", status_code=201)
 def push_release(fleet: FleetHere, operator: Operator, body: MetadataBody) -> ReleaseSchema:
     """Release bundles that have been uploaded: JSON ``{"release": NAME@VERSION, "metadata": {NAME: TEXT}}``."""
@@ -49,7 +61,7 @@ def push_release(fleet: FleetHere, operator: Operator, body: MetadataBody) -> Re
         raise UsageMalformed("The upload names no release", expected="its NAME@VERSION")
     with fleet.change(operator) as change:
         repository = trust.take(change, fleet.online_keys, upload.files())
-        answer = release_schema(service.push(change, repository, upload.release, fleet.blobs))
+        answer = release_schema(service.push(change, repository, upload.release, fleet.blobs, fleet.content_keys))
     fleet.wake_all()
     return answer
 

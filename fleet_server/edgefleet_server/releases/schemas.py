@@ -40,6 +40,7 @@ class BundleSchema(BaseModel):
     compiled: QualitySchema | None
     has_reference: bool
     has_vectors: bool
+    private: bool
 
 
 class ReleaseSchema(BaseModel):
@@ -71,6 +72,7 @@ def release_schema(release: Release) -> ReleaseSchema:
                 compiled=_quality(manifest.compiled),
                 has_reference=bundle.reference_sha256 is not None,
                 has_vectors=bundle.vectors_sha256 is not None,
+                private=bundle.private,
             )
         )
     return ReleaseSchema(

@@ -11,6 +11,7 @@ from edgefleet_contract.errors import Conflict, HashMismatch, NotFound, Signatur
 from edgefleet_contract.manifest import Manifest
 from edgefleet_server.audit.change import Change
 from edgefleet_server.releases.blobs import BlobStore
+from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.trust import released
 from edgefleet_server.trust.repository import Repository
@@ -48,7 +49,7 @@ def labels(session: Session, digests: set[str]) -> dict[str, str]:
     return {bundle.digest: bundle.release.label for bundle in bundles}
 
 
-def push(change: Change, repository: Repository, label: str, blobs: BlobStore) -> Release:
+def push(change: Change, repository: Repository, label: str, blobs: BlobStore, content_keys: ContentKeys) -> Release:
     """Take a release that the publisher's metadata speak of, and whose bundles have been uploaded.
 
     A release that is there already is not touched: the same bundles again are no error, and bring files back that the
@@ -59,6 +60,7 @@ def push(change: Change, repository: Repository, label: str, blobs: BlobStore) -
         repository: As it stands in this transaction.
         label: NAME@VERSION.
         blobs: Where bundles have been uploaded to.
+        content_keys: Open the private ones.
 
     Raises:
         Conflict: This name and version stands for other bundles.
@@ -75,7 +77,7 @@ def push(change: Change, repository: Repository, label: str, blobs: BlobStore) -
     same = session.scalars(select(Release).where(Release.name == name, Release.version == version)).first()
     if same is not None:
         if {bundle.digest for bundle in same.bundles} == {bundle.digest for bundle in stated}:
-            _restore(same, blobs)
+            _restore(same, blobs, content_keys)
             same.issued = statement.issued
             return same
         raise Conflict(
@@ -88,7 +90,7 @@ def push(change: Change, repository: Repository, label: str, blobs: BlobStore) -
         issued=statement.issued,
         security_floor=statement.security_floor,
         pushed_at=change.now,
-        bundles=[_take_bundle(change, statement, bundle, blobs) for bundle in stated],
+        bundles=[_take_bundle(change, statement, bundle, blobs, content_keys) for bundle in stated],
     )
     session.add(added)
     session.flush()
@@ -103,10 +105,10 @@ def _split(label: str) -> tuple[str, str]:
     return name, version
 
 
-def _restore(release: Release, blobs: BlobStore) -> None:
+def _restore(release: Release, blobs: BlobStore, content_keys: ContentKeys) -> None:
     """Copy out of the bundles again what the disk has lost of the copies."""
     for present in release.bundles:
-        with Bundle(blobs.file(present.sha256)) as bundle:
+        with content_keys.open(present.sha256, private=present.private) as bundle:
             copies = {
                 present.reference_sha256: bundle.manifest.reference,
                 present.vectors_sha256: bundle.manifest.vectors,
@@ -117,7 +119,11 @@ def _restore(release: Release, blobs: BlobStore) -> None:
 
 
 def _take_bundle(
-    change: Change, statement: trust.Release, stated: trust.ReleasedBundle, blobs: BlobStore
+    change: Change,
+    statement: trust.Release,
+    stated: trust.ReleasedBundle,
+    blobs: BlobStore,
+    content_keys: ContentKeys,
 ) -> ReleasedBundle:
     """Check an uploaded bundle against its statement, and copy out of it what the server needs: no model is opened."""
     blob = change.session.get(Blob, stated.sha256)
@@ -129,7 +135,7 @@ def _take_bundle(
         raise HashMismatch(
             f"The bundle {stated.sha256} has {blob.size} bytes", expected=f"{stated.bytes}, as the publisher says"
         )
-    with Bundle(blobs.file(stated.sha256)) as bundle:
+    with content_keys.open(stated.sha256, private=stated.private) as bundle:
         bundle.verify()
         _check_statement(statement, stated, bundle.digest, bundle.manifest)
         return ReleasedBundle(
@@ -141,6 +147,7 @@ def _take_bundle(
             reference_sha256=_copy_out(change, bundle, bundle.manifest.reference, blobs),
             vectors_sha256=_copy_out(change, bundle, bundle.manifest.vectors, blobs),
             manifest=bundle.manifest_bytes,
+            private=stated.private,
         )
 
 

@@ -13,6 +13,7 @@ from edgefleet_contract.errors import Conflict
 from edgefleet_contract.trust.statements import Purpose
 from edgefleet_server.clock import DAY, Clock
 from edgefleet_server.devices.models import Device, Twin
+from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.releases.models import Blob, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END
@@ -37,8 +38,9 @@ class _Order:
 class Assigner:
     """Makes assignments, in the transaction of whoever decided on them."""
 
-    def __init__(self, keys: OnlineKeys, clock: Clock) -> None:
+    def __init__(self, keys: OnlineKeys, content_keys: ContentKeys, clock: Clock) -> None:
         self._keys = keys
+        self._content_keys = content_keys
         self._clock = clock
 
     def deploy(self, session: Session, rollout: Rollout, deployment: Deployment, bundle: ReleasedBundle) -> None:
@@ -110,6 +112,7 @@ class Assigner:
             probation_ms=order.rollout.probation_ms if order.purpose == "deploy" else 0,
             vectors=trust.FileReference(order.vectors.sha256, order.vectors.size) if order.vectors else None,
             purpose=order.purpose,
+            content_key=self._content_keys.wrapped_for(device, order.bundle) if order.bundle else None,
         )
         session.add(
             Assignment(

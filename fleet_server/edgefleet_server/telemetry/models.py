@@ -22,7 +22,7 @@ class TelemetryRecord(Base):
     digest: Mapped[str] = mapped_column(String(64))
     window_start: Mapped[int]
     window_end: Mapped[int]
-    received_at: Mapped[int]
+    received_at: Mapped[int] = mapped_column(index=True)
     inferences: Mapped[int]
     errors: Mapped[int]
     latency_p50: Mapped[float | None]

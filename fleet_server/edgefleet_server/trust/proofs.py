@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from edgefleet_contract import trust
@@ -41,13 +41,17 @@ class ProofBook:
             self._made[path, permit] = trust.encode_proof(self._metadata(path), path, permit)
         return self._made[path, permit]
 
-    def check(self, now: int) -> None:
-        """Look at every model's proof as a device would that has seen nothing yet.
+    def check(self, models: Sequence[str], now: int) -> None:
+        """Look at the proofs of some models as a device would that has seen nothing yet.
+
+        Args:
+            models: Names.
+            now: UTC milliseconds.
 
         Raises:
-            VerificationError: It would refuse.
+            VerificationError: It would refuse them, or even a withdrawal.
         """
-        for path in [None, *(next(iter(self._targets(name)), None) for name in self.repository.models)]:
+        for path in [None, *(next(iter(self._targets(name)), None) for name in models)]:
             made = self.proof(path)
             assert made is not None
             proof = decode_proof(made)

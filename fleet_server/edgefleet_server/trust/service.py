@@ -89,14 +89,16 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
             _store(change, *split_name(name), data)
     changed = {role: number for role, number in grown.versions().items() if before.versions().get(role) != number}
     change.record("trust.changed", versions=changed)
-    resign(change, keys, grown)
+    resign(change, keys, grown).check([name for name in grown.models if name in changed], change.now)
     if "root" in changed:
         publish_again(session, true())
     return grown
 
 
-def resign(change: Change, keys: OnlineKeys, present: Repository) -> None:
+def resign(change: Change, keys: OnlineKeys, present: Repository) -> ProofBook:
     """Sign snapshot and timestamp anew, and have them published to every device that still waits for its bundle.
+
+    What people have let expire does not keep the rest from being signed.
 
     Raises:
         OnlineKeyLost: The online key is not here.
@@ -104,10 +106,10 @@ def resign(change: Change, keys: OnlineKeys, present: Repository) -> None:
     session = change.session
     number = online.next_version(version(session), change.now)
     signed = online.sign(present, keys.key(present.root, ONLINE).signer, number, change.now)
-    ProofBook(present, signed).check(change.now)
     _store(change, "snapshot", number, signed.snapshot)
     _store(change, "timestamp", number, signed.timestamp)
     publish_again(session, Deployment.state.in_((*IN_PROGRESS, "rolling_back")))
+    return ProofBook(present, signed)
 
 
 @lru_cache(maxsize=4)
