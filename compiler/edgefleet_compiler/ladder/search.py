@@ -30,11 +30,6 @@ _NEARER = 3  # halvings of the way, to find out how near the accurate comes
 _CORRECTIONS = 2  # where an artifact takes more than was reckoned
 
 
-def breaks_a_limit(climbed: Climb) -> bool:
-    """Whether the ladder leaves anything to search for: a limit that is broken, and that can be measured."""
-    return any(not line.ok and line.value is not None for line in climbed.attempt.budget)
-
-
 @dataclass(frozen=True)
 class Search:
     """Searches for one target.

@@ -133,6 +133,11 @@ class Climb:
         return self.shipped.attempt
 
     @property
+    def breaks_a_limit(self) -> bool:
+        """Whether there is anything to search for: a limit that is broken, and that can be measured."""
+        return any(not line.ok and line.value is not None for line in self.attempt.budget)
+
+    @property
     def steps(self) -> list[Step]:
         """What became of each rung that was reached, in order."""
         return [*(each.step(self.shipped) for each in self.reached), *self.further]
