@@ -280,3 +280,12 @@ class SiteOfThree:
     def in_stage(self, label: str, stage: int) -> list[StandIn]:
         """The devices of a stage, from 0."""
         return [device for device in self.devices if self.inside.deployment(label, device).stage == stage]
+
+
+CANARY = {"stages": (30.0, 100.0)}
+"""One device of three, then the others."""
+
+
+def roll_out_second(inside: Inside, **changed: object) -> str:
+    """A rollout of 1.1.0 with one canary; its label."""
+    return inside.roll_out(inside.push(tiny_bundle(inside.folder, "1.1.0")), **{**CANARY, **changed})

@@ -121,11 +121,14 @@ class Climb:
         shipped: The artifact to ship; or, where every one was refused, the one that came nearest.
         reached: All rungs that were reached, in order.
         further: Lines of what was reckoned and not made.
+        assured: Where nothing keeps the limits, the nearest to them that is accurate enough and for whose figures, as
+            limits, a search was made that arrived; None without one.
     """
 
     shipped: Tried
     reached: Sequence[Tried | Impossible]
     further: Sequence[Step] = ()
+    assured: Tried | None = None
 
     @property
     def attempt(self) -> Attempt:
