@@ -27,10 +27,6 @@ NEEDS = {
 MOST_WORKERS = 4  # of half a GB to one and a half each
 _left_out = pytest.StashKey[Counter[str]]()
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # the others have the other cores; numpy reads this when it is loaded
-    for library in ("OMP", "OPENBLAS"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-
 
 @pytest.fixture(autouse=True)
 def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -67,6 +63,13 @@ def pytest_xdist_auto_num_workers() -> int:
     """What ``-n auto`` stands for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_WORKERS, cores)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Give a worker's linear algebra one thread: the other workers have the other cores."""
+    for library in ("OMP", "OPENBLAS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
