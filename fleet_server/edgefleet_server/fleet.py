@@ -8,10 +8,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
 from edgefleet_server.core import Core
 from edgefleet_server.devices.enrolment import Enroller
+from edgefleet_server.gate import Gate
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.trust.online_keys import OnlineKeys
 

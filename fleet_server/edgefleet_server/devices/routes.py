@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import OperatorRole, Viewer
 from edgefleet_server.devices import service, tokens
 from edgefleet_server.devices.groups import parse_selector
 from edgefleet_server.devices.models import Device
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/v1", tags=["devices"])
 
 
 @router.post("/tokens", status_code=201)
-def create_token(fleet: FleetHere, operator: Operator, request: TokenRequest) -> TokenParts:
+def create_token(fleet: FleetHere, operator: OperatorRole, request: TokenRequest) -> TokenParts:
     """Make a claim token."""
     with fleet.change(operator) as change:
         token, secret = tokens.create(change, request.life_ms, request.tags)
@@ -45,7 +45,7 @@ def create_token(fleet: FleetHere, operator: Operator, request: TokenRequest) ->
 @router.get("/devices")
 def list_devices(
     fleet: FleetHere,
-    _operator: Operator,
+    _viewer: Viewer,
     group: str = "all",
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
@@ -56,14 +56,14 @@ def list_devices(
 
 
 @router.get("/devices/{device_id}")
-def show_device(fleet: FleetHere, _operator: Operator, device_id: str) -> DeviceSchema:
+def show_device(fleet: FleetHere, _viewer: Viewer, device_id: str) -> DeviceSchema:
     """One device."""
     with fleet.database.read() as session:
         return describe(session, [service.device(session, device_id)])[0]
 
 
 @router.patch("/devices/{device_id}/tags")
-def tag_device(fleet: FleetHere, operator: Operator, device_id: str, tags: TagChange) -> DeviceSchema:
+def tag_device(fleet: FleetHere, operator: OperatorRole, device_id: str, tags: TagChange) -> DeviceSchema:
     """Set and remove tags."""
     with fleet.change(operator) as change:
         device = service.tag(change, device_id, tags.put, tags.remove)

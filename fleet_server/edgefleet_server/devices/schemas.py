@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from edgefleet_server.devices import tokens
 from edgefleet_server.devices.models import Device
 
+TAGS = 64  # at most, in one request
+
 
 class TokenRequest(BaseModel):
     """Asks for a claim token.
@@ -17,7 +19,7 @@ class TokenRequest(BaseModel):
     """
 
     life_ms: int = tokens.DEFAULT_LIFE
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict, max_length=TAGS)
 
 
 class TokenParts(BaseModel):
@@ -38,8 +40,8 @@ class TokenParts(BaseModel):
 class TagChange(BaseModel):
     """Sets and removes tags."""
 
-    put: dict[str, str] = Field(default_factory=dict)
-    remove: list[str] = Field(default_factory=list)
+    put: dict[str, str] = Field(default_factory=dict, max_length=TAGS)
+    remove: list[str] = Field(default_factory=list, max_length=TAGS)
 
 
 class ErrorSchema(BaseModel):
