@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgefleet_server.app import operator_routes
 from edgefleet_server.clock import DAY
 from edgefleet_server.users import accounts, api_tokens
 from edgefleet_server.users.roles import Role
