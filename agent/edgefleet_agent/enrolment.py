@@ -44,6 +44,7 @@ from edgefleet_contract.errors import (
     UsageMalformed,
     revive,
 )
+from edgefleet_contract.trust.repository import read_root
 
 _TIMEOUT_S = 20.0
 
@@ -182,6 +183,7 @@ def _check_response(response: EnrollResponse, token: ClaimToken, authority: byte
             "The trust root that the server sent is not the one that the claim token names",
             remedy="Make the token on a machine that has the fleet's trust root.",
         )
+    read_root(root)  # the token may name what is no root
     return root
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attack.defence import Defence
-from attack.rows import broker, bundles, compiler, devices, identity, private, publisher, server, trust, users
+from attack.rows import broker, bundles, compiler, devices, identity, metadata, private, publisher, server, trust, users
 
 DEFENCES: tuple[Defence, ...] = (
     *trust.ROWS,
@@ -16,6 +16,7 @@ DEFENCES: tuple[Defence, ...] = (
     *bundles.ROWS,
     *identity.ROWS,
     *broker.ROWS,
+    *metadata.ROWS,
     *devices.ROWS,
     *private.ROWS,
     *users.ROWS,
