@@ -31,9 +31,9 @@ install: $(VENV)/.for-use  ## Install edgefleet into .venv
 demo: $(VENV)/.for-use  ## Watch a model go the whole way, in three minutes
 	@$(BIN)/edgefleet demo
 
-test: $(VENV)/.for-tests  ## Run all tests
+test: $(VENV)/.for-tests  ## Run all tests, on up to four cores
 	@scripts/require-packages $(TEST_PACKAGES)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.for-tests  ## Check style, types and layers
 	@$(BIN)/ruff check .

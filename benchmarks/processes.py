@@ -24,7 +24,7 @@ atexit.register(tell)
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
-_PATIENCE = 300.0
+_PATIENCE = 1800.0
 """Seconds; what is not done by then is not waited for."""
 
 

@@ -2,14 +2,19 @@
 
 A test that cannot run fails, with two exceptions, which are left out, counted and told: tests marked ``shared`` need
 the folder ``../shared`` with the MLPerf Tiny models, and tests marked ``torch`` need PyTorch, no dependency of ours.
+
+With ``-n auto`` there is a process for each core, of pytest-xdist. Each collects all tests, and tells the one that
+prints how many it left out.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +24,7 @@ NEEDS = {
     "shared": (SHARED.is_dir(), "../shared is not there"),
     "torch": (importlib.util.find_spec("torch") is not None, "torch is not installed"),
 }
+MOST_WORKERS = 4  # of half a GB to one and a half each
 _left_out = pytest.StashKey[Counter[str]]()
 
 
@@ -50,6 +56,33 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.skipped:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and no reason to skip is allowed: {report.longrepr}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What ``-n auto`` stands for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, cores)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Give a worker's linear algebra one thread: the other workers have the other cores."""
+    for library in ("OMP", "OPENBLAS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker tell what it left out."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = dict(session.config.stash.get(_left_out, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker told: all of them collected the same tests."""
+    node.config.stash[_left_out] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -33,6 +33,7 @@ from edgefleet_contract.enrolment import (
 )
 from edgefleet_contract.errors import BatchRefused, Conflict, IdentityMismatch, StatementMalformed, TokenRefused
 from edgefleet_contract.fingerprint import Fingerprint
+from edgefleet_contract.trust.repository import read_root
 
 
 @dataclass(frozen=True)
@@ -200,4 +201,5 @@ def _check_response(response: EnrollResponse, claim: Claim, authority: bytes, pu
             "The trust root that the server sent is not the one that the claim names",
             remedy="Make the claim on a machine that has the fleet's trust root.",
         )
+    read_root(root)  # the token may name what is no root
     return root

@@ -6,16 +6,22 @@ file is lost, and it names the keys whose word the device obeys now.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.record import Record
-from edgefleet_contract import canonical
-from edgefleet_contract.errors import DataFolderMalformed
-from edgefleet_contract.trust import NO_FLOOR, Floor, Pins
+from edgefleet_contract import canonical, keys
+from edgefleet_contract.errors import DataFolderMalformed, VerificationError
+from edgefleet_contract.trust import NO_FLOOR, Floor, Pins, decode_proof
+from edgefleet_contract.trust.floors import highest, raised
+from edgefleet_contract.trust.proofs import newest_root
+from edgefleet_contract.trust.repository import RootView, read_root
+
+log = logging.getLogger(__name__)
 
 _LIMIT = 256 * 1024  # bytes
 _REMEDY = "Check the device's storage; a folder of an older edgefleet, or one that is lost, is enrolled again, anew."
@@ -42,7 +48,7 @@ class DurableTrustStore:
         self._record = record
         self._pins = load_pins(folder)
         self._floor = load_floor(folder)
-        self._proof_sha256 = canonical.sha256(self.proof() or b"")
+        self._note_proof(self.proof())
 
     @property
     def pins(self) -> Pins:
@@ -70,11 +76,31 @@ class DurableTrustStore:
         """Replace the proof accepted last, durably; nothing is written when it is the same."""
         if not self.is_kept(proof):
             self._disk.write(metadata_path(self._folder), proof)
-            self._proof_sha256 = canonical.sha256(proof)
+            self._note_proof(proof)
 
     def is_kept(self, proof: bytes) -> bool:
         """Whether this very proof is the one accepted last."""
         return canonical.sha256(proof) == self._proof_sha256
+
+    def assignment_keys(self) -> Mapping[str, keys.PublicKey]:
+        """The keys that speak for the server, by key id: those of the newest root followed.
+
+        No key where the metadata are lost and the floor knows a newer root than the pinned one, until a proof comes.
+        """
+        return self._root.assignment.keys if self._root.version >= self._floor.root else {}
+
+    def time_floor(self) -> int:
+        """UTC milliseconds that have passed for sure, by what was signed."""
+        return max(highest(self._floor, "time"), self.offline_time())
+
+    def raise_time_floor(self, now_ms: int) -> None:
+        """The server has signed ``now_ms``, and the clock has adopted it. This floor falls with the assignment keys."""
+        self.raise_floor(raised(self._floor, "time", self._root.assignment.keyset, now_ms))
+
+    def offline_time(self) -> int:
+        """UTC milliseconds at which the newest release confirmed here was signed, on an operator's machine."""
+        issued = (value for key, value in self._floor.values.items() if key.startswith("issued/"))
+        return max(issued, default=0)
 
     def has_confirmed(self, digest: str) -> bool:
         """Whether this device has ever confirmed the bundle."""
@@ -83,6 +109,19 @@ class DurableTrustStore:
     def acted_on(self) -> int:
         """Sequence of the assignment acted on last."""
         return self._record().sequence
+
+    def _note_proof(self, proof: bytes | None) -> None:
+        self._proof_sha256 = canonical.sha256(proof or b"")
+        self._root = _newest_root(self._pins, proof)
+
+
+def _newest_root(pins: Pins, proof: bytes | None) -> RootView:
+    if proof is not None:
+        try:
+            return read_root(newest_root(pins.root, decode_proof(proof)))
+        except VerificationError:
+            log.warning("the metadata kept do not decode, and count as lost")
+    return read_root(pins.root)
 
 
 def pins_path(folder: DataFolder) -> Path:

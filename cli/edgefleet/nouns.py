@@ -43,6 +43,9 @@ NOUNS: dict[str, Noun] = {
     "sample": Noun(_FLEET, "edgefleet_server.cli.sample", "app", "Raw samples, sealed by devices: key, list, fetch"),
     "alert": Noun(_FLEET, "edgefleet_server.cli.alert", "app", "Alerts: list, acknowledge"),
     "key": Noun(_FLEET, "edgefleet_server.cli.key", "app", "Signing keys of the publisher: init, list"),
+    "user": Noun(_FLEET, "edgefleet_server.cli.user", "app", "Users of the server: add, list, role, disable, password"),
+    "token": Noun(_FLEET, "edgefleet_server.cli.token", "app", "API tokens for programs: create, list, revoke"),
+    "audit": Noun(_FLEET, "edgefleet_server.cli.audit", "app", "The audit log: list, verify, export"),
     "agent": Noun(_DEVICE, "edgefleet_agent.cli", "main", "The agent: enroll, run, status, infer"),
     "demo": Noun(_SEE, "edgefleet.demo.command", "app", "A model's whole way, from compiler to halted rollout"),
 }

@@ -10,8 +10,7 @@ import msgspec
 import onnx_ir as ir
 
 from edgefleet_compiler.calibrator import Calibrator
-from edgefleet_compiler.compress.compressed import Compressed, Means, compressed
-from edgefleet_compiler.compress.record import CompressionRecord
+from edgefleet_compiler.compress.record import Compressed, CompressionRecord
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.hub.graph import byte_size, products
 from edgefleet_compiler.keeping import SCHEME
@@ -219,6 +218,8 @@ class HubMaker:
     def _compress(self, recipe: Recipe) -> Compressed:
         if recipe.compress is None:
             return Compressed(self._source.hub, ())
+        from edgefleet_compiler.compress.compressed import Means, compressed  # noqa: PLC0415 - few recipes take away
+
         assert self._data is not None, "recipes are checked against the options before anything is built"
         means = Means(self._source, self._data, self.typical, self.plenty, recipe.seed, self._progress)
         return compressed(self._source.hub, recipe.compress, means)

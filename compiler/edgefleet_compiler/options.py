@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from edgefleet_compiler.data import Normalisation
 from edgefleet_hardware.profile import Format
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.data import Normalisation  # loads numpy, which `--help` does without
 
 DEFAULT_MAX_DROP = 0.01
 MAX_SEED = 2**63 - 1  # the largest integer of TOML 1.0.0, in which recipes are written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,8 @@ from edgefleet_compiler.data.likeness import cases_compared, unlike
 from edgefleet_compiler.hubs import HubMaker
 from edgefleet_compiler.ladder.climb import Climb, climb
 from edgefleet_compiler.ladder.costs import Reckoner
-from edgefleet_compiler.ladder.dials import Ground
-from edgefleet_compiler.ladder.means import MEANS
 from edgefleet_compiler.ladder.refusal import explain
-from edgefleet_compiler.ladder.search import Search, breaks_a_limit
 from edgefleet_compiler.ladder.tuner import Tuner
-from edgefleet_compiler.ladder.unmet import refuse_unmet
 from edgefleet_compiler.naming import naming
 from edgefleet_compiler.options import MAX_SEED, CompileOptions
 from edgefleet_compiler.output import check_output, replaced_folder
@@ -167,14 +163,24 @@ class _Compilation:
             return made
 
         climbed = climb(plan.rungs, attempt)
-        if self._searches and breaks_a_limit(climbed):
-            ground = Ground(self.hubs, self.tuner.cases, self.reckoner, plan.profile, self.progress)
-            lessons = 0 if self.data.calibration is None else self.data.calibration.n
-            climbed = Search(MEANS, ground, self.tuner, attempt, self.progress, lessons).beyond(climbed)
-            refuse_unmet(climbed, plan.profile)
+        if self._searches and climbed.breaks_a_limit:
+            climbed = self._beyond(climbed, plan.profile, attempt)
         if climbed.attempt.lost_accuracy is not None:
             explain(climbed.attempt, self.tuner.cases, len(climbed.steps))
         return climbed
+
+    def _beyond(self, climbed: Climb, profile: TargetProfile, attempt: Callable[[Rung], Attempt | None]) -> Climb:
+        """What a search for the budget comes to; its means are loaded only where there is one."""
+        from edgefleet_compiler.ladder.dials import Ground  # noqa: PLC0415 - see above
+        from edgefleet_compiler.ladder.means import MEANS  # noqa: PLC0415
+        from edgefleet_compiler.ladder.search import Search  # noqa: PLC0415
+        from edgefleet_compiler.ladder.unmet import refuse_unmet  # noqa: PLC0415
+
+        ground = Ground(self.hubs, self.tuner.cases, self.reckoner, profile, self.progress)
+        lessons = 0 if self.data.calibration is None else self.data.calibration.n
+        found = Search(MEANS, ground, self.tuner, attempt, self.progress, lessons).beyond(climbed)
+        refuse_unmet(found, profile)
+        return found
 
     @property
     def _searches(self) -> bool:

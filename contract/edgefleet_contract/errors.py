@@ -455,6 +455,24 @@ class Unauthorized(VerificationError):
     code = "auth.refused"
 
 
+class Forbidden(VerificationError):
+    """The server knows who asks; their role, or their token's scope, does not allow it."""
+
+    code = "auth.forbidden"
+
+
+class RateLimited(UnreachableError):
+    """Too many requests in a short time; the fact ``retry_after`` tells how many seconds to wait."""
+
+    code = "server.rate_limited"
+
+
+class AuditLogAltered(VerificationError):
+    """Entries of the audit log were altered, removed or moved."""
+
+    code = "audit.altered"
+
+
 class DataFolderInUse(InputError):
     """Another process holds the lock of this data folder."""
 

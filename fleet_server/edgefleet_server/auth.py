@@ -1,96 +1,74 @@
-"""Who may speak as an operator: whoever has the admin token, as a bearer token or through the console's session."""
+"""Who makes a request, and whether they may: each route states the least role that it needs.
+
+A route takes one of ``Viewer``, ``OperatorRole``, ``Approver`` and ``Admin``; a route that takes none is refused when
+the application is made.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-import threading
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
-from edgefleet_contract.errors import Unauthorized
-from edgefleet_server.clock import HOUR, Clock
+from edgefleet_contract.errors import Forbidden
+from edgefleet_server.gate import Gate
+from edgefleet_server.users import api_tokens
+from edgefleet_server.users.roles import Principal, Role
 
-SESSION_COOKIE = "edgefleet_session"
-SESSION_LIFE = 12 * HOUR
-_ADMIN = "admin"
-_SAFE_METHODS = ("GET", "HEAD")
-_SESSIONS_LIMIT = 100
+SAFE_METHODS = ("GET", "HEAD")
 
-
-class Gate:
-    """Checks tokens and keeps the console's sessions, which end with the process."""
-
-    def __init__(self, admin_token: str, clock: Clock) -> None:
-        self._token = _hash(admin_token)
-        self._clock = clock
-        self._sessions: dict[bytes, int] = {}
-        self._lock = threading.Lock()
-
-    def sign_in(self, token: str) -> str:
-        """A new session for whoever has the admin token.
-
-        Raises:
-            Unauthorized: It is not the token.
-        """
-        self._check_token(token)
-        session = secrets.token_urlsafe(32)
-        with self._lock:
-            while len(self._sessions) >= _SESSIONS_LIMIT:
-                del self._sessions[min(self._sessions, key=self._sessions.__getitem__)]
-            self._sessions[_hash(session)] = self._clock() + SESSION_LIFE
-        return session
-
-    def sign_out(self, session: str) -> None:
-        """End a session."""
-        with self._lock:
-            self._sessions.pop(_hash(session), None)
-
-    def has_session(self, request: Request) -> bool:
-        """Whether the request comes from a signed-in console."""
-        cookie = request.cookies.get(SESSION_COOKIE, "")
-        with self._lock:
-            return self._sessions.get(_hash(cookie), 0) > self._clock()
-
-    def operator(self, request: Request) -> str:
-        """The name of the operator who makes this request.
-
-        Raises:
-            Unauthorized: It is nobody we know, or another site's page uses the console's session.
-        """
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            self._check_token(token.strip())
-            return _ADMIN
-        if self.has_session(request) and (request.method in _SAFE_METHODS or _is_same_origin(request)):
-            return _ADMIN
-        raise Unauthorized(
-            "The request has no valid token",
-            remedy="Set EDGEFLEET_TOKEN to the contents of admin.token in the server's data folder.",
-        )
-
-    def _check_token(self, token: str) -> None:
-        if not hmac.compare_digest(_hash(token), self._token):
-            raise Unauthorized(
-                "The admin token is wrong", remedy="It stands in admin.token in the server's data folder."
-            )
+_LEAST: dict[Callable[..., object], Role] = {}
 
 
-def _operator(request: Request) -> str:
+def gate_of(request: Request) -> Gate:
+    """The gate of the server that answers ``request``."""
     gate = request.app.state.fleet.gate
     assert isinstance(gate, Gate)
-    return gate.operator(request)
+    return gate
 
 
-Operator = Annotated[str, Depends(_operator)]
+def _least(role: Role) -> Callable[[Request], Principal]:
+    """A dependency that lets pass whoever has ``role`` at least, and the scope of the route."""
+
+    def check(request: Request) -> Principal:
+        principal = request.state.principal = gate_of(request).principal(request)
+        _check_scope(request, principal)
+        principal.require(role, f"{request.method} {request.url.path}")
+        return principal
+
+    _LEAST[check] = role
+    return check
 
 
-def _is_same_origin(request: Request) -> bool:
-    """Whether a browser says that our own page asks; SameSite=Strict already keeps the cookie from other sites."""
-    return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+Viewer = Annotated[Principal, Depends(_least(Role.VIEWER))]
+OperatorRole = Annotated[Principal, Depends(_least(Role.OPERATOR))]
+Approver = Annotated[Principal, Depends(_least(Role.APPROVER))]
+Admin = Annotated[Principal, Depends(_least(Role.ADMIN))]
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def least_role(route: APIRoute) -> Role | None:
+    """The role that a route states; None when it states none."""
+    stated = [_LEAST[found.call] for found in route.dependant.dependencies if found.call in _LEAST]
+    return max(stated, default=None)
+
+
+def _check_scope(request: Request, principal: Principal) -> None:
+    """Refuse an API token that is for something else.
+
+    Raises:
+        Forbidden: None of its scopes covers the route.
+    """
+    if principal.scopes is None:
+        return
+    [tag] = request.scope["route"].tags
+    writes = request.method not in SAFE_METHODS
+    if not api_tokens.allows(principal.scopes, tag, writes=writes):
+        needed = api_tokens.scope(tag, writes=writes)
+        raise Forbidden(
+            f"{request.method} {request.url.path} needs the scope {needed}, and {principal.name} has "
+            f"{', '.join(sorted(principal.scopes))}",
+            remedy="An admin makes another token: `edgefleet token create --scope ...`.",
+            needs=needed,
+        )

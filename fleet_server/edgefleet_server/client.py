@@ -68,6 +68,14 @@ class Client:
         """The body of a GET, as it is."""
         return self._answer("GET", path).content
 
+    def put(self, path: str, body: object) -> Any:
+        """The JSON of a PUT with a JSON body."""
+        return self._request("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """The JSON of a DELETE."""
+        return self._request("DELETE", path)
+
     def send(self, method: str, path: str, content: bytes) -> Any:
         """The JSON of a request whose body is exactly ``content``."""
         return self._request(method, path, content=content)

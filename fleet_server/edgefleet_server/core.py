@@ -13,6 +13,7 @@ from edgefleet_server.metrics import Metrics
 from edgefleet_server.releases.blobs import BlobStore
 from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.telemetry.references import References
+from edgefleet_server.users.roles import Principal
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Core:
     metrics: Metrics
 
     @contextmanager
-    def change(self, actor: str) -> Iterator[Change]:
-        """A transaction in which ``actor`` does something."""
+    def change(self, who: Principal | str, origin: str | None = None) -> Iterator[Change]:
+        """A transaction in which ``who`` does something: whoever makes a request, or a name and an address."""
+        name, address = (who.name, who.origin) if isinstance(who, Principal) else (who, origin)
         with self.database.write() as session:
-            yield Change(session, self.clock(), actor)
+            yield Change(session, self.clock(), name, address)

@@ -18,6 +18,7 @@ from typing import IO
 from edgefleet_contract.errors import DataFolderInUse, DataFolderMalformed
 
 _LOCK = "lock"
+_RETIRED = "retired"
 _TOKEN_LENGTH = 16  # characters of an admin token, at least
 
 
@@ -95,8 +96,8 @@ class DataFolder:
         """SQLAlchemy URL of the SQLite database."""
         return f"sqlite:///{self.path / 'edgefleet.db'}"
 
-    def admin_token(self) -> str:
-        """The operators' token, made at the first start.
+    def admin_token(self) -> str | None:
+        """The first admin's token, made at the first start; None once somebody has written ``retired`` in its place.
 
         Raises:
             DataFolderMalformed: It cannot be read, or is too short to keep anybody out.
@@ -105,6 +106,8 @@ class DataFolder:
         if not path.exists():
             write_durable(path, secrets.token_urlsafe(32).encode() + b"\n")
         token = read_kept(path).decode("ascii", "replace").strip()
+        if token == _RETIRED:
+            return None
         if len(token) < _TOKEN_LENGTH:
             raise DataFolderMalformed(
                 f"The admin token in {str(path)!r} has {len(token)} characters",

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority
 from edgefleet_server.core import Core
 from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.devices.hooks import Hooks
 from edgefleet_server.devices.lifecycle import OnRevoked
+from edgefleet_server.gate import Gate
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.trust.online_keys import OnlineKeys
 

@@ -13,9 +13,11 @@ from starlette.exceptions import HTTPException
 from edgefleet_contract.errors import (
     Conflict,
     EdgefleetError,
+    Forbidden,
     GateError,
     InputError,
     NotFound,
+    RateLimited,
     ServerDiskFailed,
     Unauthorized,
     UnreachableError,
@@ -32,6 +34,8 @@ _STATUS: tuple[tuple[type[EdgefleetError], int], ...] = (
     (Conflict, 409),
     (InputError, 400),
     (Unauthorized, 401),
+    (Forbidden, 403),
+    (RateLimited, 429),
     (VerificationError, 403),
     (GateError, 422),
     (UnreachableError, 503),
@@ -53,7 +57,8 @@ def response(error: EdgefleetError, status: int | None = None) -> JSONResponse:
     """``error`` as an answer."""
     if status is None:
         status = next(number for kind, number in _STATUS if isinstance(error, kind))
-    return JSONResponse({"error": json.loads(json.dumps(error.as_json(), default=str))}, status)
+    headers = {"Retry-After": str(error.facts["retry_after"])} if isinstance(error, RateLimited) else None
+    return JSONResponse({"error": json.loads(json.dumps(error.as_json(), default=str))}, status, headers)
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:

@@ -71,6 +71,9 @@ class Listener:
                 access_log=False,
                 server_header=False,
                 lifespan="off",
+                http="h11",  # bounds the headers, which httptools does not
+                ws="none",
+                proxy_headers=False,  # anybody may write X-Forwarded-For; the audit log tells the address that called
                 timeout_graceful_shutdown=5,
                 ssl_certfile=str(certificate) if certificate else None,
                 ssl_keyfile=str(key) if key else None,

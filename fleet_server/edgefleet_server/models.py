@@ -11,9 +11,11 @@ from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout, St
 from edgefleet_server.samples.models import Sample, SamplePiece
 from edgefleet_server.telemetry.models import DriftVerdict, SketchHour, TelemetryRecord
 from edgefleet_server.trust.models import DowngradePermit, TrustMetadata
+from edgefleet_server.users.models import ApiToken, Session, User
 
 __all__ = [
     "Alert",
+    "ApiToken",
     "Assignment",
     "AuditEntry",
     "Base",
@@ -32,10 +34,12 @@ __all__ = [
     "Rollout",
     "Sample",
     "SamplePiece",
+    "Session",
     "SketchHour",
     "Stage",
     "Tag",
     "TelemetryRecord",
     "TrustMetadata",
     "Twin",
+    "User",
 ]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from edgefleet_server import addresses, migrate
 from edgefleet_server.addresses import Addresses, Ports
 from edgefleet_server.app import device_app, operator_app
-from edgefleet_server.auth import Gate
 from edgefleet_server.authority import Authority, Credentials
 from edgefleet_server.broker.choice import command_for, write_for_elsewhere
 from edgefleet_server.broker.settings import BrokerSettings
@@ -25,6 +24,7 @@ from edgefleet_server.devices.hooks import Hooks
 from edgefleet_server.devices.renewal import Renewer
 from edgefleet_server.devices.service import any_device
 from edgefleet_server.fleet import Fleet
+from edgefleet_server.gate import Gate
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.listeners import Listener, bind, check_certificate
 from edgefleet_server.metrics import Metrics
@@ -46,7 +46,7 @@ class _Kept:
 
     authority: Authority
     online_keys: OnlineKeys
-    gate: Gate
+    admin_token: str | None
 
 
 class FleetServer:
@@ -123,7 +123,7 @@ class FleetServer:
         return _Kept(
             Authority(folder.authority, self._clock, pinned=pinned),
             OnlineKeys(folder.keys),
-            Gate(folder.admin_token(), self._clock),
+            folder.admin_token(),
         )
 
     def _bind(self, host: str, port: int, option: str) -> socket.socket:
@@ -178,7 +178,7 @@ class FleetServer:
             metrics=core.metrics,
             authority=kept.authority,
             enroller=Enroller(kept.authority, self.addresses.broker, Renewer(kept.authority, self._clock)),
-            gate=kept.gate,
+            gate=Gate(core, kept.admin_token),
             online_keys=kept.online_keys,
             wake=workers.wake,
             wake_all=workers.wake_all,

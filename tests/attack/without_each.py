@@ -61,6 +61,8 @@ def run_without(place: int, defence: Defence) -> Verdict:
     path = f"{UNDEFENDED}:{os.environ.get('PYTHONPATH', '')}"
     verdict = Verdict()
     options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    # What a row takes away may have imported the module of a plugin before pytest could rewrite it.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     with mock.patch.dict(os.environ, {"UNDEFENDED": str(place), "PYTHONPATH": path}), taken_away(defence):
         ended = pytest.main([*options, str(ROOT / defence.shown_by)], plugins=[verdict])
     if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

@@ -36,7 +36,7 @@ topic readwrite fleet/#
 pattern write fleet/v1/d/%u/up/#
 pattern read fleet/v1/d/%u/down/#
 """
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 def eventually(holds: Callable[[], Any], what: str) -> Any:

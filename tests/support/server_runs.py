@@ -19,7 +19,7 @@ from edgefleet_server.server import FleetServer
 from support.server_device import Identity, Outcome, SimulatedDevice, confirms, enroll
 
 Value = TypeVar("Value")
-PATIENCE = 30.0  # seconds: only a failing test waits that long
+PATIENCE = 90.0  # seconds: only a failing test waits that long
 
 
 def until(look: Callable[[], Value], done: Callable[[Value], bool] = bool, patience: float = PATIENCE) -> Value:

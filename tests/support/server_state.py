@@ -11,8 +11,7 @@ from edgefleet_contract import canonical, dsse, enrolment, identifiers, keys, me
 from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest
 from edgefleet_contract.messages import ErrorReport, Evidence, Reported, Telemetry, TelemetryRecord, VectorsResult
 from edgefleet_server import migrate
-from edgefleet_server.audit.service import entries
-from edgefleet_server.auth import Gate
+from edgefleet_server.audit.service import Acts, entries
 from edgefleet_server.authority import Authority
 from edgefleet_server.clock import DAY
 from edgefleet_server.core import Core
@@ -23,6 +22,7 @@ from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.devices.hooks import Hooks
 from edgefleet_server.devices.renewal import Renewer
 from edgefleet_server.fleet import Fleet
+from edgefleet_server.gate import Gate
 from edgefleet_server.health import DiskProbe
 from edgefleet_server.ingest import Ingest, Outcome
 from edgefleet_server.metrics import Metrics
@@ -153,15 +153,15 @@ class Inside:
         self.publisher.ensure()
         self.enroller = Enroller(self.authority, BrokerAddress("127.0.0.1", 1), Renewer(self.authority, self.clock))
         self.revoked: list[str] = []
+        core = Core(self.clock, self.database, self.blobs, self.content_keys, self.references, self.metrics)
+        self.gate = Gate(core, self.data.admin_token())
         self.fleet = Fleet(
             clock=self.clock, database=self.database, blobs=self.blobs,
             content_keys=self.content_keys, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
-            gate=Gate(self.data.admin_token(), self.clock), online_keys=self.online_keys, wake=lambda: None,
+            gate=self.gate, online_keys=self.online_keys, wake=lambda: None,
             wake_all=lambda: None, broker_connected=lambda: True,
-            disk=DiskProbe(
-                Core(self.clock, self.database, self.blobs, self.content_keys, self.references, self.metrics)
-            ),
+            disk=DiskProbe(core),
             devices_url="https://127.0.0.1:1", hooks=Hooks(self.data.hooks), on_revoked=self.revoked.extend,
         )  # fmt: skip
         self.needs: list[messages.Need] = []
@@ -267,7 +267,7 @@ class Inside:
         """What the audit log says was done, in order."""
         with self.database.read() as session:
             number = self.rollout(label).id if label else None
-            return [entry.act for entry in entries(session, after=0, limit=10_000, rollout=number)]
+            return [entry.act for entry in entries(session, Acts(rollout=number), after=0, limit=10_000)]
 
 
 class SiteOfThree:
@@ -283,3 +283,12 @@ class SiteOfThree:
     def in_stage(self, label: str, stage: int) -> list[StandIn]:
         """The devices of a stage, from 0."""
         return [device for device in self.devices if self.inside.deployment(label, device).stage == stage]
+
+
+CANARY = {"stages": (30.0, 100.0)}
+"""One device of three, then the others."""
+
+
+def roll_out_second(inside: Inside, **changed: object) -> str:
+    """A rollout of 1.1.0 with one canary; its label."""
+    return inside.roll_out(inside.push(tiny_bundle(inside.folder, "1.1.0")), **{**CANARY, **changed})

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from edgefleet_contract import trust
+from edgefleet_contract.errors import VerificationError
 from support.contract_samples import DEVICE, HARDWARE, NOW, MemoryStore
 from support.tuf_repository import TufRepository
 
@@ -50,6 +51,14 @@ class Device:
         self.store.confirmed.add(SERIAL.format(serial))
         self.store.sequence = sequence
         return accepted
+
+    def believes(self, repository: TufRepository, path: str, sequence: int) -> bool:
+        """Take it, and say whether trust says yes."""
+        try:
+            self.take(repository, path, sequence)
+        except VerificationError:
+            return False
+        return True
 
     def lose_metadata(self) -> None:
         """The metadata's file is gone; the floor's is not."""

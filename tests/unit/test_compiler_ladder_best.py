@@ -16,7 +16,7 @@ from edgefleet_compiler.checks.latency import Latency
 from edgefleet_compiler.checks.measure import Measurement
 from edgefleet_compiler.checks.parity import Parity
 from edgefleet_compiler.exports import Exported
-from edgefleet_compiler.ladder.best import best, nearest
+from edgefleet_compiler.ladder.best import best, eased_by, nearest
 from edgefleet_compiler.ladder.costs import Bounds, Cost
 from edgefleet_compiler.ladder.record import Step
 from edgefleet_compiler.ladder.tried import Climb, Tried
@@ -140,12 +140,14 @@ def test_what_breaks_a_limit_and_is_inaccurate_is_told_to_do_both() -> None:
 
 def test_a_refusal_says_that_accuracy_binds_and_what_would_be_accepted() -> None:
     near = tried("near", 900, drop=0.034)
-    refuse_unmet(Climb(near, [tried("first", 3000), near, tried("closest", 1100)]), RPI4)
+    closest, assured = tried("closest", 1100), tried("assured", 1200)
+    refuse_unmet(Climb(near, [tried("first", 3000), near, closest, assured], assured=assured), RPI4)
     (refusal,) = near.attempt.refusals
     assert refusal.code == "budget.exceeded"
     assert "accuracy binds: within the limits the nearest, near, loses 0.0340" in refusal.seen
     assert "where 0.02 is allowed; closest, accurate enough, takes flash 1,100 bytes of 1,000 bytes" in refusal.seen
-    assert "--max-flash 1100 or --max-drop 0.034" in refusal.remedy
+    assert "A search with --max-flash 1200 arrives: it was tried. " in refusal.remedy
+    assert "What was made nearest needs --max-drop 0.034." in refusal.remedy
     assert refusal.facts["binds"] == ["accuracy"]
 
 
@@ -156,6 +158,13 @@ def test_a_refusal_says_which_limit_binds_and_by_how_much() -> None:
     (refusal,) = near.attempt.refusals
     assert "the nearest, near, takes flash 1,500 bytes of 1,000 bytes" in refusal.seen
     assert refusal.facts["limits"] == ["flash"]
+
+
+def test_limits_are_eased_to_what_an_artifact_takes_and_no_limit_is_tightened() -> None:
+    eased = eased_by(tried("large", 1200))
+    assert [line.limit for line in eased(tried("small", 1100))] == [1200]
+    assert [line.ok for each in (1200, 1201) for line in eased(tried("other", each))] == [True, False]
+    assert [line.limit for line in eased_by(tried("within", 900))(tried("small", 950))] == [LIMIT]
 
 
 def test_what_is_kept_is_not_refused() -> None:

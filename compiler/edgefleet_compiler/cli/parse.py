@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgefleet_compiler.data import Normalisation
 from edgefleet_contract.errors import DataMalformed, UsageMalformed
 from edgefleet_hardware import units
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.data import Normalisation
 
 _LABELS_LIMIT = 1 << 20  # bytes
 
@@ -75,6 +78,8 @@ def normalisation(mean: str | None, std: str | None) -> Normalisation | None:
     """
     if mean is None and std is None:
         return None
+    from edgefleet_compiler.data import Normalisation  # noqa: PLC0415 - loads numpy, which `--help` does without
+
     return Normalisation(_numbers("--mean", mean or "0"), _numbers("--std", std or "1"))
 
 

@@ -9,15 +9,9 @@ import onnx_ir as ir
 
 from edgefleet_compiler.compress.channels.prune import prune
 from edgefleet_compiler.compress.low_rank.factored import factored
-from edgefleet_compiler.compress.record import (
-    CompressionRecord,
-    Taken,
-    compression_record,
-    counted,
-    factored_layers,
-    pruned_groups,
-)
+from edgefleet_compiler.compress.record import Compressed
 from edgefleet_compiler.compress.settings import Compression
+from edgefleet_compiler.compress.taken import Taken, compression_record, counted, factored_layers, pruned_groups
 from edgefleet_compiler.data import DataSet
 from edgefleet_compiler.finetune.step import finetuned
 from edgefleet_compiler.hub.graph import products
@@ -106,21 +100,6 @@ STEPS: tuple[Step, ...] = (
     Step("fine-tune", _epochs, _finetuned, _no_parts),
 )
 """In their order: what changes shapes first, what makes up for it last."""
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """What came of a compression.
-
-    Attributes:
-        hub: Float, in hub normal form.
-        passes: What was done, in order.
-        record: What that took away; None where nothing was asked for.
-    """
-
-    hub: ir.Model
-    passes: tuple[PassRecord, ...]
-    record: CompressionRecord | None = None
 
 
 def compressed(hub: ir.Model, compression: Compression, means: Means) -> Compressed:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgefleet_compiler.compress.settings import Augment
-from edgefleet_compiler.data import Normalisation
+
+if TYPE_CHECKING:
+    from edgefleet_compiler.data import Normalisation  # loads numpy, which `--help` does without
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
+from msgspec.structs import replace
+
 from edgefleet_compiler.checks.accuracy import Accuracy
+from edgefleet_compiler.checks.budget import BudgetLine
 from edgefleet_compiler.ladder.tried import Tried
 
 FEWEST_CASES = 50
@@ -13,6 +16,31 @@ FEWEST_CASES = 50
 
 _STANDARD_ERRORS = 2 * 1.96  # in a 95 % interval
 _AS_TRUE_DB = 0.5
+
+
+Budget = Callable[[Tried], Sequence[BudgetLine]]
+"""The limits that artifacts are held against, with what one takes of each."""
+
+
+def budget_of(tried: Tried) -> Sequence[BudgetLine]:
+    """The limits that were asked for."""
+    return tried.attempt.budget
+
+
+def eased_by(other: Tried) -> Budget:
+    """Limits that an artifact keeps: where it breaks one that was asked for, what it takes is the limit."""
+    taken = {line.name: line.value for line in other.attempt.budget if not line.ok and line.value is not None}
+
+    def eased(tried: Tried) -> Sequence[BudgetLine]:
+        return [_at_least(line, taken.get(line.name)) for line in tried.attempt.budget]
+
+    return eased
+
+
+def _at_least(line: BudgetLine, limit: float | None) -> BudgetLine:
+    if limit is None or limit <= line.limit:
+        return line
+    return replace(line, limit=limit, ok=line.value is not None and line.value <= limit)
 
 
 def keeps_limits(tried: Tried) -> bool:

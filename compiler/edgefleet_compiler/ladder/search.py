@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from edgefleet_compiler.attempt import Attempt
-from edgefleet_compiler.ladder.best import best, excess, keeps_limits, nearest
+from edgefleet_compiler.ladder.best import Budget, best, budget_of, eased_by, excess, nearest
 from edgefleet_compiler.ladder.costs import Bounds, Cost
 from edgefleet_compiler.ladder.dials import Ground, Means
 from edgefleet_compiler.ladder.record import Outcome, Step
@@ -28,11 +29,7 @@ _LIKELY = 6  # ways that may be among those once their weights are rounded as th
 _CLEARLY = 0.95  # nearer to the limits by so much is worth a start of its own
 _NEARER = 3  # halvings of the way, to find out how near the accurate comes
 _CORRECTIONS = 2  # where an artifact takes more than was reckoned
-
-
-def breaks_a_limit(climbed: Climb) -> bool:
-    """Whether the ladder leaves anything to search for: a limit that is broken, and that can be measured."""
-    return any(not line.ok and line.value is not None for line in climbed.attempt.budget)
+_ASSURED = 3  # limits, of what came near, at which a search is tried before they are named
 
 
 @dataclass(frozen=True)
@@ -58,35 +55,65 @@ class Search:
     def beyond(self, climbed: Climb) -> Climb:
         """What is best within the budget, or nearest to it, of what the ladder reached and of what lies beyond."""
         trail = _Trail(list(climbed.reached), [])
-        for start in _starts(climbed):
+        starts = [self._start(each) for each in _starts(climbed)]
+        for start in starts:
             self._from(start, trail)
         if best(trail.tried) is None:
             self._train(trail)
-        return Climb(best(trail.tried) or nearest(trail.tried), trail.reached, trail.further)
+        assured = None if best(trail.tried) is not None else self._assured(starts[0], trail)
+        return Climb(best(trail.tried) or nearest(trail.tried), trail.reached, trail.further, assured)
 
-    def _from(self, start: Tried, trail: _Trail) -> None:
-        """Try ways from an artifact."""
-        recipe = start.attempt.artifact.recipe
+    def _start(self, tried: Tried) -> _Start:
+        recipe = tried.attempt.artifact.recipe
         reckoned = self.ground.reckoner.cost(recipe, self.ground.profile)
-        bounds = Bounds.by(start.attempt.budget, reckoned)
-        self.progress.stage("looking for ways into the budget")
-        ways = Ways(recipe, self.means, self.ground)
-        found = ways.into(bounds)
+        return _Start(tried, Ways(recipe, self.means, self.ground), reckoned)
+
+    def _from(self, start: _Start, trail: _Trail) -> None:
+        """Try ways from an artifact."""
+        ways, bounds = start.ways, Bounds.by(start.tried.attempt.budget, start.reckoned)
+        found, worth_making, others = self._into(ways, bounds)
         trail.further.extend(_out_of_reach(way, bounds) for way in found if not way.arrives)
+        for way in worth_making:
+            trail.reached.extend(self._measured(way, ways))
+        trail.further.extend(_left_out(way) for way in others)
+        chosen = best(trail.tried)
+        if chosen is None and start.tried.accurate:
+            pairs = [way for way in (*worth_making, *others) if way.mix is not None]
+            known = [*(way for way in found if way.is_single), *pairs[:1]]
+            self._nearer(known, ways, bounds, start.reckoned, trail)
+        elif chosen is not None and chosen.rung.tuning == "rounding" and chosen.rung.recipe.scheme == "int8":
+            name = f"{chosen.rung.name}, refined"
+            trail.reached.append(self._tried(Rung(name, chosen.attempt.artifact.recipe, "thorough")))
+
+    def _into(self, ways: Ways, bounds: Bounds) -> tuple[list[Way], list[Way], list[Way]]:
+        """All ways; of those that arrive the ones worth making, the truest first, and the others."""
+        self.progress.stage("looking for ways into the budget")
+        found = ways.into(bounds)
         fitting = self._truest([way for way in found if way.arrives])
         if fitting:
             fitting = self._truest([*fitting, *ways.beside(fitting[0], bounds)])
         worth_making = [way for place, way in enumerate(fitting) if place < _MEASURED or way.is_single]
-        for way in worth_making:
-            trail.reached.extend(self._measured(way, ways))
-        trail.further.extend(_left_out(way) for way in fitting if way not in worth_making)
-        chosen = best(trail.tried)
-        if chosen is None and start.accurate:
-            pairs = [way for way in fitting if way.mix is not None]
-            self._nearer([*(way for way in found if way.is_single), *pairs[:1]], ways, bounds, reckoned, trail)
-        elif chosen is not None and chosen.rung.tuning == "rounding" and chosen.rung.recipe.scheme == "int8":
-            name = f"{chosen.rung.name}, refined"
-            trail.reached.append(self._tried(Rung(name, chosen.attempt.artifact.recipe, "thorough")))
+        return found, worth_making, [way for way in fitting if way not in worth_making]
+
+    def _assured(self, start: _Start, trail: _Trail) -> Tried | None:
+        """The nearest to the limits of what is accurate enough, where a search for its own figures arrives, too.
+
+        Whoever asks for these figures gets such a search: by other ways than the one that led to them here. So it is
+        made here first, as far as to the first way that arrives.
+        """
+        near = sorted((each for each in trail.tried if each.accurate and excess(each) < inf), key=excess)
+        for each in near[:_ASSURED]:
+            budget = eased_by(each)
+            if all(line.ok for line in budget(start.tried)):
+                return each  # the ladder arrives, and nothing is searched
+            _, worth_making, _ = self._into(start.ways, Bounds.by(budget(start.tried), start.reckoned))
+            if any(way.recipe == each.rung.recipe for way in worth_making):
+                return each  # made already, and the search would make it again
+            for made in (made for way in worth_making for made in self._measured(way, start.ways, budget)):
+                trail.reached.append(made)
+                if isinstance(made, Tried) and made.accurate and all(line.ok for line in budget(made)):
+                    return each
+        return None
 
     def _nearer(self, known: Sequence[Way], ways: Ways, bounds: Bounds, start: Cost, trail: _Trail) -> None:
         """How near to the limits what is accurate enough comes by these means: by halving the way."""
@@ -119,15 +146,17 @@ class Search:
             self.progress.advance()
         return [ways[place] for place in sorted(range(len(ways)), key=noises.__getitem__)]
 
-    def _measured(self, way: Way, ways: Ways, *, corrected: bool = True) -> Iterator[Tried | Impossible]:
+    def _measured(
+        self, way: Way, ways: Ways, budget: Budget = budget_of, *, corrected: bool = True
+    ) -> Iterator[Tried | Impossible]:
         """What comes of a way; once more, and farther, where it takes more than was reckoned."""
         for _ in range(1 + _CORRECTIONS * corrected):
             self.progress.stage(f"trying {way.told}")
             made = self._tried(Rung(way.told, way.recipe, "rounding" if way.recipe.scheme in QUANTISING else "none"))
             yield made
-            if isinstance(made, Impossible) or keeps_limits(made):
+            if isinstance(made, Impossible) or all(line.ok for line in budget(made)):
                 return
-            way = ways.again(way, Bounds.by(made.attempt.budget, way.cost).tightened())
+            way = ways.again(way, Bounds.by(budget(made), way.cost).tightened())
 
     def _train(self, trail: _Trail) -> None:
         """What comes of training what fits and lost too much."""
@@ -143,6 +172,21 @@ class Search:
             return Impossible(rung, fault)
         assert made is not None, "only mixed rungs have nothing to try"
         return Tried(rung, made)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where ways begin.
+
+    Attributes:
+        tried: An artifact.
+        ways: From its recipe.
+        reckoned: What that costs.
+    """
+
+    tried: Tried
+    ways: Ways
+    reckoned: Cost
 
 
 @dataclass(frozen=True)

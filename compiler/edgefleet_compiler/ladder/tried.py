@@ -121,16 +121,24 @@ class Climb:
         shipped: The artifact to ship; or, where every one was refused, the one that came nearest.
         reached: All rungs that were reached, in order.
         further: Lines of what was reckoned and not made.
+        assured: Where nothing keeps the limits, the nearest to them that is accurate enough and for whose figures, as
+            limits, a search was made that arrived; None without one.
     """
 
     shipped: Tried
     reached: Sequence[Tried | Impossible]
     further: Sequence[Step] = ()
+    assured: Tried | None = None
 
     @property
     def attempt(self) -> Attempt:
         """What is shipped, or refused."""
         return self.shipped.attempt
+
+    @property
+    def breaks_a_limit(self) -> bool:
+        """Whether there is anything to search for: a limit that is broken, and that can be measured."""
+        return any(not line.ok and line.value is not None for line in self.attempt.budget)
 
     @property
     def steps(self) -> list[Step]:

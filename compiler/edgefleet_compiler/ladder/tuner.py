@@ -8,7 +8,6 @@ from typing import get_args
 from msgspec.structs import replace
 
 from edgefleet_compiler.benchmark.layer_times import Times
-from edgefleet_compiler.compress.channels.choose import choose_channels
 from edgefleet_compiler.compress.settings import Compression, Pruning
 from edgefleet_compiler.hubs import BaseKey, HubKey, HubMaker, base_key, hub_key
 from edgefleet_compiler.ladder.hastening import hastened
@@ -126,6 +125,8 @@ class Tuner:
     def _pruned(self, compression: Compression, ratio: float) -> Compression:
         """With channels chosen that make up the ratio."""
         if self._pruning is None:
+            from edgefleet_compiler.compress.channels.choose import choose_channels  # noqa: PLC0415 - only for --prune
+
             self._pruning = choose_channels(self._source.hub, self._hubs.plenty, ratio, progress=self._progress)
         return replace(compression, prune=self._pruning)
 

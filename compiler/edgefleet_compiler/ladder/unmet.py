@@ -31,16 +31,13 @@ def refuse_unmet(climbed: Climb, profile: TargetProfile) -> None:
 def _unmet(climbed: Climb, profile: TargetProfile) -> BudgetExceeded:
     shipped = climbed.shipped
     tells = [_of_limits(shipped) if not keeps_limits(shipped) else _of_accuracy(shipped)]
-    enough = [_needs(shipped)]
     accurate = [each for each in climbed.tried if each.accurate]
     if not shipped.accurate and accurate:
         closest = min(accurate, key=excess)
         tells.append(f"{closest.rung.name}, accurate enough, takes {_figures(closest)}")
-        enough.insert(0, _needs(closest))
     return BudgetExceeded(
         f"{_count(climbed)} keeps to the budget of {profile.name!r}: {'; '.join(tells)}",
-        remedy=f"What was made needs {' or '.join(enough)}; other limits are searched anew, by other ways, "
-        f"so leave some room. Or {_training(climbed)}choose a smaller model.",
+        remedy=f"{_would_do(climbed)} Or {_training(climbed)}choose a smaller model.",
         target=profile.name,
         limits=[line.name for line in _broken(shipped)],
         nearest=shipped.rung.name,
@@ -52,6 +49,20 @@ def _count(climbed: Climb) -> str:
     """How many were judged: what was reckoned only is told apart, and what could not be made is none."""
     reckoned = f" ({len(climbed.further)} more were only reckoned)" if climbed.further else ""
     return f"None of {len(climbed.tried)} ways that were made{reckoned}"
+
+
+def _would_do(climbed: Climb) -> str:
+    """Limits at which a search arrived; and those of what was made, which promise nothing of another search."""
+    shipped, assured = climbed.shipped, climbed.assured
+    if assured is None:
+        accurate = [] if shipped.accurate else [each for each in climbed.tried if each.accurate]
+        enough = [_needs(each) for each in (*sorted(accurate, key=excess)[:1], shipped)]
+        return (
+            f"What was made needs {' or '.join(enough)}; other limits are searched anew, by other ways, "
+            "so leave some room."
+        )
+    arrives = f"A search with {_needs(assured)} arrives: it was tried."
+    return arrives if assured is shipped else f"{arrives} What was made nearest needs {_needs(shipped)}."
 
 
 def _needs(tried: Tried) -> str:

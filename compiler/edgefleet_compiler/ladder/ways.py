@@ -57,7 +57,7 @@ class Ways:
         self._recipe = recipe
         self._means = means
         self._ground = ground
-        self._dials: dict[tuple[str, str], Dial | None] = {}
+        self._dials: dict[tuple[str, str, tuple[Limit, ...]], Dial | None] = {}
 
     def into(self, bounds: Bounds) -> list[Way]:
         """The ways: each means alone, the gentlest first; then pairs; all together only where nothing else arrives."""
@@ -117,7 +117,7 @@ class Ways:
             yield self._turned(dial, way.told, bounds)
 
     def _dial(self, recipe: Recipe, means: Means, limits: Sequence[Limit]) -> Dial | None:
-        key = (means.name, recipe.to_toml())
+        key = (means.name, recipe.to_toml(), tuple(limit for limit in limits if limit in means.eases))
         if key not in self._dials:
             try:
                 self._dials[key] = means.dial(recipe, self._ground, limits)

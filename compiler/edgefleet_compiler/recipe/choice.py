@@ -7,28 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from edgefleet_compiler.keeping import SCHEME, Quantised, check_asked, check_kept, default_io
+from edgefleet_compiler.keeping import SCHEME, Quantised, check_asked
 from edgefleet_compiler.options import CompileOptions
-from edgefleet_compiler.quantise.settings import Settings
+from edgefleet_compiler.recipe.defaults import build, keep
 from edgefleet_compiler.recipe.file import read_recipe
-from edgefleet_compiler.recipe.form import QUANTISING, STATIC, Recipe, Scheme
+from edgefleet_compiler.recipe.fits import NEEDED, checked
+from edgefleet_compiler.recipe.form import QUANTISING, Recipe, Scheme
 from edgefleet_compiler.recipe.rungs import RUNGS, LadderFile, Rung, RungName, Tuning
-from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit, UsageMalformed
-from edgefleet_hardware.profile import Dtype, Format, TargetProfile
+from edgefleet_contract.errors import CalibrationMissing, RecipeMalformed, RecipeUnfit
+from edgefleet_hardware.profile import TargetProfile
 
 _AUTO = "auto"
 _NAMES = (_AUTO, *QUANTISING, "fp16", "float", SCHEME)
-
-NEEDED: Final[Mapping[Scheme, Dtype]] = {
-    "int8": "int8",
-    "int16x8": "int8",
-    "dynamic": "float32",
-    "weight-only": "float32",
-    "fp16": "float16",
-    "float": "float32",
-    SCHEME: "int8",
-}
-"""The element type that a target must compute with."""
 
 _SCHEMES: Final[Mapping[RungName, Scheme]] = {
     "int8": "int8",
@@ -81,21 +71,21 @@ def rungs_for(options: CompileOptions, profile: TargetProfile, quantised: Quanti
     if options.recipe.endswith(".toml"):
         written = read_recipe(Path(options.recipe), options)
         if isinstance(written, Recipe):
-            return [Rung(written.scheme, _checked(written, options, profile, quantised))]
+            return [Rung(written.scheme, checked(written, options, profile, quantised))]
         options, names = _asked_by(written, options), tuple(name for name in RUNGS if name in written.rungs)
     check_recipe(options)
     if quantised is not None:
         check_asked(options, quantised)
-        return [Rung(SCHEME, _checked(_keep(options, profile, quantised), options, profile, quantised))]
+        return [Rung(SCHEME, checked(keep(options, profile, quantised), options, profile, quantised))]
     if options.recipe != _AUTO:
         scheme: Scheme = options.recipe  # type: ignore[assignment]  # one of _NAMES, and not auto
         # What is measured of typical inputs stays as it is where there are none.
         tuning = "none" if options.calibration is None else _TUNINGS.get(scheme, "none")
-        return [Rung(scheme, _checked(_build(scheme, options, profile), options, profile), tuning)]
+        return [Rung(scheme, checked(build(scheme, options, profile), options, profile), tuning)]
     return [
         rung
         for name in _ladder(options, profile, names)
-        for rung in _rungs_called(name, _checked(_build(_SCHEMES[name], options, profile), options, profile))
+        for rung in _rungs_called(name, checked(build(_SCHEMES[name], options, profile), options, profile))
     ]
 
 
@@ -162,145 +152,3 @@ def _ladder(options: CompileOptions, profile: TargetProfile, names: tuple[RungNa
         expected=f"rungs that compute with {', '.join(profile.dtypes)}",
         target=profile.name,
     )
-
-
-def _keep(options: CompileOptions, profile: TargetProfile, source: Quantised) -> Recipe:
-    artifact = options.format or profile.formats[0]
-    return Recipe(
-        scheme=SCHEME,
-        format=artifact,
-        io=options.io or default_io(source, artifact, profile),
-        io_layout=options.io_layout or "source",
-        seed=options.seed or 0,
-    )
-
-
-def _build(scheme: Scheme, options: CompileOptions, profile: TargetProfile) -> Recipe:
-    """The explicit recipe of a scheme: what the options leave open is the target's default."""
-    _check_runs(scheme, profile)
-    artifact_format = options.format or profile.formats[0]
-    settings = _settings(scheme, artifact_format, profile) if scheme in QUANTISING else None
-    try:
-        return Recipe(
-            scheme=scheme,
-            format=artifact_format,
-            io=options.io or ("int8" if profile.int8_only and scheme == "int8" else "float"),
-            io_layout=options.io_layout or "source",
-            seed=options.seed or 0,
-            quantise=settings,
-        )
-    except ValueError as cause:
-        raise UsageMalformed(f"--io int8 does not go with --recipe {scheme}", expected="--recipe int8") from cause
-
-
-def _settings(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -> Settings:
-    """What the target's kernels ask for, and nothing that has to be measured."""
-    per_channel = profile.quantiser.per_channel_fully_connected
-    return Settings(
-        fully_connected="per-channel" if per_channel else "per-tensor",
-        narrow_pairs=_saturates(scheme, artifact_format, profile),
-    )
-
-
-def _saturates(scheme: Scheme, artifact_format: Format, profile: TargetProfile) -> bool:
-    """Whether sums of two products may leave 16 bits on machines of the target."""
-    return profile.quantiser.saturating_pairs and artifact_format == "onnx" and scheme in ("int8", "dynamic")
-
-
-def _checked(
-    recipe: Recipe, options: CompileOptions, profile: TargetProfile, quantised: Quantised | None = None
-) -> Recipe:
-    check_kept(recipe, quantised)
-    if options.prune is not None:
-        _check_may_be_pruned(recipe, options)
-    _check_runs(recipe.scheme, profile)
-    if recipe.format not in profile.formats:
-        raise RecipeUnfit(
-            f"The target {profile.name!r} takes no {recipe.format!r} artifacts",
-            expected=f"one of {', '.join(profile.formats)}",
-            target=profile.name,
-        )
-    per_channel = recipe.quantise is not None and recipe.quantise.fully_connected == "per-channel"
-    if per_channel and not profile.quantiser.per_channel_fully_connected:
-        raise RecipeUnfit(
-            f"The kernels of {profile.name!r} take fully connected weights with one scale, not one per channel",
-            remedy='Set fully-connected = "per-tensor" in the recipe.',
-            target=profile.name,
-        )
-    if _saturates(recipe.scheme, recipe.format, profile) and not recipe.settings.narrow_pairs:
-        raise RecipeUnfit(
-            f"The recipe has narrow-pairs = false: on a {profile.name!r} without VNNI sums of products would saturate",
-            expected="narrow-pairs = true",
-            remedy="Set that in the recipe, or compile for x86-64-vnni where all machines are known to have VNNI.",
-            target=profile.name,
-        )
-    if recipe.format == "tflite" and recipe.quantise is not None and recipe.quantise.has_palettes:
-        raise RecipeUnfit(
-            "The recipe has weights of a palette, and TFLite has no form for them: they would take 8 bits",
-            expected='weights = "int4", or the format onnx',
-            target=profile.name,
-        )
-    if options.calibration is None:
-        _check_needs_no_calibration(recipe)
-    return recipe
-
-
-def _check_may_be_pruned(recipe: Recipe, options: CompileOptions) -> None:
-    """Refuse --prune where weights cannot change, where a recipe says it already, and where nothing shows the loss."""
-    if recipe.scheme == SCHEME:
-        raise RecipeUnfit(
-            "The source is quantised already, and --prune would have to change its weights",
-            remedy="Prune the float model that it was made from.",
-            recipe=recipe.scheme,
-        )
-    if recipe.compress is not None and recipe.compress.prune is not None:
-        raise UsageMalformed(
-            f"--prune is {options.prune:g}, and the recipe has a table [compress.prune]",
-            remedy="Leave the option out, or take the table out of the recipe.",
-        )
-    if options.calibration is None:
-        raise CalibrationMissing(
-            "--prune was given, and typical inputs decide which channels go: there is no calibration set",
-            expected="--calibration F.npz with some hundred typical inputs",
-        )
-
-
-def _check_needs_no_calibration(recipe: Recipe) -> None:
-    expected = "--calibration F.npz with about 200 typical inputs"
-    if recipe.scheme in STATIC:
-        raise CalibrationMissing(
-            f"The recipe is {recipe.scheme}, and no calibration set was given",
-            expected=expected,
-            remedy="Without one, `--recipe auto` falls back to fp16 where the target runs it.",
-        )
-    if recipe.compress is not None:
-        raise CalibrationMissing(
-            "The recipe has a table [compress], which typical inputs decide, and there is no calibration set",
-            expected=expected,
-            remedy="Without one, take the table out of the recipe.",
-        )
-    if recipe.quantise is None:
-        return
-    settings, usual = recipe.quantise, Settings()
-    decided = {
-        f'equalise = "{settings.equalise}"': settings.equalise != usual.equalise,
-        f'rounding = "{settings.rounding}"': settings.rounding != usual.rounding,
-        "bias-correction = true": settings.bias_correction != usual.bias_correction,
-    }
-    asked = " and ".join(words for words, is_asked in decided.items() if is_asked)
-    if asked:
-        raise CalibrationMissing(
-            f"The recipe is {recipe.scheme} with {asked}, which typical inputs decide, and there is no calibration set",
-            expected=expected,
-            remedy=f"Without one, take {asked} out of the recipe.",
-        )
-
-
-def _check_runs(scheme: Scheme, profile: TargetProfile) -> None:
-    if not profile.runs(NEEDED[scheme]):
-        raise RecipeUnfit(
-            f"The target {profile.name!r} does not run the recipe {scheme!r}",
-            expected=f"one that computes with {', '.join(profile.dtypes)}",
-            target=profile.name,
-            recipe=scheme,
-        )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from edgefleet_server.alerts import service
 from edgefleet_server.alerts.schemas import AlertSchema, alert_schema
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import OperatorRole, Viewer
 from edgefleet_server.fleet import FleetHere
 
 AlertId = Annotated[int, Path(ge=1, lt=1 << 63)]
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 @router.get("")
 def list_alerts(
     fleet: FleetHere,
-    _operator: Operator,
+    _viewer: Viewer,
     all: bool = False,  # noqa: A002 - the name of the query parameter
 ) -> list[AlertSchema]:
     """Alerts that nobody has acknowledged and that are not resolved, or all; the newest first."""
@@ -28,7 +28,7 @@ def list_alerts(
 
 
 @router.post("/{alert_id}/ack")
-def acknowledge(fleet: FleetHere, operator: Operator, alert_id: AlertId) -> AlertSchema:
+def acknowledge(fleet: FleetHere, operator: OperatorRole, alert_id: AlertId) -> AlertSchema:
     """Somebody took note; the alert does not come back until its cause has gone and returned."""
     with fleet.change(operator) as change:
         return alert_schema(service.acknowledge(change, alert_id))

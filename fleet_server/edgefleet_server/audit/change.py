@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from edgefleet_server.audit import sealing  # noqa: F401 - without it an entry has neither place nor hash
 from edgefleet_server.audit.models import AuditEntry
 
 POLICY = "policy"
@@ -19,12 +20,14 @@ class Change:
     Attributes:
         session: Of the transaction.
         now: UTC milliseconds.
-        actor: "admin", "policy", or a device id.
+        actor: A principal's name, "policy", or a device id.
+        origin: The address from which they act; None: from inside, or through the broker.
     """
 
     session: Session
     now: int
     actor: str
+    origin: str | None = None
 
     def record(
         self,
@@ -36,5 +39,13 @@ class Change:
     ) -> None:
         """Write down an act: it is committed with what it did, or neither is."""
         self.session.add(
-            AuditEntry(at=self.now, actor=self.actor, act=act, device_id=device, rollout_id=rollout, details=details)
+            AuditEntry(
+                at=self.now,
+                actor=self.actor,
+                act=act,
+                device_id=device,
+                rollout_id=rollout,
+                origin=self.origin,
+                details=details,
+            )
         )

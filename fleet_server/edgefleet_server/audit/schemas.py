@@ -11,7 +11,11 @@ from edgefleet_server.rollouts.models import rollout_label
 
 
 class AuditSchema(BaseModel):
-    """One act; ``id`` is the order."""
+    """One act; ``id`` is the order, ``hash`` that of the chain.
+
+    Attributes:
+        origin: The address from which; null: from inside, or through the broker.
+    """
 
     id: int
     at: int
@@ -19,7 +23,9 @@ class AuditSchema(BaseModel):
     act: str
     device: str | None
     rollout: str | None
+    origin: str | None
     details: dict[str, Any]
+    hash: str
 
 
 def audit_schema(entry: AuditEntry) -> AuditSchema:
@@ -31,5 +37,7 @@ def audit_schema(entry: AuditEntry) -> AuditSchema:
         act=entry.act,
         device=entry.device_id,
         rollout=rollout_label(entry.rollout_id) if entry.rollout_id is not None else None,
+        origin=entry.origin,
         details=entry.details,
+        hash=entry.hash,
     )

@@ -24,6 +24,9 @@ Data = Annotated[
         "else $EDGEFLEET_HOME/server. EDGEFLEET_TOKEN goes before the token found there."
     ),
 ]
+RoleOption = Annotated[
+    str, typer.Option(help="viewer, operator, approver or admin; each may do what those before it may.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)")

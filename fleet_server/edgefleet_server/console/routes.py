@@ -1,78 +1,45 @@
-"""The console: one page, its data as JSON, sign-in and sign-out; everything that it needs is served from here."""
+"""The console: a page of the fleet with its data as JSON, and a page of the audit log; all is served from here."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
-from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
+from fastapi import APIRouter, Query, Request, Response
 
-from edgefleet_contract.errors import Unauthorized
-from edgefleet_server.auth import SESSION_COOKIE, SESSION_LIFE, Operator
-from edgefleet_server.clock import SECOND
+from edgefleet_server.audit import service as audit
+from edgefleet_server.audit.schemas import audit_schema
+from edgefleet_server.auth import Viewer
 from edgefleet_server.console import service
+from edgefleet_server.console.pages import templates
 from edgefleet_server.console.schemas import Snapshot
 from edgefleet_server.fleet import FleetHere
 
-_HERE = Path(__file__).parent
-_SEE_OTHER = 303
-_templates = Jinja2Templates(directory=_HERE / "templates")
+PAGES = frozenset({"/", "/audit"})  # whoever opens one without having signed in is sent to the sign-in
+_AUDIT_PAGE = 100
 
-router = APIRouter(include_in_schema=False)
-
-
-def static_files() -> StaticFiles:
-    """Styles and scripts."""
-    return StaticFiles(directory=_HERE / "static")
+router = APIRouter(include_in_schema=False, tags=["console"])
 
 
 @router.get("/")
-def page(fleet: FleetHere, request: Request) -> Response:
-    """The console, or the way to sign in."""
-    if not fleet.gate.has_session(request):
-        return RedirectResponse("/sign-in", _SEE_OTHER)
-    return _templates.TemplateResponse(request, "console.html")
+def page(request: Request, viewer: Viewer) -> Response:
+    """The console."""
+    return templates.TemplateResponse(request, "console.html", {"principal": viewer})
 
 
-@router.get("/sign-in")
-def sign_in_page(request: Request) -> Response:
-    """Asks for the admin token."""
-    return _templates.TemplateResponse(request, "sign_in.html", {"wrong": False})
-
-
-@router.post("/sign-in")
-def sign_in(fleet: FleetHere, request: Request, token: Annotated[str, Form(max_length=256)] = "") -> Response:
-    """Begin a session. The cookie cannot be read by scripts, and is not sent from other sites."""
-    try:
-        session = fleet.gate.sign_in(token.strip())
-    except Unauthorized:
-        return _templates.TemplateResponse(request, "sign_in.html", {"wrong": True}, status_code=401)
-    answer = RedirectResponse("/", _SEE_OTHER)
-    answer.set_cookie(
-        SESSION_COOKIE,
-        session,
-        max_age=SESSION_LIFE // SECOND,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
-    return answer
-
-
-@router.post("/sign-out")
-def sign_out(fleet: FleetHere, request: Request) -> Response:
-    """End the session."""
-    fleet.gate.sign_out(request.cookies.get(SESSION_COOKIE, ""))
-    answer = RedirectResponse("/sign-in", _SEE_OTHER)
-    answer.delete_cookie(SESSION_COOKIE)
-    return answer
+@router.get("/audit")
+def audit_page(
+    fleet: FleetHere, request: Request, viewer: Viewer, before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None
+) -> Response:
+    """The audit log, the newest acts first."""
+    with fleet.database.read() as session:
+        entries = [audit_schema(entry) for entry in audit.newest(session, _AUDIT_PAGE, before=before)]
+    older = entries[-1].id if len(entries) == _AUDIT_PAGE else None
+    context = {"principal": viewer, "entries": entries, "older": older, "newest": before is None}
+    return templates.TemplateResponse(request, "audit.html", context)
 
 
 @router.get("/console/snapshot")
-def snapshot(fleet: FleetHere, _operator: Operator) -> Snapshot:
+def snapshot(fleet: FleetHere, viewer: Viewer) -> Snapshot:
     """What the page shows."""
     with fleet.database.read() as session:
-        return service.snapshot(session, fleet)
+        return service.snapshot(session, fleet, viewer)

@@ -20,17 +20,20 @@ from edgefleet_server.rollouts import service as rollouts
 from edgefleet_server.telemetry import drift
 from edgefleet_server.telemetry import service as telemetry
 from edgefleet_server.telemetry.schemas import DriftSchema
+from edgefleet_server.users.roles import Principal
+from edgefleet_server.users.schemas import me_schema
 
 _DEVICES = 200
 _ROLLOUTS = 5
 _RECENT = 30
 
 
-def snapshot(session: Session, fleet: Fleet) -> Snapshot:
-    """The fleet as it is now."""
+def snapshot(session: Session, fleet: Fleet, viewer: Principal) -> Snapshot:
+    """The fleet as it is now, for whoever looks."""
     shown = devices.devices(session, Selector(None), after="", limit=_DEVICES)
     served = telemetry.totals(session, [device.id for device in shown])
     return Snapshot(
+        me=me_schema(viewer),
         now=fleet.clock(),
         broker_connected=fleet.broker_connected(),
         devices_url=fleet.devices_url,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import Approver, OperatorRole, Viewer
 from edgefleet_server.devices import batches
 from edgefleet_server.devices.batches import BatchRequest
 from edgefleet_server.devices.schemas import BatchCreated, BatchCreation, BatchSchema, batch_schema
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/v1/batches", tags=["devices"])
 
 
 @router.post("", status_code=201)
-def create_batch(fleet: FleetHere, operator: Operator, request: BatchCreation) -> BatchCreated:
+def create_batch(fleet: FleetHere, approver: Approver, request: BatchCreation) -> BatchCreated:
     """Make a batch of devices that may enroll with one claim certificate."""
     wanted = BatchRequest(
         name=request.name,
@@ -25,7 +25,7 @@ def create_batch(fleet: FleetHere, operator: Operator, request: BatchCreation) -
         allow=request.allow,
         hook=request.hook,
     )
-    with fleet.change(operator) as change:
+    with fleet.change(approver) as change:
         batch, certificate = batches.create(change, wanted, fleet.authority, fleet.hooks)
         return BatchCreated(
             **batch_schema(batch, 0).model_dump(),
@@ -36,14 +36,14 @@ def create_batch(fleet: FleetHere, operator: Operator, request: BatchCreation) -
 
 
 @router.get("")
-def list_batches(fleet: FleetHere, _operator: Operator) -> list[BatchSchema]:
+def list_batches(fleet: FleetHere, _viewer: Viewer) -> list[BatchSchema]:
     """All batches, the newest first."""
     with fleet.database.read() as session:
         return [batch_schema(batch, batches.taken(session, batch)) for batch in batches.batches(session)]
 
 
 @router.post("/{name}/close")
-def close_batch(fleet: FleetHere, operator: Operator, name: str) -> BatchSchema:
+def close_batch(fleet: FleetHere, operator: OperatorRole, name: str) -> BatchSchema:
     """Let no more devices in."""
     with fleet.change(operator) as change:
         batch = batches.close(change, name)

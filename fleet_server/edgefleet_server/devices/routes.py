@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edgefleet_server.audit.change import Change
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import Admin, OperatorRole, Viewer
 from edgefleet_server.devices import lifecycle, service, tokens
 from edgefleet_server.devices.groups import parse_selector
 from edgefleet_server.devices.models import Device
@@ -27,6 +27,7 @@ from edgefleet_server.devices.schemas import (
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service as releases
 from edgefleet_server.rollouts.models import Assignment
+from edgefleet_server.users.roles import Principal
 
 PAGE = 1000
 
@@ -34,7 +35,7 @@ router = APIRouter(prefix="/api/v1", tags=["devices"])
 
 
 @router.post("/tokens", status_code=201)
-def create_token(fleet: FleetHere, operator: Operator, request: TokenRequest) -> TokenParts:
+def create_token(fleet: FleetHere, operator: OperatorRole, request: TokenRequest) -> TokenParts:
     """Make a claim token."""
     with fleet.change(operator) as change:
         token, secret = tokens.create(change, request.life_ms, request.tags, request.device)
@@ -50,7 +51,7 @@ def create_token(fleet: FleetHere, operator: Operator, request: TokenRequest) ->
 @router.get("/devices")
 def list_devices(
     fleet: FleetHere,
-    _operator: Operator,
+    _viewer: Viewer,
     group: str = "all",
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
@@ -61,14 +62,14 @@ def list_devices(
 
 
 @router.get("/devices/{device_id}")
-def show_device(fleet: FleetHere, _operator: Operator, device_id: str) -> DeviceSchema:
+def show_device(fleet: FleetHere, _viewer: Viewer, device_id: str) -> DeviceSchema:
     """One device."""
     with fleet.database.read() as session:
         return describe(session, [service.device(session, device_id)])[0]
 
 
 @router.patch("/devices/{device_id}/tags")
-def tag_device(fleet: FleetHere, operator: Operator, device_id: str, tags: TagChange) -> DeviceSchema:
+def tag_device(fleet: FleetHere, operator: OperatorRole, device_id: str, tags: TagChange) -> DeviceSchema:
     """Set and remove tags."""
     with fleet.change(operator) as change:
         device = service.tag(change, device_id, tags.put, tags.remove)
@@ -77,25 +78,27 @@ def tag_device(fleet: FleetHere, operator: Operator, device_id: str, tags: TagCh
 
 
 @router.post("/devices/{device_id}/revoke")
-def revoke_device(fleet: FleetHere, operator: Operator, device_id: str) -> DepartureSchema:
+def revoke_device(fleet: FleetHere, operator: OperatorRole, device_id: str) -> DepartureSchema:
     """Take its certificates back, for good; its data stay."""
     return _leave(fleet, operator, lambda change: lifecycle.revoke(change, device_id))
 
 
 @router.post("/devices/{device_id}/replace")
-def replace_device(fleet: FleetHere, operator: Operator, device_id: str, replacement: Replacement) -> DepartureSchema:
+def replace_device(
+    fleet: FleetHere, operator: OperatorRole, device_id: str, replacement: Replacement
+) -> DepartureSchema:
     """Let another device take over its tags, rollouts and telemetry; this one is revoked."""
     return _leave(fleet, operator, lambda change: lifecycle.replace(change, device_id, replacement.by))
 
 
 @router.post("/devices/{device_id}/retire")
-def retire_device(fleet: FleetHere, operator: Operator, device_id: str) -> DepartureSchema:
+def retire_device(fleet: FleetHere, admin: Admin, device_id: str) -> DepartureSchema:
     """Revoke it and erase what it has told, for good."""
-    return _leave(fleet, operator, lambda change: lifecycle.retire(change, device_id))
+    return _leave(fleet, admin, lambda change: lifecycle.retire(change, device_id))
 
 
-def _leave(fleet: Fleet, operator: str, act: Callable[[Change], lifecycle.Departure]) -> DepartureSchema:
-    with fleet.change(operator) as change:
+def _leave(fleet: Fleet, who: Principal, act: Callable[[Change], lifecycle.Departure]) -> DepartureSchema:
+    with fleet.change(who) as change:
         departure = act(change)
         change.session.flush()
         done = departure_schema(departure)

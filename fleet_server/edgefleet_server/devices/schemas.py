@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from edgefleet_server.devices import tokens
+from edgefleet_server.devices import batches, tokens
 from edgefleet_server.devices.lifecycle import Departure
 from edgefleet_server.devices.models import ACTIVE, ClaimBatch, Device
+
+TAGS = 64  # at most, in one request
 
 
 class TokenRequest(BaseModel):
@@ -19,7 +21,7 @@ class TokenRequest(BaseModel):
     """
 
     life_ms: int = tokens.DEFAULT_LIFE
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict, max_length=TAGS)
     device: str | None = None
 
 
@@ -45,8 +47,8 @@ class BatchCreation(BaseModel):
     csr: str
     count: int
     life_ms: int
-    tags: dict[str, str] = Field(default_factory=dict)
-    allow: list[str] | None = None
+    tags: dict[str, str] = Field(default_factory=dict, max_length=TAGS)
+    allow: list[str] | None = Field(default=None, max_length=batches.MAX_COUNT)
     hook: str | None = None
 
 
@@ -131,8 +133,8 @@ def departure_schema(departure: Departure) -> DepartureSchema:
 class TagChange(BaseModel):
     """Sets and removes tags."""
 
-    put: dict[str, str] = Field(default_factory=dict)
-    remove: list[str] = Field(default_factory=list)
+    put: dict[str, str] = Field(default_factory=dict, max_length=TAGS)
+    remove: list[str] = Field(default_factory=list, max_length=TAGS)
 
 
 class ErrorSchema(BaseModel):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import Admin
 from edgefleet_server.erasure.service import erase_device
 from edgefleet_server.fleet import FleetHere
 
@@ -24,9 +24,9 @@ class ErasedSchema(BaseModel):
 
 
 @router.post("/devices/{device_id}/erase")
-def erase(fleet: FleetHere, operator: Operator, device_id: str) -> ErasedSchema:
+def erase(fleet: FleetHere, admin: Admin, device_id: str) -> ErasedSchema:
     """Delete all samples and telemetry of a device, also from the disk."""
-    with fleet.change(operator) as change:
+    with fleet.change(admin) as change:
         erased = erase_device(change, device_id)
     fleet.database.scrub()
     return ErasedSchema(**asdict(erased))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from edgefleet_contract import identifiers
 from edgefleet_contract.bundle import BUNDLE_LIMIT
 from edgefleet_contract.errors import NotFound, UsageMalformed
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import OperatorRole, Viewer
 from edgefleet_server.bodies import MetadataBody, SmallBody, stream_to
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api/v1", tags=["releases"])
 
 
 @router.get("/blobs/{sha256}")
-def show_blob(fleet: FleetHere, _operator: Operator, sha256: str) -> BlobSchema:
+def show_blob(fleet: FleetHere, _viewer: Viewer, sha256: str) -> BlobSchema:
     """Whether a file has been uploaded."""
     with fleet.database.read() as session:
         blob = session.get(Blob, sha256)
@@ -31,7 +31,7 @@ def show_blob(fleet: FleetHere, _operator: Operator, sha256: str) -> BlobSchema:
 
 
 @router.put("/blobs/{sha256}", status_code=201)
-async def put_blob(fleet: FleetHere, _operator: Operator, request: Request, sha256: str) -> BlobSchema:
+async def put_blob(fleet: FleetHere, _operator: OperatorRole, request: Request, sha256: str) -> BlobSchema:
     """Upload a file under the SHA-256 of its contents."""
     if not identifiers.is_digest(sha256):
         raise UsageMalformed(f"The blob's name is {sha256!r}", expected="a SHA-256 in lower-case hexadecimal")
@@ -42,7 +42,7 @@ async def put_blob(fleet: FleetHere, _operator: Operator, request: Request, sha2
 
 
 @router.put("/blobs/{sha256}/key", status_code=201)
-def put_content_key(fleet: FleetHere, operator: Operator, sha256: str, key: SmallBody) -> BlobSchema:
+def put_content_key(fleet: FleetHere, operator: OperatorRole, sha256: str, key: SmallBody) -> BlobSchema:
     """Upload the content key (32 bytes) of a sealed file that has been uploaded. It is never given back."""
     with fleet.change(operator) as change:
         blob = change.session.get(Blob, sha256)
@@ -54,7 +54,7 @@ def put_content_key(fleet: FleetHere, operator: Operator, sha256: str, key: Smal
 
 
 @router.post("/releases", status_code=201)
-def push_release(fleet: FleetHere, operator: Operator, body: MetadataBody) -> ReleaseSchema:
+def push_release(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -> ReleaseSchema:
     """Release bundles that have been uploaded: JSON ``{"release": NAME@VERSION, "metadata": {NAME: TEXT}}``."""
     upload = decode_upload(body)
     if upload.release is None:
@@ -67,14 +67,14 @@ def push_release(fleet: FleetHere, operator: Operator, body: MetadataBody) -> Re
 
 
 @router.get("/releases")
-def list_releases(fleet: FleetHere, _operator: Operator) -> list[ReleaseSchema]:
+def list_releases(fleet: FleetHere, _viewer: Viewer) -> list[ReleaseSchema]:
     """All releases, the newest first."""
     with fleet.database.read() as session:
         return [release_schema(release) for release in service.releases(session)]
 
 
 @router.get("/releases/{label}")
-def show_release(fleet: FleetHere, _operator: Operator, label: str) -> ReleaseSchema:
+def show_release(fleet: FleetHere, _viewer: Viewer, label: str) -> ReleaseSchema:
     """The release NAME@VERSION."""
     with fleet.database.read() as session:
         return release_schema(service.release(session, label))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import OperatorRole
 from edgefleet_server.fleet import FleetHere
 from edgefleet_server.samples import service
 from edgefleet_server.samples.schemas import SampleSchema
 
 PAGE = 1000
+SampleId = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 router = APIRouter(prefix="/api/v1", tags=["samples"])
 
@@ -19,9 +20,9 @@ router = APIRouter(prefix="/api/v1", tags=["samples"])
 @router.get("/samples")
 def list_samples(
     fleet: FleetHere,
-    _operator: Operator,
+    _operator: OperatorRole,
     device: str | None = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> list[SampleSchema]:
     """A page of samples, by id; the next page begins after the last id of this one."""
@@ -30,7 +31,7 @@ def list_samples(
 
 
 @router.get("/samples/{sample_id}/sealed", response_class=Response)
-def fetch_sample(fleet: FleetHere, operator: Operator, sample_id: int) -> Response:
+def fetch_sample(fleet: FleetHere, operator: OperatorRole, sample_id: SampleId) -> Response:
     """A sample, sealed: its recipient's key opens it."""
     with fleet.change(operator) as change:
         data = service.sealed(change.session, sample_id)

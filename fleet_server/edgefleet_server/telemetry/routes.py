@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import Viewer
 from edgefleet_server.devices import service as devices
 from edgefleet_server.fleet import FleetHere
 from edgefleet_server.telemetry import drift, service
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/v1", tags=["telemetry"])
 
 @router.get("/devices/{device_id}/telemetry")
 def latest_telemetry(
-    fleet: FleetHere, _operator: Operator, device_id: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    fleet: FleetHere, _viewer: Viewer, device_id: str, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> list[RecordSchema]:
     """The newest telemetry windows of a device."""
     with fleet.database.read() as session:
@@ -26,7 +26,7 @@ def latest_telemetry(
 
 
 @router.get("/drift")
-def list_drift(fleet: FleetHere, _operator: Operator) -> list[DriftSchema]:
+def list_drift(fleet: FleetHere, _viewer: Viewer) -> list[DriftSchema]:
     """The verdict on each device's last 24 hours."""
     with fleet.database.read() as session:
         return [DriftSchema.model_validate(verdict) for verdict in drift.verdicts(session)]
@@ -34,7 +34,7 @@ def list_drift(fleet: FleetHere, _operator: Operator) -> list[DriftSchema]:
 
 @router.get("/drift/{device_id}")
 def show_drift(
-    fleet: FleetHere, _operator: Operator, device_id: str, features: Annotated[int, Query(ge=1, le=128)] = 8
+    fleet: FleetHere, _viewer: Viewer, device_id: str, features: Annotated[int, Query(ge=1, le=128)] = 8
 ) -> DriftDetail:
     """One device's verdict, and the histograms of its worst features."""
     with fleet.database.read() as session:

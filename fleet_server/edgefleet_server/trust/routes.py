@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import NotFound
-from edgefleet_server.auth import Operator
+from edgefleet_server.auth import Admin, Approver, OperatorRole, Viewer
 from edgefleet_server.bodies import MetadataBody, SmallBody
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service as releases
@@ -18,18 +18,18 @@ from edgefleet_server.trust.models import DowngradePermit
 from edgefleet_server.trust.schemas import FileSchema, PermitSchema, TrustSchema, decode_upload
 from edgefleet_server.trust.server_keys import described
 
-router = APIRouter(prefix="/api/v1", tags=["trust"])
+router = APIRouter(prefix="/api/v1", tags=["releases"])  # whoever may push releases needs these
 
 
 @router.get("/trust")
-def show_trust(fleet: FleetHere, _operator: Operator) -> TrustSchema:
+def show_trust(fleet: FleetHere, _viewer: Viewer) -> TrustSchema:
     """The server's public keys, and which of the publisher's metadata it has."""
     with fleet.database.read() as session:
         return _schema(fleet, session)
 
 
 @router.get("/trust/metadata/{name}")
-def show_metadata(fleet: FleetHere, _operator: Operator, name: str) -> FileSchema:
+def show_metadata(fleet: FleetHere, _viewer: Viewer, name: str) -> FileSchema:
     """One metadata file of the publisher's."""
     with fleet.database.read() as session:
         data = service.repository(session).files().get(name)
@@ -39,7 +39,7 @@ def show_metadata(fleet: FleetHere, _operator: Operator, name: str) -> FileSchem
 
 
 @router.put("/trust")
-def put_metadata(fleet: FleetHere, operator: Operator, body: MetadataBody) -> TrustSchema:
+def put_metadata(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -> TrustSchema:
     """Take newer metadata of the publisher's: JSON ``{"metadata": {NAME: TEXT}}``, verified as devices verify it."""
     with fleet.change(operator) as change:
         service.take(change, fleet.online_keys, decode_upload(body).files())
@@ -49,25 +49,25 @@ def put_metadata(fleet: FleetHere, operator: Operator, body: MetadataBody) -> Tr
 
 
 @router.post("/trust/keys/{role}", status_code=201)
-def make_key(fleet: FleetHere, operator: Operator, role: Literal["online", "assignment"]) -> dict[str, object]:
+def make_key(fleet: FleetHere, admin: Admin, role: Literal["online", "assignment"]) -> dict[str, object]:
     """Make a key of the server's own, which counts as soon as a root of the publisher's names it."""
-    with fleet.change(operator) as change:
+    with fleet.change(admin) as change:
         made = described(fleet.online_keys.make(role).signer.public_key)
         change.record("trust.key_made", role=role, key=made["keyid"])
     return made
 
 
 @router.get("/permits")
-def list_permits(fleet: FleetHere, _operator: Operator) -> list[PermitSchema]:
+def list_permits(fleet: FleetHere, _viewer: Viewer) -> list[PermitSchema]:
     """All permits for downgrades, the newest first."""
     with fleet.database.read() as session:
         return [_permit_schema(session, permit) for permit in permits.permits(session)]
 
 
 @router.post("/permits", status_code=201)
-def add_permit(fleet: FleetHere, operator: Operator, envelope: SmallBody) -> PermitSchema:
+def add_permit(fleet: FleetHere, approver: Approver, envelope: SmallBody) -> PermitSchema:
     """Take a permit that the publisher's targets keys signed."""
-    with fleet.change(operator) as change:
+    with fleet.change(approver) as change:
         answer = _permit_schema(change.session, permits.add(change, envelope))
     fleet.wake_all()
     return answer

@@ -31,7 +31,7 @@ function show(fleet) {
   connection(fleet.broker_connected ? "up" : "down", fleet.broker_connected ? "broker connected" : "broker not reachable");
   place("totals").replaceChildren(...totals(fleet));
   place("alerts").hidden = fleet.alerts.length === 0;
-  place("alerts").replaceChildren(...fleet.alerts.map((alert) => alertCard(alert, fleet.now)));
+  place("alerts").replaceChildren(...fleet.alerts.map((alert) => alertCard(alert, fleet)));
   place("rollouts").replaceChildren(...rollouts(fleet.rollouts, fleet.releases, fleet.now));
   place("devices").replaceChildren(devices(fleet));
   const scrolled = place("recent").firstElementChild?.scrollTop ?? 0;
@@ -60,14 +60,14 @@ function total(number, name, className = null) {
   return element("span", { class: className }, element("b", {}, String(number)), ` ${name}`);
 }
 
-function alertCard(alert, now) {
+function alertCard(alert, { now, me }) {
   const acknowledge = async () => {
     await ask(`/api/v1/alerts/${alert.id}/ack`, "POST");
     await refresh();
   };
   return element("div", { class: "card alert" }, chip(alert.kind, "bad"), element("p", {}, alert.text),
     element("small", {}, `${ago(alert.opened_at, now)}${alert.count > 1 ? `, seen ${alert.count} times` : ""}`),
-    element("button", { class: "plain", type: "button", onclick: acknowledge }, "Acknowledge"));
+    me.role === "viewer" ? null : element("button", { class: "plain", type: "button", onclick: acknowledge }, "Acknowledge"));
 }
 
 function devices(fleet) {

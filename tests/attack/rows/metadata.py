@@ -1,0 +1,107 @@
+"""What keeps old, mixed, endless and foreign metadata out, and what lets the owner in again after a theft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuf.ngclient import UpdaterConfig
+
+from attack.defence import Defence, answering, value
+
+_HERE = "tests/attack/test_attack_metadata.py"
+_AGENT = "tests/unit/test_agent_trust.py"
+_UPDATER = "edgefleet_contract.trust.updater"
+_ACCEPTANCE = "edgefleet_contract.trust.acceptance"
+
+
+def _unchecked_floor(_original: Any) -> Any:
+    return lambda floor, *_: floor
+
+
+def _floor_as_found(_original: Any) -> Any:
+    return lambda store: store.floor()
+
+
+ROWS = (
+    Defence(
+        "rollback by a wiped metadata store and an old repository",
+        "versions are floors in a file of their own, which survives the metadata",
+        (
+            f"{_HERE}::test_an_old_repository_is_refused_even_when_the_metadata_are_lost",
+            f"{_HERE}::test_no_part_of_the_metadata_goes_back",
+            f"{_AGENT}::test_an_old_repository_is_refused_though_the_metadata_were_wiped",
+        ),
+        {f"{_UPDATER}._raise_versions": _unchecked_floor},
+    ),
+    Defence(
+        "rollback by a wiped floor",
+        "the proof accepted last is a second witness, from which the floor is reckoned anew",
+        (
+            f"{_HERE}::test_a_lost_floor_is_reckoned_from_the_metadata",
+            f"{_AGENT}::test_a_replay_is_refused_though_the_floor_was_wiped",
+        ),
+        {f"{_ACCEPTANCE}._standing_floor": _floor_as_found},
+    ),
+    Defence(
+        "freeze: newer metadata are held back",
+        "snapshot and timestamp live for seven days, the rest for a year, by the device's clock",
+        (
+            f"{_HERE}::test_a_freeze_ends_with_the_life_of_the_metadata",
+            f"{_HERE}::test_expiry_goes_by_the_devices_clock_alone",
+            f"{_AGENT}::test_metadata_held_back_past_their_life_are_refused",
+        ),
+        {"tuf.api.metadata.Signed.is_expired": answering(False)},
+    ),
+    Defence(
+        "endless data: metadata without end",
+        "every file, the number of files and of roots, and the whole proof have limits",
+        (
+            f"{_HERE}::test_endless_metadata_are_not_read_to_their_end",
+            f"{_HERE}::test_an_endless_proof_and_endless_roots_cost_nothing",
+        ),
+        {f"{_UPDATER}._LIMITS": value(UpdaterConfig(max_delegations=1))},
+    ),
+    Defence(
+        "arbitrary software: online keys sign a release",
+        "a release needs the offline keys of its model's role, and a root those of the root before it",
+        (
+            f"{_HERE}::test_online_keys_cannot_release_anything",
+            f"{_HERE}::test_the_keys_of_one_model_do_not_release_another",
+            f"{_HERE}::test_a_root_needs_the_keys_of_the_one_before",
+            f"{_HERE}::test_a_root_of_two_keys_needs_both",
+            f"{_HERE}::test_files_of_several_states_do_not_go_together",
+        ),
+        {"tuf.api.metadata.Root.verify_delegate": answering(), "tuf.api.metadata.Targets.verify_delegate": answering()},
+    ),
+    Defence(
+        "an abandoned root key signs another history",
+        "the floor holds the hash of the newest root, and roots are followed one by one",
+        (
+            f"{_HERE}::test_an_abandoned_root_key_makes_no_other_history",
+            f"{_HERE}::test_a_root_is_not_skipped",
+            f"{_HERE}::test_a_device_that_missed_three_roots_follows_them",
+            f"{_HERE}::test_an_old_root_is_refused_with_all_that_it_signed",
+        ),
+        {f"{_UPDATER}._check_known": answering()},
+    ),
+    Defence(
+        "fast-forward: a thief drives versions and sequences to the sky, to lock the owner out",
+        "floors belong to keys, and fall with those that a root replaces",
+        (
+            f"{_HERE}::test_a_root_that_replaces_stolen_keys_lets_the_owner_in_again",
+            f"{_HERE}::test_only_the_floors_of_replaced_keys_fall",
+            f"{_HERE}::test_a_key_added_lets_no_floor_fall",
+        ),
+        {"edgefleet_contract.trust.floors.KeySet.lives_on_in": answering(True)},
+    ),
+    Defence(
+        "a server with stolen keys downgrades devices without leave",
+        "a permit by the offline targets keys names devices, bundle and expiry",
+        (
+            "tests/unit/test_contract_trust.py::test_a_permit_for_something_else_permits_nothing",
+            "tests/unit/test_contract_trust.py::test_no_online_key_signs_a_permit",
+            "tests/unit/test_contract_trust.py::test_a_permit_does_not_lift_the_security_floor",
+        ),
+        {"edgefleet_contract.trust.history._check_permit": answering()},
+    ),
+)

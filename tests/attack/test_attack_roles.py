@@ -1,0 +1,150 @@
+"""Every route with every role, and with none: a table that is made from the application's own routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+import httpx
+import pytest
+
+from edgefleet_server.app import operator_app, operator_routes
+from edgefleet_server.auth import least_role
+from edgefleet_server.console.routes import PAGES
+from edgefleet_server.rollouts.routes import Verb
+from edgefleet_server.users.roles import Role
+from support.server_http import served
+from support.server_people import bearer, token
+from support.server_state import Inside
+from support.unchanged import unchanged
+
+pytestmark = pytest.mark.attack
+
+# The verbs of a rollout share a route; what lets devices run something needs more than the route itself.
+STRICTER = {"start": Role.APPROVER, "resume": Role.APPROVER, "rollback": Role.APPROVER}
+
+
+@dataclass(frozen=True)
+class Act:
+    """A route as it is called, and the least role that it needs."""
+
+    method: str
+    path: str
+    least: Role
+
+
+def acts() -> list[Act]:
+    """Everything that somebody needs a role for."""
+    found = []
+    for route in operator_routes():
+        role = least_role(route)
+        if role is None:
+            continue
+        for method in route.methods - {"HEAD"}:
+            verbs = get_args(Verb) if "{verb}" in route.path else ("",)
+            for verb in verbs:
+                path = re.sub(r"{\w+}", "1", route.path.replace("{verb}", verb))
+                found.append(Act(method, path, max(role, STRICTER.get(verb, role))))
+    return found
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    made = Inside(tmp_path_factory.mktemp("server"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client(inside: Inside) -> Iterator[httpx.Client]:
+    with served(operator_app(inside.fleet)) as opened:
+        yield opened
+
+
+def ask(client: httpx.Client, act: Act, headers: dict[str, str]) -> httpx.Response:
+    return client.request(act.method, act.path, headers=headers, json=None if act.method == "GET" else {})
+
+
+def code(answer: httpx.Response) -> str | None:
+    """The code of the error that an answer tells; None when it tells none."""
+    if not answer.headers.get("content-type", "").startswith("application/json") or answer.is_success:
+        return None
+    return str(answer.json()["error"]["code"])
+
+
+def test_nobody_gets_past_the_sign_in(inside: Inside, client: httpx.Client) -> None:
+    credentials: tuple[dict[str, str], ...] = (
+        {}, bearer("wrong"), bearer("eft_0_0"), {"Authorization": "Bearer"}, {"Authorization": "Basic YTpi"},
+        {"Cookie": "edgefleet_session=wrong"}, {"X-Forwarded-User": "admin"},
+    )  # fmt: skip
+    assert len(acts()) > 30
+    with unchanged(inside.data.path):
+        for act in acts():
+            for headers in credentials:
+                answer = ask(client, act, headers)
+                if act.path in PAGES:
+                    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in"), act
+                else:
+                    assert (answer.status_code, code(answer)) == (401, "auth.refused"), act
+
+
+@pytest.mark.parametrize("role", list(Role), ids=lambda role: role.label)
+def test_each_role_may_do_what_it_may_and_nothing_more(inside: Inside, client: httpx.Client, role: Role) -> None:
+    headers = bearer(token(inside, role))
+    client.get("/api/v1/me", headers=headers)  # writes down that the token was used
+    with unchanged(inside.data.path):
+        for act in acts():
+            if act.least > role:
+                answer = ask(client, act, headers)
+                assert (answer.status_code, code(answer)) == (403, "auth.forbidden"), (act, answer.text)
+    for act in acts():
+        if act.least <= role:
+            answer = ask(client, act, headers)
+            assert answer.status_code < 500, (act, answer.text)
+            assert code(answer) not in ("auth.forbidden", "auth.refused"), (act, answer.text)
+
+
+def test_an_operator_may_plan_a_rollout_and_not_start_it(inside: Inside, client: httpx.Client) -> None:
+    headers = bearer(token(inside, Role.OPERATOR))
+    planned = {"release": "none@1.0.0", "to": "all", "start": False}
+    assert client.post("/api/v1/rollouts", headers=headers, json=planned).status_code == 404
+    with unchanged(inside.data.path):
+        started = client.post("/api/v1/rollouts", headers=headers, json={**planned, "start": True})
+    assert (started.status_code, code(started)) == (403, "auth.forbidden")
+
+
+def test_a_token_for_one_thing_is_for_nothing_else(inside: Inside, client: httpx.Client) -> None:
+    headers = bearer(token(inside, Role.ADMIN, "releases:push"))
+    assert client.get("/api/v1/releases", headers=headers).status_code == 200
+    with unchanged(inside.data.path):
+        for act in acts():
+            answer = ask(client, act, headers)
+            pushes = act.path.startswith(("/api/v1/trust", "/api/v1/permits", "/api/v1/blobs", "/api/v1/releases"))
+            assert pushes == (code(answer) != "auth.forbidden"), (act, answer.text)
+
+
+def test_a_role_that_was_lowered_is_lower_at_the_next_request(inside: Inside, client: httpx.Client) -> None:
+    text = token(inside, Role.ADMIN)
+    assert client.get("/api/v1/users", headers=bearer(text)).status_code == 200
+    assert client.delete(f"/api/v1/api-tokens/{text.split('_')[1]}", headers=bearer(text)).status_code == 200
+    assert client.get("/api/v1/users", headers=bearer(text)).status_code == 401
+
+
+def test_refused_acts_are_in_the_audit_log_and_cannot_fill_it(inside: Inside, client: httpx.Client) -> None:
+    inside.clock.turn(24 * 3_600_000)
+    headers = bearer(token(inside, Role.VIEWER))
+    before = len(inside.acts())
+    for _ in range(300):
+        client.post("/api/v1/tokens", headers=headers, json={})
+        client.get("/api/v1/devices", headers=bearer("wrong"))
+    told = inside.acts()[before:]
+    assert {"act.refused", "sign_in.refused"} <= set(told)
+    assert len(told) <= 12, "one address fills a bucket of ten"
+    inside.clock.turn(3_600_000)
+    client.post("/api/v1/tokens", headers=headers, json={})
+    [entry] = client.get("/api/v1/audit", params={"last": 1}, headers=headers).json()
+    assert (entry["act"], entry["origin"]) == ("act.refused", "127.0.0.1")
+    assert entry["details"]["needs"] == "operator"
+    assert entry["details"]["untold_before"] > 500
