@@ -80,6 +80,7 @@ def holding(pieces: list[bytes], folder: Path) -> list[Path]:
     return [path for path in files if any(piece in data for data in [path.read_bytes()] for piece in pieces)]
 
 
+@pytest.mark.attack
 def test_a_private_bundle_and_its_samples_are_read_by_whom_they_are_for_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

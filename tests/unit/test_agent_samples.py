@@ -49,6 +49,7 @@ def fail(arrays):
 """
 
 
+@pytest.mark.attack
 def test_the_owners_function_decides_and_its_failure_sends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_nobody_else_reads_it_and_all_may_read_the_label() -> None:
         samples.open_sample(data, keys.generate_device_key())
 
 
+@pytest.mark.attack
 def test_a_label_that_somebody_changed_opens_nothing() -> None:
     with pytest.raises(SealBroken):
         samples.open_sample(sealed().replace(b'"taken":7', b'"taken":8'), READER)

@@ -93,6 +93,7 @@ def test_two_files_under_one_key_share_no_key_stream() -> None:
     assert first[files.HEADER_BYTES :] != second[files.HEADER_BYTES :]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "order", [[1, 0, 2], [0, 1], [0, 2], [0, 1, 1, 2], [1, 2], [0, 1, 2, 2]], ids=lambda order: "".join(map(str, order))
 )

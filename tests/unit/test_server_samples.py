@@ -163,6 +163,7 @@ def test_what_is_over_its_time_is_deleted_every_hour(inside: Inside, device: Sta
     assert windows_of(inside, device) == 0
 
 
+@pytest.mark.attack
 def test_erasing_a_device_leaves_nothing_of_it_in_any_file_and_others_alone(
     inside: Inside, device: StandIn, tmp_path: Path
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_token_of_before_the_rotation_still_enrolls(inside: Inside) -> None:
     assert base64.b64decode(response.root) == old
 
 
+@pytest.mark.attack
 def test_a_downgrade_needs_a_permit_of_the_targets_keys(inside: Inside, tmp_path: Path) -> None:
     older = digest_of(inside, inside.push())
     device = inside.device()

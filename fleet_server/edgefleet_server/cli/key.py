@@ -22,7 +22,13 @@ from edgefleet_server.trust.server_keys import SERVER_ROLES
 app = group()
 app.info.help = "Signing keys: make, list, rotate, renew; sign what others began."
 
-Count = Annotated[int, typer.Option(min=1, max=16)]
+Encrypted = Annotated[
+    bool, typer.Option("--passphrase", help="Encrypt the key files; EDGEFLEET_PASSPHRASE, else it is asked.")
+]
+Token = Annotated[
+    str,
+    typer.Option(metavar="URI", help="Make them in a token: pkcs11:token=T;object=NAME. PIN: EDGEFLEET_PKCS11_PIN."),
+]
 
 
 @app.command()
@@ -34,15 +40,8 @@ def init(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Make keys that sign releases of this model alone, beside the others.")
     ] = "",
-    passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Encrypt the key files; EDGEFLEET_PASSPHRASE, else it is asked.")
-    ] = False,
-    pkcs11: Annotated[
-        str,
-        typer.Option(
-            metavar="URI", help="Make them in a token: pkcs11:token=T;object=NAME. PIN: EDGEFLEET_PKCS11_PIN."
-        ),
-    ] = "",
+    passphrase: Encrypted = False,
+    pkcs11: Token = "",
     as_json: Json = False,
 ) -> None:
     """Make the root and targets keys in $EDGEFLEET_HOME, unless they are there."""
@@ -107,6 +106,8 @@ def list_keys(as_json: Json = False) -> None:
 @app.command()
 def rotate(
     roles: Annotated[list[str], typer.Argument(metavar="ROLE...", help="root, targets, online, assignment.")],
+    passphrase: Encrypted = False,
+    pkcs11: Token = "",
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
@@ -123,7 +124,15 @@ def rotate(
         if not state.repository.roots:
             raise Conflict("There is no trust root yet, and so nothing to replace", remedy="`edgefleet device token`.")
         fresh = {role: client.post(f"/trust/keys/{role}") for role in online}
-        draft = publisher.rotation(state.repository, offline, state.keys.replaced(fresh), online, system_clock())
+        draft = publisher.rotation(
+            state.repository,
+            offline,
+            state.keys.replaced(fresh),
+            online,
+            system_clock(),
+            passphrase=passphrase,
+            token=pkcs11,
+        )
         _end(client, publisher, draft, as_json)
 
 

@@ -90,12 +90,30 @@ class Publisher:
         return self._signed(drafts.release(base, stated, model_keys, now))
 
     def rotation(
-        self, base: Repository, offline: Sequence[str], server: ServerKeys, online: Sequence[str], now: int
+        self,
+        base: Repository,
+        offline: Sequence[str],
+        server: ServerKeys,
+        online: Sequence[str],
+        now: int,
+        *,
+        passphrase: bool = False,
+        token: str = "",
     ) -> Draft:
-        """A new root with fresh keys for ``offline`` and the server's for ``online``, signed by what is here."""
+        """A new root with fresh keys for some roles, signed by what is here.
+
+        Args:
+            base: What it builds on.
+            offline: Roles that get fresh keys of this machine, as many as they have: "root", "targets".
+            server: The server's public keys.
+            online: Roles that get the server's: "online", "assignment".
+            now: UTC milliseconds.
+            passphrase: Whether the files of the fresh keys are encrypted.
+            token: PKCS #11 URI of the token that makes them; empty for files.
+        """
         thresholds = {role: base.root.roles[role].threshold for role in offline}
         counts = {role: len(base.root.roles[role].keyids) for role in offline}
-        made = self.keyring.make(counts, thresholds) if offline else []
+        made = self.keyring.make(counts, thresholds, passphrase=passphrase, token=token) if offline else []
         fresh = {role: (self._public([key for key in made if key.role == role]), thresholds[role]) for role in offline}
         return self._signed(drafts.rotation(base, fresh, server, online, now))
 

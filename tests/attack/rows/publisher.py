@@ -1,5 +1,32 @@
 """The publisher's keys: what a stolen server cannot do."""
 
-from attack.defence import Defence
+from attack.defence import Defence, answering
 
-ROWS: tuple[Defence, ...] = ()
+_SERVER = "tests/attack/test_attack_stolen_server.py"
+_TRUST = "tests/unit/test_server_trust.py"
+
+ROWS = (
+    Defence(
+        "a thief of the server, with all its keys, signs releases",
+        "models' roles are signed by keys that no server has; operator, server and device verify with the same rules",
+        (
+            f"{_SERVER}::test_a_hostile_server_cannot_have_the_operator_sign_over_its_own_metadata",
+            f"{_SERVER}::test_a_thief_of_the_server_cannot_make_a_device_run_what_was_not_released",
+            f"{_SERVER}::test_the_server_takes_no_release_that_its_own_key_signed",
+            f"{_SERVER}::test_a_root_takes_all_power_from_a_thief_of_the_server_and_locks_nobody_out",
+        ),
+        {"edgefleet_server.trust.repository._verify": answering()},
+    ),
+    Defence(
+        "a hostile server gives the operator old metadata to build on",
+        "the operator's machine keeps a copy of its own, and takes nothing older",
+        (f"{_SERVER}::test_a_hostile_server_cannot_have_the_operator_build_on_old_metadata",),
+        {"edgefleet_server.trust.repository._check_newer": answering()},
+    ),
+    Defence(
+        "an old release with a known hole is rolled out again",
+        "what is older than confirmed needs a permit by the targets keys, for these devices and for a time",
+        (f"{_TRUST}::test_a_downgrade_needs_a_permit_of_the_targets_keys",),
+        {"edgefleet_server.trust.permits.needed": answering([])},
+    ),
+)
