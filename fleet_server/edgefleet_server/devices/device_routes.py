@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from edgefleet_contract import canonical, enrolment
 from edgefleet_contract.errors import DeviceRevoked
@@ -33,13 +33,14 @@ def enroll_device(fleet: FleetHere, body: SmallBody) -> Response:
 
 
 @router.post(enrolment.RENEW_PATH)
-def renew_certificate(fleet: FleetHere, body: SmallBody) -> Response:
+def renew_certificate(fleet: FleetHere, request: Request, body: SmallBody) -> Response:
     """Give a device its next certificate, for a request that its present key has signed."""
+    origin = request.client.host if request.client else None
     try:
-        with fleet.change("device") as change:
+        with fleet.change("device", origin) as change:
             answer = fleet.enroller.renewer.renew(change, body)
     except DeviceRevoked as error:
-        with fleet.change("device") as change:
+        with fleet.change("device", origin) as change:
             clones.suspect_after(change, error)
         raise
     return Response(canonical.encode(answer), media_type="application/json")
