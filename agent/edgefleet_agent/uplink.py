@@ -92,14 +92,24 @@ class Reporter:
         runtimes: Inference runtimes present.
         publish: Sends a message, or loses it.
         clock: For time stamps and retries.
+        is_stale: Whether the server's time stays away.
     """
 
-    def __init__(self, identity: Identity, boot: str, runtimes: dict[str, str], publish: Publish, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        boot: str,
+        runtimes: dict[str, str],
+        publish: Publish,
+        clock: Clock,
+        is_stale: Callable[[], bool],
+    ) -> None:
         self._identity = identity
         self._boot = boot
         self._runtimes = runtimes
         self._publish = publish
         self._clock = clock
+        self._is_stale = is_stale
         self._backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
         self._n = 0
         self._envelope = b""
@@ -131,6 +141,7 @@ class Reporter:
             runtimes=self._runtimes,
             error=refusal or record.error,
             evidence=record.evidence,
+            stale=self._is_stale(),
         )
         self._envelope = self._identity.sign(messages.encode(reported), dsse.REPORTED)
         self._backoff.reset()

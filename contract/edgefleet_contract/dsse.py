@@ -21,6 +21,8 @@ _SIGNATURES_LIMIT = 16
 PERMIT = "application/vnd.edgefleet.permit+json"
 ASSIGNMENT = "application/vnd.edgefleet.assignment+json"
 REPORTED = "application/vnd.edgefleet.reported+json"
+ACK = "application/vnd.edgefleet.ack+json"
+TIME = "application/vnd.edgefleet.time+json"
 
 
 class Signature(msgspec.Struct, frozen=True):

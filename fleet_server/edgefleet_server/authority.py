@@ -6,6 +6,7 @@ EC P-256 throughout, the curve that secure elements have. Made at the first star
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from edgefleet_server.data_folder import lost, read_kept, write_durable
 AUTHORITY_LIFE = 3650 * DAY
 SERVER_LIFE = 730 * DAY  # issued anew at each start
 DEVICE_LIFE = 90 * DAY
+REVOCATIONS_LIFE = 90 * DAY  # a broker whose list has ended lets nobody in: as long as anything on it can be good
 SERVER_NAME = "fleet-server"  # subject of the server's own client certificate: its user name at the broker
 _BACKDATE = DAY  # boards without a clock of their own lag
 
@@ -78,6 +80,26 @@ class Authority:
         expires = self._clock() + DEVICE_LIFE
         certificate = self._issue(device, public_key, expires, ExtendedKeyUsageOID.CLIENT_AUTH)
         return certificate.public_bytes(serialization.Encoding.PEM).decode(), expires
+
+    def crl(self, revoked: Iterable[tuple[int, int]]) -> bytes:
+        """A certificate revocation list (RFC 5280, section 5), PEM.
+
+        Args:
+            revoked: Serial numbers, each with the time of its revocation in UTC milliseconds.
+        """
+        now = self._clock()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(as_datetime(now - _BACKDATE))
+            .next_update(as_datetime(now + REVOCATIONS_LIFE))
+            .add_extension(x509.CRLNumber(now), critical=False)  # milliseconds: grows without being remembered
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        for serial, at in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(as_datetime(at))
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def issue_listener(self, hosts: list[str], stem: str = "listener") -> Credentials:
         """A certificate for a TLS server at ``hosts``, in the files STEM.pem and STEM.key; replaces the one before."""

@@ -8,7 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from attack.defence import Defence
-from attack.rows import broker, bundles, compiler, devices, identity, metadata, private, publisher, server, trust, users
+from attack.rows import (
+    broker,
+    bundles,
+    compiler,
+    devices,
+    identity,
+    metadata,
+    private,
+    publisher,
+    revocation,
+    server,
+    time,
+    trust,
+    users,
+)
 
 DEFENCES: tuple[Defence, ...] = (
     *trust.ROWS,
@@ -17,6 +31,8 @@ DEFENCES: tuple[Defence, ...] = (
     *identity.ROWS,
     *broker.ROWS,
     *metadata.ROWS,
+    *revocation.ROWS,
+    *time.ROWS,
     *devices.ROWS,
     *private.ROWS,
     *users.ROWS,
