@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
     _verb(verbs, "status", "Show state, model and connection")
 
+    clock = _verb(verbs, "clock", "Confirm a time that the server signed, and that the agent holds for it is far ahead")
+    clock.add_argument("act", choices=["confirm"], help="confirm: this time is right")
+    clock.add_argument("--time", metavar="TIME", help="ISO 8601, UTC (default: the time that the running agent holds)")
+
     infer = _verb(verbs, "infer", "Ask the running agent for predictions")
     infer.add_argument("--input", required=True, type=Path, metavar="FILE", help=".npz, .npy, .json or a picture")
 
@@ -105,6 +109,9 @@ def _dispatch(options: argparse.Namespace) -> int:
         case "status":
             state = commands.status(folder)
             _print(options, state, status.as_text(state, folder))
+        case "clock":
+            confirmed = commands.confirm_clock(folder, options.time)
+            _print(options, confirmed, f"confirmed: times up to five days after {status.utc(confirmed['confirmed'])}")
         case "infer":
             answer = commands.infer(folder, options.input)
             _print(options, answer, _answer_text(answer))

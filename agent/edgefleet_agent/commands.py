@@ -6,12 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from edgefleet_agent import detection
 from edgefleet_agent.client import AgentClient
+from edgefleet_agent.clock_confirmation import ClockConfirmation
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.fingerprint import read_fingerprint
 from edgefleet_agent.folder import DataFolder, Lock, running_agent
@@ -29,6 +31,7 @@ from edgefleet_contract.errors import (
     EdgefleetError,
     NotFound,
     OutputUnwritable,
+    UsageMalformed,
 )
 from edgefleet_contract.manifest import Manifest
 
@@ -124,9 +127,47 @@ def status(folder: DataFolder) -> dict[str, object]:
     described = describe_folder(folder)
     agent = running_agent(folder)
     if agent is None:
-        return {**described, "agent": None, "connected": False, "ready": False, "spool": None}
+        return {**described, "agent": None, "connected": False, "ready": False, "clock": None, "spool": None}
     with AgentClient(agent) as client:
         return {**client.status(), "agent": {"pid": agent.pid, "serving": agent.serving}}
+
+
+def confirm_clock(folder: DataFolder, time: str | None) -> dict[str, int]:
+    """Confirm that a time far ahead is right: the one that the running agent holds, or ``time``.
+
+    Args:
+        folder: Of an enrolled device.
+        time: ISO 8601, UTC where it names no zone; None for the one that is held.
+
+    Raises:
+        NotEnrolled: The folder holds no identity.
+        UsageMalformed: ``time`` is none.
+        NotFound: No agent runs, or it holds no time.
+        DiskFailed: The confirmation cannot be written.
+    """
+    Identity(folder)
+    ms = _held_time(folder) if time is None else _parsed_time(time)
+    ClockConfirmation(folder, Disk()).write(ms)
+    return {"confirmed": ms}
+
+
+def _held_time(folder: DataFolder) -> int:
+    clock = status(folder)["clock"]
+    held = clock["held"] if isinstance(clock, dict) else None
+    if held is None:
+        raise NotFound(
+            "There is no time to confirm: no agent runs here, or it holds none",
+            remedy="See `edgefleet-agent status`, or name the time: `clock confirm --time 2027-03-01T10:00Z`.",
+        )
+    return int(held)
+
+
+def _parsed_time(text: str) -> int:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as cause:
+        raise UsageMalformed(f"The time {text!r} cannot be read", expected="one such as 2027-03-01T10:00Z") from cause
+    return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def infer(folder: DataFolder, source: Path) -> dict[str, object]:

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from edgefleet_agent import detection, status
 from edgefleet_agent.certificate_watch import CertificateWatch
-from edgefleet_agent.clock import Clock, SystemClock
+from edgefleet_agent.clock import Clock, SystemClock, TrustedClock
+from edgefleet_agent.clock_confirmation import ClockConfirmation
 from edgefleet_agent.config import Config
 from edgefleet_agent.deployment import Deployment
 from edgefleet_agent.disk import Disk
@@ -34,6 +35,7 @@ from edgefleet_agent.serving import InferenceServer
 from edgefleet_agent.slots import Slots
 from edgefleet_agent.spool import Spool
 from edgefleet_agent.telemetry import Telemetry
+from edgefleet_agent.timekeeping import Timekeeper
 from edgefleet_agent.transport import Transport
 from edgefleet_agent.trial import Trials
 from edgefleet_agent.trust_store import DurableTrustStore
@@ -41,7 +43,7 @@ from edgefleet_agent.uplink import Reporter, TelemetryUplink
 from edgefleet_contract import blocks, messages, topics
 from edgefleet_contract.errors import DiskFailed, EdgefleetError, InputError, MessageMalformed, VerificationError
 from edgefleet_contract.identifiers import new_boot_id
-from edgefleet_contract.messages import Ack, Desired, ErrorReport, Need
+from edgefleet_contract.messages import Ack, Desired, ErrorReport, Need, Order, SignedTime
 from edgefleet_contract.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -58,8 +60,8 @@ class Network(Protocol):
     def is_connected(self) -> bool:
         """Whether the broker is there now."""
 
-    def start(self) -> None:
-        """Connect, now and whenever the connection is lost."""
+    def start(self, now_ms: Callable[[], int]) -> None:
+        """Connect, now and whenever the connection is lost, to whom is in date at ``now_ms``."""
 
     def publish(self, topic: Topic, payload: bytes) -> None:
         """Send a message, or lose it."""
@@ -80,7 +82,7 @@ class Agent:
         network: Reaches the server.
         identity: Who the device is.
         disk: The door.
-        clock: The time.
+        clock: The clocks of the operating system.
 
     Attributes:
         served: The model that serves; its ``infer`` may be called from any thread.
@@ -91,11 +93,21 @@ class Agent:
     ) -> None:
         self._identity = identity
         self._network = network
-        self._clock = clock
         boot, device, runtimes = new_boot_id(), identity.card.device, detection.installed_runtimes()
+        self._store = DurableTrustStore(folder, disk, lambda: self._deployment.record)
+        self._clock = clock = TrustedClock(clock, self._store, ClockConfirmation(folder, disk))
+        self._timekeeper = Timekeeper(clock, device, boot, network.publish)
         self._spool = Spool(folder.spool, disk, config.spool_max_bytes)
         self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
-        self._reporter = Reporter(identity, boot, runtimes, network.publish, clock, fingerprint=read_fingerprint())
+        self._reporter = Reporter(
+            identity,
+            boot,
+            runtimes,
+            network.publish,
+            clock,
+            lambda: self._timekeeper.is_stale,
+            fingerprint=read_fingerprint(),
+        )
         slots = Slots(folder, disk)
         self._content_keys = content_keys = ContentKeys(slots, identity.holders)
         telemetry = Telemetry(clock, boot, config.telemetry_interval_s)
@@ -105,12 +117,11 @@ class Agent:
         self.served = ServedModel(
             slots, content_keys, config.limits(), clock, telemetry=telemetry, spool=self._spool, sampler=sampler
         )
-        store = DurableTrustStore(folder, disk, lambda: self._deployment.record)
         parts = Parts(
             folder=folder,
             disk=disk,
             clock=clock,
-            store=store,
+            store=self._store,
             slots=slots,
             content_keys=content_keys,
             fetcher=Fetcher(Downloads(folder.download, disk), self._ask_for_blocks, clock),
@@ -120,6 +131,7 @@ class Agent:
         )
         self._deployment = Deployment(parts, load_record(folder), self._reporter.report)
         self._certificate = CertificateWatch(folder, identity, clock, self._renewed)
+        self._told_stale = False
         self._refused = ""  # hash of the last message that was refused, so that its repetition costs nothing
         self._retry: tuple[float, bytes] | None = None  # a message that could not be acted on, and when to try again
         self._retry_backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
@@ -128,13 +140,14 @@ class Agent:
         """Serve what is confirmed, connect, and go on with what a stop interrupted."""
         if len(self._identity.holders()) > 1:  # a key was replaced while nobody was here to see it
             self._content_keys.renew()
-        self._network.start()
+        self._network.start(self._clock.now_ms)
         self._deployment.start()
 
     def handle(self, item: Connected | Received) -> None:
         """Act on what came."""
         match item:
             case Connected():
+                self._timekeeper.connected()
                 self._reporter.connected()
                 self._uplink.connected()
                 self._sample_uplink.connected()
@@ -142,7 +155,7 @@ class Agent:
             case Received(topic, payload):
                 try:
                     self._read(topic, payload)
-                except MessageMalformed as error:
+                except (MessageMalformed, VerificationError) as error:
                     log.warning("message dropped topic=%s: %s", topic.name, error)
 
     def tick(self) -> None:
@@ -154,6 +167,7 @@ class Agent:
         self._sample_uplink.tick()
         self._reporter.tick()
         self._certificate.tick()
+        self._keep_time()
         if self._retry is not None and self._clock.monotonic() >= self._retry[0]:
             self._take_desired(self._retry[1])
 
@@ -172,6 +186,7 @@ class Agent:
         return {
             **described,
             "connected": self._network.is_connected,
+            "clock": status.describe_clock(self._clock, is_stale=self._timekeeper.is_stale),
             "ready": self.served.is_ready,
             "spool": {"records": len(self._spool), "bytes": self._spool.size_bytes},
         }
@@ -188,7 +203,13 @@ class Agent:
         elif topic is topics.DESIRED:
             self._take_desired(payload)
         elif topic is topics.ACK:
-            self._take_ack(messages.decode(payload, Ack))
+            self._take_ack(self._order(payload, Ack))
+        elif topic is topics.TIME:
+            self._take_time(self._order(payload, SignedTime))
+
+    def _order(self, envelope: bytes, kind: type[Order]) -> Order:
+        """What the server, and nobody else, tells this device."""
+        return messages.open_order(envelope, kind, self._identity.card.device, self._store.assignment_keys())
 
     def _take_desired(self, payload: bytes) -> None:
         self._retry = None
@@ -215,6 +236,23 @@ class Agent:
             (self._sample_uplink if ack.stream == "sample" else self._uplink).acknowledged(ack)
         except DiskFailed as error:
             log.warning("acknowledgement not kept: %s", error)
+
+    def _take_time(self, told: SignedTime) -> None:
+        try:
+            self._timekeeper.answered(told)
+        except DiskFailed as error:
+            log.warning("time not kept: %s", error)
+
+    def _keep_time(self) -> None:
+        try:
+            self._timekeeper.tick(is_connected=self._network.is_connected)
+        except DiskFailed as error:
+            log.warning("time not kept: %s", error)
+        is_stale = self._timekeeper.is_stale
+        if is_stale != self._told_stale:
+            log.warning("the broker is there, and the server's time stays away: stale=%s", is_stale)
+            self._told_stale = is_stale
+            self._reporter.report(self._deployment.record)
 
     def _ask_for_blocks(self, sha256: str, wanted: list[int]) -> None:
         need = Need(messages.VERSION, self._identity.card.device, sha256, wanted)

@@ -31,9 +31,9 @@ class Stop:
 
 Item: TypeAlias = Connected | Received | Stop
 
-# How many messages of each topic wait; the oldest make room. Of the desired twin only the newest counts, lost
-# acknowledgements and blocks are asked for again.
-_ROOM = {topics.DESIRED: 1, topics.ACK: 64, topics.BLOCK: 2 * blocks.WINDOW}
+# How many messages of each topic wait; the oldest make room. Of the desired twin only the newest counts; what is
+# lost of acknowledgements, times and blocks is asked for again.
+_ROOM = {topics.DESIRED: 1, topics.ACK: 64, topics.TIME: 4, topics.BLOCK: 2 * blocks.WINDOW}
 
 
 class Inbox:

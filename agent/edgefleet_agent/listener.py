@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 import urllib.parse
 from dataclasses import dataclass
 
 import msgspec
 
+from edgefleet_agent import tls
 from edgefleet_contract.enrolment import ENROLMENT_LIMIT
 from edgefleet_contract.errors import ServerUnreachable, UsageMalformed, revive
 
@@ -57,6 +59,10 @@ def exchange(server: Server, context: ssl.SSLContext, method: str, path: str, bo
     """
     connection = http.client.HTTPSConnection(server.host, server.port, timeout=_TIMEOUT_S, context=context)
     try:
+        connection.connect()
+        if context.verify_mode is ssl.CERT_REQUIRED:
+            assert isinstance(connection.sock, ssl.SSLSocket)
+            tls.check_in_date(connection.sock, time.time_ns() // 1_000_000)
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         response = connection.getresponse()
         data = response.read(ENROLMENT_LIMIT + 1)
@@ -80,8 +86,10 @@ def exchange(server: Server, context: ssl.SSLContext, method: str, path: str, bo
 
 
 def trusting(authority: bytes) -> ssl.SSLContext:
-    """TLS that believes the fleet's authority (PEM) alone."""
-    return ssl.create_default_context(cadata=authority.decode())
+    """TLS that believes the fleet's authority (PEM) alone; dates are judged as in ``tls``."""
+    context = ssl.create_default_context(cadata=authority.decode())
+    context.verify_flags |= tls.NO_CHECK_TIME
+    return context
 
 
 class _ErrorBody(msgspec.Struct):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from edgefleet_agent.clock import TrustedClock
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.identity import Card, Identity
@@ -33,6 +35,22 @@ def describe(card: Card, record: Record, manifest: Manifest | None) -> dict[str,
         "sequence": record.sequence,
         "running": running,
         "error": msgspec.to_builtins(record.error),
+    }
+
+
+def describe_clock(clock: TrustedClock, *, is_stale: bool) -> dict[str, object]:
+    """The clock as JSON types: times in UTC milliseconds.
+
+    Args:
+        clock: The agent's.
+        is_stale: Whether the server's time stays away.
+    """
+    return {
+        "source": clock.source,
+        "now": clock.now_ms(),
+        "offset_ms": clock.offset_ms,
+        "held": clock.held_ms,
+        "stale": is_stale,
     }
 
 
@@ -69,10 +87,24 @@ def as_text(state: dict[str, Any], folder: DataFolder) -> str:
     if agent:
         rows["ready"] = "yes" if state["ready"] else "no"
         rows["network"] = "connected" if state["connected"] else "not connected"
+        rows["clock"] = _clock_text(state["clock"])
         rows["spool"] = f"{_counted(spool['records'])} waiting, {round(spool['bytes'] / 1000)} KB on disk"
     else:
         rows["next"] = f"`edgefleet-agent run --data {folder.root}` starts it"
     return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
+
+
+def _clock_text(clock: dict[str, Any]) -> str:
+    sources = {"signed": "signed by the server,", "system": "the system's,", "floor": "unknown, at least"}
+    text = f"{sources[clock['source']]} {utc(clock['now'])}, {clock['offset_ms'] / 1000:+.0f} s from the system's"
+    if clock["held"] is not None:
+        text += f"; the server says {utc(clock['held'])}: see `edgefleet-agent clock confirm`"
+    return text + ("; stale: nothing comes from the server" if clock["stale"] else "")
+
+
+def utc(ms: int) -> str:
+    """UTC milliseconds for people."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _counted(records: int) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edgefleet_agent import tls
+from edgefleet_agent.clock import SystemClock
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Received
 from edgefleet_agent.jitter import Backoff
-from edgefleet_contract import messages, topics
+from edgefleet_contract import blocks, messages, topics
 from edgefleet_contract.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,16 @@ log = logging.getLogger(__name__)
 _KEEPALIVE_S = 60
 _FIRST_RECONNECT_S = 2.0
 _LAST_RECONNECT_S = 120.0
+_PACKET_LIMIT = max(messages.MESSAGE_LIMIT, blocks.BLOCK_BYTES) + 64 * 1024  # topic and header around a payload
+
+
+class _Client(mqtt.Client):
+    """Paho, which would take packets of 256 MB into memory from whoever is the broker."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > _PACKET_LIMIT:  # what is left of a packet, which paho asks for whole
+            raise ConnectionAbortedError(f"a packet of {bufsize} bytes")
+        return super()._sock_recv(bufsize)
 
 
 class Transport:
@@ -41,12 +54,14 @@ class Transport:
         self._subscriptions = topics.device_subscriptions(card.device)
         self._topics = {topics.of(row, card.device): row for row in topics.TOPICS if row.direction == "down"}
         self._device = card.device
+        self._now_ms: Callable[[], int] = SystemClock().now_ms
         self._backoff = Backoff(_FIRST_RECONNECT_S, _LAST_RECONNECT_S)
-        self._client = mqtt.Client(
+        self._client = _Client(
             CallbackAPIVersion.VERSION2, client_id=card.device, clean_session=False, protocol=mqtt.MQTTv311
         )
-        self._tls = _tls(identity)
+        self._tls = tls.context(identity.authority_file, identity.certificate_file, identity.key_file)
         self._client.tls_set_context(self._tls)
+        self._client.on_socket_open = lambda _client, _data, connection: self._check_in_date(connection)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -57,8 +72,9 @@ class Transport:
         """Whether the broker is there now."""
         return self._client.is_connected()
 
-    def start(self) -> None:
-        """Connect, now and whenever the connection is lost."""
+    def start(self, now_ms: Callable[[], int]) -> None:
+        """Connect, now and whenever the connection is lost, to whom is in date at ``now_ms``."""
+        self._now_ms = now_ms
         self._wait_before_reconnecting()
         self._client.connect_async(self._broker.host, self._broker.port, _KEEPALIVE_S)
         self._client.loop_start()
@@ -72,12 +88,21 @@ class Transport:
         """The identity has been renewed: come back under the new certificate."""
         self._tls.load_cert_chain(str(self._identity.certificate_file), str(self._identity.key_file))
         self.stop()
-        self.start()
+        self.start(self._now_ms)
 
     def stop(self) -> None:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _check_in_date(self, connection: object) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        try:
+            tls.check_in_date(connection, self._now_ms())
+        except ssl.SSLError as error:
+            log.warning("broker refused: %s", error)
+            connection.close()  # paho would keep it until its next attempt
+            raise
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -105,10 +130,3 @@ class Transport:
         """Tell paho, which knows no jitter, how long to wait before its next attempt."""
         seconds = max(1, math.ceil(self._backoff.next()))
         self._client.reconnect_delay_set(seconds, seconds)
-
-
-def _tls(identity: Identity) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(identity.authority_file))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(identity.certificate_file), str(identity.key_file))
-    return context

@@ -93,6 +93,7 @@ class Reporter:
         runtimes: Inference runtimes present.
         publish: Sends a message, or loses it.
         clock: For time stamps and retries.
+        is_stale: Whether the server's time stays away.
         fingerprint: Of this machine.
     """
 
@@ -103,6 +104,7 @@ class Reporter:
         runtimes: dict[str, str],
         publish: Publish,
         clock: Clock,
+        is_stale: Callable[[], bool],
         *,
         fingerprint: Fingerprint,
     ) -> None:
@@ -112,6 +114,7 @@ class Reporter:
         self._runtimes = runtimes
         self._publish = publish
         self._clock = clock
+        self._is_stale = is_stale
         self._backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
         self._n = 0
         self._envelope = b""
@@ -143,6 +146,7 @@ class Reporter:
             runtimes=self._runtimes,
             error=refusal or record.error,
             evidence=record.evidence,
+            stale=self._is_stale(),
             fingerprint=self._fingerprint,
         )
         self._envelope = self._identity.sign(messages.encode(reported), dsse.REPORTED)

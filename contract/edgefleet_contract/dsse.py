@@ -24,6 +24,8 @@ REPORTED = "application/vnd.edgefleet.reported+json"
 RENEWAL = "application/vnd.edgefleet.renewal+json"
 KEY_PROOF = "application/vnd.edgefleet.key-proof+json"
 BATCH_CLAIM = "application/vnd.edgefleet.batch-claim+json"
+ACK = "application/vnd.edgefleet.ack+json"
+TIME = "application/vnd.edgefleet.time+json"
 
 
 class Signature(msgspec.Struct, frozen=True):

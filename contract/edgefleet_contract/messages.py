@@ -6,11 +6,12 @@ duplicates share (device, boot, n). ``ts`` is the device's clock in UTC millisec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 import msgspec
 
-from edgefleet_contract import canonical
+from edgefleet_contract import canonical, dsse, keys
 from edgefleet_contract.errors import MessageMalformed
 from edgefleet_contract.fingerprint import Fingerprint
 from edgefleet_contract.sketches import Sketch
@@ -90,6 +91,8 @@ class Reported(msgspec.Struct, frozen=True):
         trial: Digest on trial, if any.
         runtimes: Inference runtimes present, with their versions.
         fingerprint: Of the hardware, as it is now.
+        stale: Whether the server's signed time has stayed away for days although the broker is there: somebody between
+            them may drop what the server sends.
     """
 
     v: int
@@ -108,6 +111,7 @@ class Reported(msgspec.Struct, frozen=True):
     error: ErrorReport | None = None
     evidence: list[Evidence] = []
     fingerprint: Fingerprint = Fingerprint()
+    stale: bool = False
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -187,13 +191,44 @@ class Need(msgspec.Struct, frozen=True):
     blocks: list[int]
 
 
+class TimeRequest(msgspec.Struct, frozen=True):
+    """The device asks for the time.
+
+    Attributes:
+        nonce: Random, never used before: only the answer that repeats it is believed.
+    """
+
+    v: int
+    device: str
+    nonce: str
+    boot: str
+    n: int
+
+
+class SignedTime(msgspec.Struct, frozen=True):
+    """The server's clock, signed by the assignment key. The nonce makes it an answer to one request, and to no other.
+
+    Attributes:
+        now: UTC milliseconds at signing.
+    """
+
+    v: int
+    device: str
+    nonce: str
+    now: int
+
+
 class Ack(msgspec.Struct, frozen=True):
     """All messages of ``stream`` from ``boot`` up to and including ``through`` are committed on the server.
 
     Of the stream ``sample``, ``boot`` is the sample's SHA-256 and ``through`` counts its pieces.
+
+    Signed by the assignment key: whoever could forge it would make devices forget what the server never got. It stays
+    true for ever, so that its repetition does no harm and it needs no sequence.
     """
 
     v: int
+    device: str
     stream: Stream
     boot: str
     through: int
@@ -213,10 +248,14 @@ class Desired(msgspec.Struct, frozen=True):
     proof: msgspec.Raw
 
 
-Message = TypeVar("Message", Reported, Telemetry, SampleChunk, Need, Ack, Desired)
+Message = TypeVar("Message", Reported, Telemetry, SampleChunk, Need, TimeRequest, Ack, SignedTime, Desired)
+Order = TypeVar("Order", Ack, SignedTime)
 
 
-def encode(message: Reported | Telemetry | SampleChunk | Need | Ack | Desired) -> bytes:
+PAYLOAD_TYPES: dict[type[Ack] | type[SignedTime], str] = {Ack: dsse.ACK, SignedTime: dsse.TIME}
+
+
+def encode(message: Reported | Telemetry | SampleChunk | Need | TimeRequest | Ack | SignedTime | Desired) -> bytes:
     """The message as a payload."""
     return canonical.encode(message)
 
@@ -231,3 +270,23 @@ def decode(payload: bytes, kind: type[Message]) -> Message:
     if message.v != VERSION:
         raise MessageMalformed(f"A {kind.__name__} message has version {message.v}", expected=str(VERSION))
     return message
+
+
+def open_order(envelope: bytes, kind: type[Order], device: str, trusted: Mapping[str, keys.PublicKey]) -> Order:
+    """What the server tells one device, if it is signed by an assignment key and meant for that device.
+
+    Args:
+        envelope: DSSE envelope, as it came.
+        kind: What it should hold.
+        device: Who reads it.
+        trusted: The assignment keys by key id.
+
+    Raises:
+        StatementMalformed: No envelope of this kind.
+        SignatureInvalid: Not by an assignment key.
+        MessageMalformed: Not of this type, of an unknown version, or for another device.
+    """
+    order = decode(dsse.verify(envelope, PAYLOAD_TYPES[kind], trusted), kind)
+    if order.device != device:
+        raise MessageMalformed(f"This {kind.__name__} is for {order.device!r}", expected=repr(device))
+    return order

@@ -55,13 +55,21 @@ NEED = Topic(
     "need", f"{ROOT}/d/{{device}}/up/need", "up", 1, False, "Need",
     "Blocks that the device asks for now: its credit.",
 )  # fmt: skip
+TIME_REQUEST = Topic(
+    "time", f"{ROOT}/d/{{device}}/up/time", "up", 1, False, "TimeRequest",
+    "The device asks what time it is, with a nonce.",
+)  # fmt: skip
 DESIRED = Topic(
     "desired", f"{ROOT}/d/{{device}}/down/desired", "down", 1, True, "Desired",
     "The device's desired twin: its assignment, signed, and the release's proof.",
 )  # fmt: skip
 ACK = Topic(
-    "ack", f"{ROOT}/d/{{device}}/down/ack", "down", 1, False, "Ack",
+    "ack", f"{ROOT}/d/{{device}}/down/ack", "down", 1, False, "Ack in a DSSE envelope",
     "What the server has committed of a stream; only now may the device forget it.",
+)  # fmt: skip
+TIME = Topic(
+    "time", f"{ROOT}/d/{{device}}/down/time", "down", 0, False, "SignedTime in a DSSE envelope",
+    "The answer to one request for the time; an answer that comes late is worth nothing.",
 )  # fmt: skip
 BLOCK = Topic(
     "blk", f"{ROOT}/d/{{device}}/down/blk", "down", 0, False, "a block (see blocks)",
@@ -72,7 +80,7 @@ BLOB = Topic(
     "A block for whoever listens.",
 )  # fmt: skip
 
-TOPICS: tuple[Topic, ...] = (REPORTED, TELEMETRY, SAMPLE, NEED, DESIRED, ACK, BLOCK, BLOB)
+TOPICS: tuple[Topic, ...] = (REPORTED, TELEMETRY, SAMPLE, NEED, TIME_REQUEST, DESIRED, ACK, TIME, BLOCK, BLOB)
 
 _UP = re.compile(rf"{re.escape(ROOT)}/d/({identifiers.DEVICE_ID.pattern})/up/([a-z]+)")
 

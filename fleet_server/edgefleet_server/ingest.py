@@ -17,7 +17,17 @@ from sqlalchemy.orm import Session
 
 from edgefleet_contract import dsse, identifiers, messages, topics
 from edgefleet_contract.errors import EdgefleetError, MessageMalformed, NotFound, ServerDiskFailed
-from edgefleet_contract.messages import Ack, Need, Reported, SampleChunk, Stream, Telemetry, TelemetryRecord
+from edgefleet_contract.messages import (
+    Ack,
+    Need,
+    Reported,
+    SampleChunk,
+    Stream,
+    Telemetry,
+    TelemetryRecord,
+    TimeRequest,
+)
+from edgefleet_server.alerts import stale
 from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.db import Database
@@ -31,6 +41,8 @@ from edgefleet_server.samples import service as samples
 from edgefleet_server.telemetry import drift
 from edgefleet_server.telemetry import service as telemetry
 from edgefleet_server.telemetry.references import References
+from edgefleet_server.time.answers import TimeAnswers
+from edgefleet_server.trust.sealing import Sealing
 
 _log = logging.getLogger(__name__)
 BATCH = 200  # messages a transaction
@@ -49,6 +61,7 @@ class Outcome:
         reported: Whether a twin changed, so that the policy should look.
         key_settled: Whether a device has used a new key, so that its old certificates are revoked.
         drifting: Devices and digests whose sketches changed.
+        time_asked: Who wants to know the time.
     """
 
     acks: dict[tuple[str, Stream, str], int] = field(default_factory=dict)
@@ -56,6 +69,7 @@ class Outcome:
     reported: bool = False
     key_settled: bool = False
     drifting: set[tuple[str, str]] = field(default_factory=set)
+    time_asked: list[TimeRequest] = field(default_factory=list)
 
     def acknowledge(self, device: str, stream: Stream, boot: str, n: int) -> None:
         """Everything of ``stream`` up to ``n`` is stored."""
@@ -67,6 +81,7 @@ class Ingest:
     """The ingest thread.
 
     Args:
+        sealing: Signs acknowledgements and the time.
         on_need: Called with each request for blocks; not stored.
         on_stored: Called after a commit that changed a twin or a sketch.
     """
@@ -78,6 +93,7 @@ class Ingest:
         references: References,
         metrics: Metrics,
         *,
+        sealing: Sealing,
         on_need: Callable[[Need], None],
         on_stored: Callable[[Outcome], None],
     ) -> None:
@@ -85,6 +101,8 @@ class Ingest:
         self._clock = clock
         self._references = references
         self._metrics = metrics
+        self._sealing = sealing
+        self._times = TimeAnswers(clock)
         self._on_need = on_need
         self._on_stored = on_stored
         self._stopping = threading.Event()
@@ -116,14 +134,27 @@ class Ingest:
                 _log.error("the database failed; nothing of %d messages is acknowledged yet: %s", len(batch), error)
                 self._stopping.wait(_RETRY_AFTER)
                 continue
-            for (device, stream, boot), through in outcome.acks.items():
-                ack = Ack(messages.VERSION, stream, boot, through)
-                connection.publish(topics.of(topics.ACK, device), messages.encode(ack), topics.ACK.qos)
+            self._answer(connection, outcome)
             for message in batch:
                 connection.acknowledge(message)
             if outcome.reported or outcome.drifting or outcome.key_settled:
                 self._on_stored(outcome)
             return
+
+    def _answer(self, connection: Connection, outcome: Outcome) -> None:
+        """Tell the devices of a batch what is stored now, and what time it is; who hears nothing asks again."""
+        try:
+            seal = self._sealing()
+        except EdgefleetError as error:
+            _log.error("nothing is acknowledged: [%s] %s", error.code, error.text())
+            return
+        for (device, stream, boot), through in outcome.acks.items():
+            ack = messages.encode(Ack(messages.VERSION, device, stream, boot, through))
+            connection.publish(topics.of(topics.ACK, device), seal(ack, dsse.ACK), topics.ACK.qos)
+        for request in outcome.time_asked:
+            answer = self._times.answer(request, seal)
+            if answer is not None:
+                connection.publish(topics.of(topics.TIME, request.device), answer, topics.TIME.qos)
 
     def store(self, batch: list[Incoming]) -> Outcome:
         """Commit a batch in one transaction; if one message spoils it, each in a transaction of its own.
@@ -147,6 +178,7 @@ class Ingest:
             whole.reported |= part.reported
             whole.key_settled |= part.key_settled
             whole.drifting |= part.drifting
+            whole.time_asked += part.time_asked
         return whole
 
     def _store_together(self, batch: list[Incoming]) -> Outcome:
@@ -183,6 +215,8 @@ class Ingest:
         elif topic is topics.SAMPLE:
             with session.begin_nested():
                 self._take_sample(session, device, message.payload, outcome)
+        elif topic is topics.TIME_REQUEST:
+            outcome.time_asked.append(_time_request(message.payload, device))
         else:
             need = messages.decode(message.payload, Need)
             _check_sender(need.device, device)
@@ -202,6 +236,7 @@ class Ingest:
         before = device.twin.running
         if devices.take_report(session, now, device, reported):
             progress.record(change, device, reported)
+            stale.note(change, device_id, stale=reported.stale)
             if before is not None and before != reported.running:
                 drift.stop_watching(change, device_id, before)
             outcome.reported = True
@@ -251,6 +286,14 @@ def _kind(message: Incoming) -> str:
 def _check_sender(claimed: str, device: str) -> None:
     if claimed != device:
         raise MessageMalformed(f"A message of {device!r} says that it is of {claimed!r}")
+
+
+def _time_request(payload: bytes, device: str) -> TimeRequest:
+    request = messages.decode(payload, TimeRequest)
+    _check_sender(request.device, device)
+    if not _is_boot(request.nonce):
+        raise MessageMalformed("A request for the time has no usable nonce", expected="1 to 64 characters")
+    return request
 
 
 def _check_report(reported: Reported, now: int) -> None:

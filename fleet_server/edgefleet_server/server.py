@@ -12,6 +12,7 @@ from edgefleet_server.addresses import Addresses, Ports
 from edgefleet_server.app import device_app, operator_app
 from edgefleet_server.authority import Authority, Credentials
 from edgefleet_server.broker.choice import command_for, write_for_elsewhere
+from edgefleet_server.broker.revocation import Revocations
 from edgefleet_server.broker.settings import BrokerSettings
 from edgefleet_server.broker.supervisor import Supervisor
 from edgefleet_server.clock import Clock, system_clock
@@ -19,6 +20,7 @@ from edgefleet_server.config import ServerConfig
 from edgefleet_server.core import Core
 from edgefleet_server.data_folder import DataFolder, check_free
 from edgefleet_server.db import Database
+from edgefleet_server.devices import certificates
 from edgefleet_server.devices.enrolment import Enroller
 from edgefleet_server.devices.hooks import Hooks
 from edgefleet_server.devices.renewal import Renewer
@@ -47,6 +49,19 @@ class _Kept:
     authority: Authority
     online_keys: OnlineKeys
     admin_token: str | None
+
+
+@dataclass(frozen=True)
+class _Broker:
+    """The broker of this fleet.
+
+    Attributes:
+        child: None where somebody else runs it.
+        revocations: Keep out of it who has left.
+    """
+
+    child: Supervisor | None
+    revocations: Revocations
 
 
 class FleetServer:
@@ -106,8 +121,8 @@ class FleetServer:
         migrate.prepare(database)
         kept = self._open_kept(folder, database)
         credentials = kept.authority.issue_listener([config.public_host, config.local_host])
-        child = self._start_broker(folder, kept.authority, credentials, ports)
-        fleet = self._start_fleet(folder, database, kept, child)
+        broker = self._start_broker(folder, database, kept.authority, credentials, ports)
+        fleet = self._start_fleet(folder, database, kept, broker)
         self._serve(
             Listener(operator_app(fleet), console_socket, certificate=config.certificate, key=config.certificate_key)
         )
@@ -132,25 +147,47 @@ class FleetServer:
         return bound
 
     def _start_broker(
-        self, folder: DataFolder, authority: Authority, credentials: Credentials, ports: Ports
-    ) -> Supervisor | None:
-        """Start the broker child; None where somebody else runs the broker, whose configuration is written then."""
+        self, folder: DataFolder, database: Database, authority: Authority, credentials: Credentials, ports: Ports
+    ) -> _Broker:
+        """Start the broker child, or write the configuration of one that somebody else runs."""
+
+        def revoked() -> list[tuple[int, int]]:
+            with database.read() as session:
+                return certificates.revoked(session, self._clock())
+
         external = self._config.external_broker
         if external is not None:
             theirs = authority.issue_listener([external[0]], "broker")
-            write_for_elsewhere(BrokerSettings(folder.broker, "", external[1], authority.certificate_path, theirs))
-            return None
+            settings = BrokerSettings(
+                folder.broker, "", external[1], authority.certificate_path, theirs, is_child=False
+            )
+            revocations = Revocations(
+                settings, external[0], authority=authority, clock=self._clock, read=revoked, reload=None
+            )
+            revocations.prepare()
+            write_for_elsewhere(settings)
+            return _Broker(None, revocations)
         host = self._config.host
         settings = BrokerSettings(folder.broker, host, ports.broker, authority.certificate_path, credentials)
         child = Supervisor(
             command_for(self._config.broker, settings), folder.broker / "broker.log", self._metrics.count_broker_restart
         )
+        revocations = Revocations(
+            settings,
+            self._config.local_host,
+            authority=authority,
+            clock=self._clock,
+            read=revoked,
+            reload=child.reload,
+        )
+        revocations.prepare()
         child.start(host, ports.broker, _BROKER_TIMEOUT)
         self._running.callback(child.stop)
-        return child
+        return _Broker(child, revocations)
 
-    def _start_fleet(self, folder: DataFolder, database: Database, kept: _Kept, child: Supervisor | None) -> Fleet:
+    def _start_fleet(self, folder: DataFolder, database: Database, kept: _Kept, broker: _Broker) -> Fleet:
         """Connect to the broker and start the workers; returns what the routes need."""
+        child = broker.child
         blobs = BlobStore(folder.blobs)
         core = Core(
             self._clock, database, blobs, ContentKeys(folder.content_keys, blobs), References(blobs), self._metrics
@@ -159,7 +196,9 @@ class FleetServer:
         connection = Connection(
             broker_host, self.addresses.broker.port, kept.authority.certificate_path, kept.authority.issue_server()
         )
-        workers = Workers(core, connection, kept.online_keys, kept.authority.pem, self._config.terms)
+        workers = Workers(
+            core, connection, kept.online_keys, kept.authority.pem, self._config.terms, broker.revocations
+        )
         self._running.callback(workers.stop)
         workers.start()
         connection.wait_connected(

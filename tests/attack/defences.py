@@ -18,7 +18,9 @@ from attack.rows import (
     metadata,
     private,
     publisher,
+    revocation,
     server,
+    time,
     trust,
     users,
 )
@@ -31,6 +33,8 @@ DEFENCES: tuple[Defence, ...] = (
     *lifecycle.ROWS,
     *broker.ROWS,
     *metadata.ROWS,
+    *revocation.ROWS,
+    *time.ROWS,
     *devices.ROWS,
     *private.ROWS,
     *users.ROWS,

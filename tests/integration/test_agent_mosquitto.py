@@ -32,6 +32,7 @@ class Fleet:
     work: Path
 
     def link(self, *files: bytes) -> ServerLink:
+        self.operator.lend_assignment_key(DataFolder(self.data))
         side = FleetSide(DataFolder(self.data), self.device, files)
         return ServerLink(self.work, self.operator, self.broker.address, self.device, side)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +21,22 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgefleet_agent import identity, trust_store
+from edgefleet_agent.clock import SystemClock
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.inbox import Connected, Inbox, Received
 from edgefleet_contract import blocks, canonical, dsse, identifiers, keys, messages, topics, trust
 from edgefleet_contract.enrolment import BrokerAddress, ClaimToken, EnrollRequest, EnrollResponse
-from edgefleet_contract.messages import Ack, Desired, Need, Reported, Telemetry, TelemetryRecord
+from edgefleet_contract.messages import (
+    Ack,
+    Desired,
+    Need,
+    Reported,
+    SignedTime,
+    Telemetry,
+    TelemetryRecord,
+    TimeRequest,
+)
 from edgefleet_contract.topics import Topic
 from support.bundles import ISSUED, release_of
 from support.tuf_repository import TufRepository
@@ -100,6 +110,10 @@ class Operator:
         stated = release_of(bundle_files, issued=issued)
         return self.repository.release(stated.release, *stated.bundles)
 
+    def lend_assignment_key(self, folder: DataFolder) -> None:
+        """Put the assignment key where the server of this device, in whatever process, finds it."""
+        (folder.root.parent / "assignment.pem").write_bytes(keys.to_pem(self.repository.assignment.private[0]))
+
     def enrolled_folder(self, path: Path, *, broker: BrokerAddress | None = None) -> tuple[DataFolder, str]:
         """A data folder as enrolment leaves it, and the device's id."""
         folder, disk, device = DataFolder(path), Disk(), identifiers.new_device_id()
@@ -107,6 +121,7 @@ class Operator:
         disk.make_folder(folder.identity)
         disk.make_folder(folder.trust)
         disk.write(identity.key_path(folder), keys.to_pem(key))
+        self.lend_assignment_key(folder)
         disk.write(identity.certificate_path(folder), self.certificate(device, key.public_key()))
         disk.write(identity.authority_path(folder), self.authority_pem)
         pins = trust.Pins(device, HARDWARE, trust.SCHEME, self.repository.first_root)
@@ -172,8 +187,15 @@ class FleetSide:
         self.reports: list[Reported] = []
         self.telemetry: dict[tuple[str, int], TelemetryRecord] = {}
         self.asked: list[tuple[str, int]] = []
+        self._assignment_key = keys.from_pem((folder.root.parent / "assignment.pem").read_bytes())
         self.acknowledging = True
+        self.telling_time = True
+        self.time_ms: Callable[[], int] = SystemClock().now_ms
         self.withhold = False  # whether blocks get lost
+
+    def seal(self, order: Ack | SignedTime) -> bytes:
+        """Signed by the assignment key."""
+        return dsse.sign(messages.encode(order), messages.PAYLOAD_TYPES[type(order)], [self._assignment_key])
 
     def offer(self, data: bytes) -> None:
         """Serve one more file."""
@@ -182,19 +204,23 @@ class FleetSide:
     def answer(self, topic: Topic, payload: bytes) -> list[tuple[Topic, bytes]]:
         """What the server sends in answer to a message of the device."""
         match topic.name:
+            case "time":
+                request = messages.decode(payload, TimeRequest)
+                told = SignedTime(1, self._device, request.nonce, self.time_ms())
+                return [(topics.TIME, self.seal(told))] if self.telling_time else []
             case "need":
                 return [(topics.BLOCK, block) for block in self._blocks(messages.decode(payload, Need))]
             case "reported":
                 report = messages.decode(dsse.verify(payload, dsse.REPORTED, self._trusted), Reported)
                 assert report.device == self._device
                 self.reports.append(report)
-                acks = [Ack(1, "reported", report.boot, report.n)]
+                acks = [Ack(1, self._device, "reported", report.boot, report.n)]
             case "telemetry":
                 records = messages.decode(payload, Telemetry).records
                 self.telemetry.update({(record.boot, record.n): record for record in records})
                 last = {record.boot: record.n for record in records}
-                acks = [Ack(1, "telemetry", boot, n) for boot, n in last.items()]
-        return [(topics.ACK, messages.encode(ack)) for ack in acks] if self.acknowledging else []
+                acks = [Ack(1, self._device, "telemetry", boot, n) for boot, n in last.items()]
+        return [(topics.ACK, self.seal(ack)) for ack in acks] if self.acknowledging else []
 
     def _blocks(self, need: Need) -> list[bytes]:
         assert len(need.blocks) <= blocks.WINDOW
@@ -217,7 +243,7 @@ class InProcessNetwork:
         self.inbox = inbox
         self.is_connected = False
 
-    def start(self) -> None:
+    def start(self, now_ms: Callable[[], int]) -> None:
         self.connect()
 
     def connect(self) -> None:

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as paho
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgefleet_contract import keys
 from edgefleet_server.authority import SERVER_NAME, Authority, Credentials
 from edgefleet_server.broker.choice import command_for
+from edgefleet_server.broker.revocation import Revocations
 from edgefleet_server.broker.settings import BrokerSettings
 from edgefleet_server.broker.supervisor import Supervisor
 from edgefleet_server.clock import system_clock
@@ -38,6 +40,12 @@ class RunningBroker:
         )  # fmt: skip
         self.restarts = 0
         self.supervisor = Supervisor(command_for(kind, settings), folder / "broker" / "broker.log", self._restarted)
+        self.revoked: list[tuple[int, int]] = []
+        self.revocations = Revocations(
+            settings, "127.0.0.1", authority=self.authority, clock=system_clock, read=lambda: self.revoked,
+            reload=self.supervisor.reload,
+        )  # fmt: skip
+        self.revocations.prepare()
         self.server_credentials = self.authority.issue_server()
 
     def _restarted(self) -> None:
@@ -51,6 +59,13 @@ class RunningBroker:
         found.certificate.write_text(certificate)
         found.key.write_bytes(keys.to_pem(key))
         return found
+
+    def revoke(self, *revoked: Credentials, kick: tuple[str, ...] = ()) -> None:
+        """Take certificates back, and end the sessions of ``kick``."""
+        numbers = [x509.load_pem_x509_certificate(found.certificate.read_bytes()).serial_number for found in revoked]
+        self.revoked += [(number, system_clock()) for number in numbers]
+        self.revocations.leave(kick)
+        self.revocations.enforce()
 
     def client(self, name: str, credentials: Credentials | None, *, clean: bool = True, returns: bool = True) -> Client:
         return Client(self, name, credentials, clean=clean, returns=returns)

@@ -71,7 +71,7 @@ class SampleSide:
             here.append(chunk.data)
 
     def acks(self) -> list[Ack]:
-        return [Ack(1, "sample", sha256, len(pieces)) for sha256, pieces in self.pieces.items()]
+        return [Ack(1, DEVICE, "sample", sha256, len(pieces)) for sha256, pieces in self.pieces.items()]
 
     def whole(self) -> list[bytes]:
         joined = {sha256: b"".join(pieces) for sha256, pieces in self.pieces.items()}

@@ -36,6 +36,7 @@ from edgefleet_contract.messages import (
     VectorsResult,
 )
 from edgefleet_contract.trust import Accepted, Floor, Pins
+from edgefleet_contract.trust.repository import read_root
 from edgefleet_server.clock import system_clock
 
 CASES = 100
@@ -177,6 +178,7 @@ class SimulatedDevice:
         self.outcome = outcome
         response = identity.response
         self.memory = Memory(Pins(self.id, identity.hardware, trust.SCHEME, root_of(response)))
+        self._server_keys = read_root(root_of(response)).assignment.keys
         self.boot = identifiers.new_boot_id()
         self.n = 0
         self.sequence = 0
@@ -287,7 +289,7 @@ class SimulatedDevice:
                 self._take_desired(bytes(message.payload))
             elif message.topic == topics.of(topics.ACK, self.id):
                 with self._arrived:
-                    self.acks.append(messages.decode(bytes(message.payload), Ack))
+                    self.acks.append(messages.open_order(bytes(message.payload), Ack, self.id, self._server_keys))
                     self._arrived.notify_all()
             elif message.topic == topics.of(topics.BLOCK, self.id):
                 block = blocks.decode(bytes(message.payload))

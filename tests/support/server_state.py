@@ -42,6 +42,7 @@ from edgefleet_server.rollouts.service import RolloutRequest
 from edgefleet_server.telemetry.references import References
 from edgefleet_server.trust import service as trust_service
 from edgefleet_server.trust.online_keys import OnlineKeys
+from edgefleet_server.trust.sealing import Sealing
 from edgefleet_server.trust.server_keys import ASSIGNMENT
 from support.server_device import make_csr
 from support.tiny_bundles import CASES, tiny_bundle
@@ -166,8 +167,8 @@ class Inside:
         )  # fmt: skip
         self.needs: list[messages.Need] = []
         self.ingest = Ingest(
-            self.database, self.clock, self.references, self.metrics, on_need=self.needs.append,
-            on_stored=lambda outcome: None,
+            self.database, self.clock, self.references, self.metrics, sealing=Sealing(self.database, self.online_keys),
+            on_need=self.needs.append, on_stored=lambda outcome: None,
         )  # fmt: skip
         self.engine = Engine(self.database, Assigner(self.online_keys, self.content_keys, self.clock), self.clock)
         self.take(self.publisher.first(self.online_keys.public(None), self.clock()))

@@ -117,12 +117,23 @@ def test_the_state_of_a_running_agent_is_told_in_words(tmp_path: Path) -> None:
         "connected": False,
         "ready": True,
         "spool": {"records": 0, "bytes": 15_200},
+        "clock": {
+            "source": "floor",
+            "now": 1_800_000_000_000,
+            "offset_ms": 500,
+            "held": 1_900_000_000_000,
+            "stale": True,
+        },
     }
     lines = dict(line.split(maxsplit=1) for line in status.as_text(state, DataFolder(tmp_path)).splitlines())
     assert lines["model"] == "digits 1.0.0  cccccccccccc"
     assert lines["error"] == "agent.disk_failed: No room"
     assert lines["agent"] == "serves at http://127.0.0.1:8501, pid 7"
     assert (lines["ready"], lines["network"]) == ("yes", "not connected")
+    assert lines["clock"] == (
+        "unknown, at least 2027-01-15 08:00:00Z, +0 s from the system's; the server says 2030-03-17 17:46:40Z: see "
+        "`edgefleet-agent clock confirm`; stale: nothing comes from the server"
+    )
     assert lines["spool"] == "0 records waiting, 15 KB on disk"
 
 

@@ -253,6 +253,7 @@ def test_blocks_nobody_asked_for_change_nothing(scene: Scene) -> None:
 def test_acknowledgements_of_what_was_not_sent_forget_nothing(scene: Scene) -> None:
     scene.run.side.acknowledging = False
     scene.run.agent.served.close_window()
-    scene.run.network.send(topics.ACK, messages.encode(Ack(1, "telemetry", "another boot", 10**9)))
+    ack = Ack(1, scene.device, "telemetry", "another boot", 10**9)
+    scene.run.network.send(topics.ACK, scene.run.side.seal(ack))
     scene.run.settle()
     assert scene.run.agent.status()["spool"]["records"] == 1

@@ -5,18 +5,23 @@ A device reaches its own topics and the blocks that everybody may read, nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgefleet_contract import topics
 from edgefleet_contract.topics import ROOT, Topic
 from edgefleet_server.authority import SERVER_NAME
 
 
-def mosquitto_acl() -> str:
+def mosquitto_acl(servers: Sequence[str] = (SERVER_NAME,)) -> str:
     """The rules as mosquitto's ``acl_file``; ``%u`` is the user name, which is the certificate's subject."""
-    lines = [f"user {SERVER_NAME}", f"topic readwrite {ROOT}/#", ""]
+    lines = [line for name in servers for line in (f"user {name}", f"topic readwrite {ROOT}/#", "")]
     for row in topics.TOPICS:
         access = "write" if row.direction == "up" else "read"
         lines.append(f"pattern {access} {_filter(row, '%u')}")
     return "\n".join(lines) + "\n"
+
+
+NOTHING = "topic deny #\n"  # mosquitto's ``acl_file`` of who may only connect
 
 
 def may_publish(name: str, topic: str) -> bool:

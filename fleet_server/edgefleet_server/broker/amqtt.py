@@ -17,6 +17,7 @@ def prepare(settings: BrokerSettings) -> list[str]:
         "cafile": str(settings.authority),
         "certfile": str(settings.listener.certificate),
         "keyfile": str(settings.listener.key),
+        "revocations": str(settings.revocations),
     }
     write_durable(configuration, json.dumps(content, indent=2).encode())
     return [sys.executable, "-m", "edgefleet_server.broker.amqtt_child", str(configuration)]

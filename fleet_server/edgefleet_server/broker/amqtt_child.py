@@ -1,10 +1,11 @@
 """The process that is the amqtt broker, made strict where amqtt 0.12 is not.
 
-Five things are added, without which a device could pass for another one or be left unserved (seen in amqtt 0.12.1):
+Six things are added, without which a device could pass for another one or be left unserved (seen in amqtt 0.12.1):
 
 - clients *must* have a certificate (amqtt only asks for one);
 - the certificate's subject *is* the client id and user name, whatever the client says, before amqtt looks for a session
   of that name: it takes over and even deletes sessions of clients that it then refuses;
+- certificates on the fleet's revocation list are refused, and at SIGHUP their live connections end;
 - topics are checked against the fleet's access list;
 - retained messages are given to a returning client only for what it may read: amqtt offers it those of all
   subscriptions of all clients;
@@ -64,10 +65,11 @@ _PATIENCE_S = 1.0  # for a connection to end by itself, before its task is cance
 
 @dataclass(frozen=True)
 class Connection:
-    """A client's connection, and the task that serves it."""
+    """A client's connection, the task that serves it, and the number of its certificate."""
 
     handler: BrokerProtocolHandler
     task: asyncio.Task[Any]
+    serial: int
 
 
 class Connections:
@@ -76,38 +78,57 @@ class Connections:
     def __init__(self) -> None:
         self._of: dict[str, Connection] = {}
 
-    async def succeed(self, name: str, handler: BrokerProtocolHandler) -> None:
+    async def succeed(self, name: str, handler: BrokerProtocolHandler, serial: int) -> None:
         """Make the current task's connection the client's only one.
 
         Args:
             name: The client's, by its certificate.
             handler: Of the new connection.
+            serial: Of the certificate.
         """
         while (former := self._of.get(name)) is not None and not former.task.done():
-            await former.handler.handle_connection_closed()
-            await asyncio.wait({former.task}, timeout=_PATIENCE_S)
-            former.task.cancel()
-            await asyncio.wait({former.task}, timeout=_PATIENCE_S)
+            await _end(former)
         task = asyncio.current_task()
         assert task is not None, "amqtt serves each connection in a task of its own"
-        self._of[name] = Connection(handler, task)
+        self._of[name] = Connection(handler, task, serial)
+
+    async def end_revoked(self, revoked: set[int]) -> None:
+        """End the connections of certificates that are no longer good."""
+        for connection in [found for found in self._of.values() if found.serial in revoked]:
+            await _end(connection)
+
+
+async def _end(connection: Connection) -> None:
+    await connection.handler.handle_connection_closed()
+    await asyncio.wait({connection.task}, timeout=_PATIENCE_S)
+    connection.task.cancel()
+    await asyncio.wait({connection.task}, timeout=_PATIENCE_S)
 
 
 class NamedByCertificate(BrokerProtocolHandler):  # type: ignore[misc] # amqtt is not typed for us
     """Names each client by its certificate, as mosquitto's ``use_identity_as_username`` does."""
 
     connections: ClassVar = Connections()
+    revocations: ClassVar[Path]
 
     @classmethod
     async def init_from_connect(cls, *arguments: Any, **options: Any) -> tuple[NamedByCertificate, Session]:
         """Read the CONNECT packet, then put the certificate's subject in place of what it claims."""
         handler, session = await super().init_from_connect(*arguments, **options)
-        name = _subject(session.ssl_object)
-        if name is None:
+        certificate = _certificate(session.ssl_object)
+        name = _subject(certificate)
+        if certificate is None or name is None:
             raise MQTTError("a client without a certificate's name")
+        if certificate.serial_number in cls.revoked():
+            raise MQTTError(f"the certificate of {name} is revoked")
         session.client_id = session.username = name
-        await cls.connections.succeed(name, handler)
+        await cls.connections.succeed(name, handler, certificate.serial_number)
         return handler, session
+
+    @classmethod
+    def revoked(cls) -> set[int]:
+        """Numbers of the certificates that are no longer good."""
+        return {entry.serial_number for entry in x509.load_pem_x509_crl(cls.revocations.read_bytes())}
 
 
 class FleetBroker(Broker):  # type: ignore[misc] # amqtt is not typed for us
@@ -127,16 +148,22 @@ class FleetBroker(Broker):  # type: ignore[misc] # amqtt is not typed for us
             await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
-def _subject(tls: ssl.SSLObject | None) -> str | None:
-    """The common name of the client's certificate, which the TLS layer has verified; None without exactly one."""
+def _certificate(tls: ssl.SSLObject | None) -> x509.Certificate | None:
+    """The client's certificate, which the TLS layer has verified."""
     der = tls.getpeercert(binary_form=True) if tls is not None else None
-    if der is None:
+    return None if der is None else x509.load_der_x509_certificate(der)
+
+
+def _subject(certificate: x509.Certificate | None) -> str | None:
+    """The common name of a certificate; None without exactly one."""
+    if certificate is None:
         return None
-    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if len(names) == 1 else None
 
 
 async def _serve(configuration: dict[str, str]) -> None:
+    NamedByCertificate.revocations = Path(configuration.pop("revocations"))
     amqtt.broker.BrokerProtocolHandler = NamedByCertificate
     here = "edgefleet_server.broker.amqtt_child"
     broker = FleetBroker(
@@ -148,6 +175,14 @@ async def _serve(configuration: dict[str, str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ending: set[asyncio.Task[None]] = set()  # tasks that nobody holds may vanish
+
+    def end_revoked() -> None:
+        task = asyncio.ensure_future(NamedByCertificate.connections.end_revoked(NamedByCertificate.revoked()))
+        ending.add(task)
+        task.add_done_callback(ending.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, end_revoked)
     await broker.start()
     await stop.wait()
     await broker.shutdown()

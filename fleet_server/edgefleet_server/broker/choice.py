@@ -10,7 +10,7 @@ from edgefleet_server.config import is_loopback
 
 def write_for_elsewhere(settings: BrokerSettings) -> None:
     """Write the configuration and access list that a mosquitto on another machine needs to serve this fleet."""
-    mosquitto.prepare(settings, "mosquitto")
+    mosquitto.write_for_elsewhere(settings)
 
 
 def command_for(broker: str, settings: BrokerSettings) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class Supervisor:
     """A broker child.
 
     Args:
-        command: Runs the broker in the foreground.
+        command: Runs the broker in the foreground, in the folder of its log.
         log: File for what it says; written anew at each start of the server.
         on_restart: Called each time that it had to be started again.
     """
@@ -67,6 +68,11 @@ class Supervisor:
         """Whether the child runs."""
         return self._child is not None and self._child.poll() is None
 
+    def reload(self) -> None:
+        """Let the child read again who is revoked."""
+        if self._child is not None and self.is_alive():
+            self._child.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """End the child, and do not start it again."""
         self._stopping.set()
@@ -91,7 +97,12 @@ class Supervisor:
     def _spawn(self, log: BinaryIO) -> subprocess.Popen[bytes]:
         """Start the child in a session of its own: Ctrl-C in a terminal is for us, and we end it in our order."""
         return subprocess.Popen(  # noqa: S603 - our own command
-            self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=self._log_path.parent,
         )
 
     def _wait(self, child: subprocess.Popen[bytes]) -> float:

@@ -13,6 +13,7 @@ from edgefleet_server.auth import Admin, Approver, OperatorRole, Viewer
 from edgefleet_server.bodies import MetadataBody, SmallBody
 from edgefleet_server.fleet import Fleet, FleetHere
 from edgefleet_server.releases import service as releases
+from edgefleet_server.rollouts.assignments import Assigner
 from edgefleet_server.trust import permits, service
 from edgefleet_server.trust.models import DowngradePermit
 from edgefleet_server.trust.schemas import FileSchema, PermitSchema, TrustSchema, decode_upload
@@ -43,6 +44,8 @@ def put_metadata(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -
     """Take newer metadata of the publisher's: JSON ``{"metadata": {NAME: TEXT}}``, verified as devices verify it."""
     with fleet.change(operator) as change:
         service.take(change, fleet.online_keys, decode_upload(body).files())
+        # In the same transaction: no device must be sent a root together with an assignment by a key that it replaces.
+        Assigner(fleet.online_keys, fleet.content_keys, fleet.clock).renew(change.session)
         answer = _schema(fleet, change.session)
     fleet.wake_all()
     return answer

@@ -1,0 +1,1 @@
+"""Signed time for devices, which may have no clock of their own."""

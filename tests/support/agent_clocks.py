@@ -1,0 +1,58 @@
+"""A machine's clocks and a time floor, as a test says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY_MS = 86_400_000
+THEN = 1_800_000_000_000  # 15 January 2027
+
+
+@dataclass
+class Machine:
+    """The operating system's clocks: one that anybody may set, and one that only grows."""
+
+    ms: int
+    uptime_s: float = 100.0
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.uptime_s
+
+    def sleep(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+        self.uptime_s += seconds
+
+
+@dataclass
+class KeptFloor:
+    """A time floor in memory."""
+
+    ms: int = 0
+    offline_ms: int = 0
+    writes: int = 0
+
+    def time_floor(self) -> int:
+        return max(self.ms, self.offline_ms)
+
+    def raise_time_floor(self, now_ms: int) -> None:
+        self.ms = max(self.ms, now_ms)
+        self.writes += 1
+
+    def offline_time(self) -> int:
+        return self.offline_ms
+
+
+@dataclass
+class Word:
+    """The operator's word."""
+
+    ms: int | None = None
+
+    def read(self) -> int | None:
+        return self.ms
+
+    def forget(self) -> None:
+        self.ms = None
