@@ -10,6 +10,7 @@ import pytest
 
 from edgefleet_contract import canonical
 from edgefleet_server.publisher.publisher import Publisher
+from support.server_device import SimulatedDevice, confirms
 from support.server_runs import Operator, Site, running_site, until
 from support.tiny_bundles import tiny_bundle
 
@@ -109,3 +110,25 @@ def test_an_operator_without_the_keys_is_refused_and_nothing_is_made(
     assert (status, error["code"]) == (2, "usage")
     own = (site.operator.home / "metadata.json").read_bytes()
     assert canonical.sha256(own)
+
+
+def test_a_server_that_lost_its_keys_says_so_and_is_given_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with running_site(tmp_path, capsys) as site:
+        identity = site.identity()
+        site.operator.ask("release", "push", str(tiny_bundle(site.folder, labelled=False)))
+    shutil.rmtree(tmp_path / "data" / "keys")
+    with running_site(tmp_path, capsys) as site:
+        told = until(lambda: [alert for alert in site.operator.ask("alert", "list") if alert["kind"] == "trust"])
+        assert "edgefleet key rotate" in told[0]["text"]
+        roll_out(site, "digits@1.0.0")
+        status, error = site.operator.refused("release", "push", str(tiny_bundle(site.folder, "1.1.0")))
+        assert (status, error["code"]) == (1, "server.online_key_lost")
+        assert site.operator.ask("key", "rotate", "online", "assignment")["done"]
+        device = SimulatedDevice(tmp_path / identity.device, identity, confirms)
+        site.devices.append(device)
+        until(lambda: device.running)
+        assert device.failures == []
+        assert until(lambda: not [alert for alert in site.operator.ask("alert", "list") if alert["kind"] == "trust"])
