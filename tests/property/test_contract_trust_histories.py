@@ -42,7 +42,9 @@ class Histories(RuleBasedStateMachine):
         self.sent: list[tuple[TufRepository, str, int]] = []  # every state ever published, with what was assigned
         self.stolen = False
         self.reached: list[tuple[str, KeySet, int]] = []  # every number that the device ever believed, by its keys
-        self.release(raises_security=False)
+        for _ in range(2):
+            self.release(raises_security=False)
+            self.hear_the_newest()
 
     def tell(self, repository: TufRepository, path: str, sequence: int) -> None:
         """Send something. Where the device believes it, nothing may be below what living keys said before."""
@@ -62,7 +64,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def assign(self) -> None:
-        """The server assigns the newest release, whether or not the device hears of it."""
+        """The server signs and assigns the newest release, whether or not the device hears of it."""
+        self.ours.sign_online()
         self.sequence += 1
         self.sent.append((self.ours.copy(), self.path, self.sequence))
 

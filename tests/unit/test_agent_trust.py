@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgefleet_agent.disk import Disk
 from edgefleet_agent.record import Record, load_record
-from edgefleet_agent.trust_store import load_floor, metadata_path
+from edgefleet_agent.trust_store import DurableTrustStore, load_floor, metadata_path
 from edgefleet_contract import blocks, identifiers, keys, messages, topics
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.messages import Ack, Desired, Reported
@@ -229,6 +230,21 @@ def test_a_known_assignment_brings_a_root_that_replaces_stolen_keys(scene: Scene
     thief.repository.assignment = stolen
     check_refused(scene, thief.assign(scene.device, [scene.newer], 7), "trust.signature_invalid")
     assert scene.send(scene.operator.assign(scene.device, [scene.newer], 3, issued=LATER)).state == "confirmed"
+
+
+def test_the_keys_obeyed_are_those_of_the_newest_root_and_none_where_it_is_lost(scene: Scene) -> None:
+    folder, repository = scene.run.folder, scene.operator.repository
+    assert set(DurableTrustStore(folder, Disk(), Record).assignment_keys()) == key_ids(repository.assignment)
+    repository.replace_keys(assignment=Holders.fresh())
+    assert scene.run.side.desired is not None
+    scene.send(with_proof(scene.run.side.desired, repository.proof()))
+    assert set(DurableTrustStore(folder, Disk(), Record).assignment_keys()) == key_ids(repository.assignment)
+    metadata_path(folder).unlink()
+    assert DurableTrustStore(folder, Disk(), Record).assignment_keys() == {}
+
+
+def key_ids(holders: Holders) -> set[str]:
+    return {keys.key_id(key.public_key()) for key in holders.private}
 
 
 def test_a_forged_proof_of_a_known_assignment_changes_nothing(scene: Scene) -> None:
