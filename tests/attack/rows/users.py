@@ -10,6 +10,7 @@ from edgefleet_server.users.roles import Principal, Role
 _ROLES = "tests/attack/test_attack_roles.py::"
 _FUZZ = "tests/attack/test_attack_api_fuzz.py::"
 _CONSOLE = "tests/attack/test_attack_console.py::"
+_REQUESTS = "tests/attack/test_attack_requests.py::"
 _USERS = "tests/unit/test_server_users.py::"
 _CHAIN = "tests/unit/test_server_audit_chain.py::"
 
@@ -99,10 +100,10 @@ ROWS: tuple[Defence, ...] = (
         "requests of any length or depth, and words of SQL in filters",
         "bodies, queries and counts are bounded, and every statement's parameters are bound",
         (
-            _CONSOLE + "test_a_query_of_any_length_is_refused",
-            _CONSOLE + "test_a_body_without_an_end_is_not_read_to_it",
-            _CONSOLE + "test_a_body_that_is_a_bomb_is_refused",
-            _CONSOLE + "test_no_filter_is_a_way_into_the_database",
+            _REQUESTS + "test_a_query_of_any_length_is_refused",
+            _REQUESTS + "test_a_body_without_an_end_is_not_read_to_it",
+            _REQUESTS + "test_a_body_that_is_a_bomb_is_refused",
+            _REQUESTS + "test_no_filter_is_a_way_into_the_database",
         ),
         {"edgefleet_server.request_limits.QUERY": value(1 << 30)},
     ),
