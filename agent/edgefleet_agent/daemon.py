@@ -155,7 +155,7 @@ class Agent:
             case Received(topic, payload):
                 try:
                     self._read(topic, payload)
-                except (MessageMalformed, VerificationError) as error:
+                except (MessageMalformed, VerificationError, DiskFailed) as error:
                     log.warning("message dropped topic=%s: %s", topic.name, error)
 
     def tick(self) -> None:
@@ -205,7 +205,7 @@ class Agent:
         elif topic is topics.ACK:
             self._take_ack(self._order(payload, Ack))
         elif topic is topics.TIME:
-            self._take_time(self._order(payload, SignedTime))
+            self._timekeeper.answered(self._order(payload, SignedTime))
 
     def _order(self, envelope: bytes, kind: type[Order]) -> Order:
         """What the server, and nobody else, tells this device."""
@@ -232,16 +232,7 @@ class Agent:
         if ack.stream == "reported":
             self._reporter.acknowledged(ack)
             return
-        try:
-            (self._sample_uplink if ack.stream == "sample" else self._uplink).acknowledged(ack)
-        except DiskFailed as error:
-            log.warning("acknowledgement not kept: %s", error)
-
-    def _take_time(self, told: SignedTime) -> None:
-        try:
-            self._timekeeper.answered(told)
-        except DiskFailed as error:
-            log.warning("time not kept: %s", error)
+        (self._sample_uplink if ack.stream == "sample" else self._uplink).acknowledged(ack)
 
     def _keep_time(self) -> None:
         try:

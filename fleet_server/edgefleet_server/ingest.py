@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from edgefleet_contract import dsse, identifiers, messages, topics
+from edgefleet_contract import dsse, messages, topics
 from edgefleet_contract.errors import EdgefleetError, MessageMalformed, NotFound, ServerDiskFailed
 from edgefleet_contract.messages import (
     Ack,
@@ -24,16 +24,15 @@ from edgefleet_contract.messages import (
     SampleChunk,
     Stream,
     Telemetry,
-    TelemetryRecord,
     TimeRequest,
 )
 from edgefleet_server.alerts import stale
 from edgefleet_server.audit.change import POLICY, Change
-from edgefleet_server.clock import DAY, SECOND, Clock
+from edgefleet_server.claims import check_record, check_report, check_sender, time_request
+from edgefleet_server.clock import Clock
 from edgefleet_server.db import Database
 from edgefleet_server.devices import clones, proof
 from edgefleet_server.devices import service as devices
-from edgefleet_server.devices.texts import check_fingerprint, check_texts
 from edgefleet_server.metrics import Metrics
 from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.rollouts import progress
@@ -47,9 +46,6 @@ from edgefleet_server.trust.sealing import Sealing
 _log = logging.getLogger(__name__)
 BATCH = 200  # messages a transaction
 _RETRY_AFTER = 1.0  # seconds, when the database fails
-_NUMBER_LIMIT = 1 << 53
-_SLOTS_LIMIT = 16
-_SEQUENCE_AHEAD = 3650 * DAY // SECOND  # sequences grow from Unix seconds; none is further ahead
 
 
 @dataclass
@@ -216,10 +212,10 @@ class Ingest:
             with session.begin_nested():
                 self._take_sample(session, device, message.payload, outcome)
         elif topic is topics.TIME_REQUEST:
-            outcome.time_asked.append(_time_request(message.payload, device))
+            outcome.time_asked.append(time_request(message.payload, device))
         else:
             need = messages.decode(message.payload, Need)
-            _check_sender(need.device, device)
+            check_sender(need.device, device)
             self._on_need(need)
         outcome.seen.add(device)
 
@@ -227,9 +223,9 @@ class Ingest:
         device = devices.device(session, device_id)
         signed = proof.open_signed(session, device, payload, dsse.REPORTED)
         reported = messages.decode(signed.payload, Reported)
-        _check_sender(reported.device, device_id)
+        check_sender(reported.device, device_id)
         now = self._clock()
-        _check_report(reported, now)
+        check_report(reported, now)
         change = Change(session, now, device_id)
         outcome.key_settled |= proof.settle_key(change, device, signed.key)
         clones.watch(change, device, reported)
@@ -244,9 +240,9 @@ class Ingest:
 
     def _take_telemetry(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
         batch = messages.decode(payload, Telemetry)
-        _check_sender(batch.device, device_id)
+        check_sender(batch.device, device_id)
         for record in batch.records:
-            _check_record(record)  # all of them, before the first is stored
+            check_record(record)  # all of them, before the first is stored
         refused = telemetry.store(session, self._clock(), device_id, batch.records, self._references)
         if refused:
             _log.warning("device=%s %d sketches do not fit their reference", device_id, refused)
@@ -257,7 +253,7 @@ class Ingest:
 
     def _take_sample(self, session: Session, device_id: str, payload: bytes, outcome: Outcome) -> None:
         chunk = messages.decode(payload, SampleChunk)
-        _check_sender(chunk.device, device_id)
+        check_sender(chunk.device, device_id)
         outcome.acknowledge(device_id, "sample", chunk.sha256, samples.take(session, self._clock(), device_id, chunk))
 
 
@@ -281,43 +277,3 @@ def _senders(batch: list[Incoming]) -> set[str]:
 def _kind(message: Incoming) -> str:
     parsed = topics.parse_up(message.topic)
     return parsed[0].name if parsed else "other"
-
-
-def _check_sender(claimed: str, device: str) -> None:
-    if claimed != device:
-        raise MessageMalformed(f"A message of {device!r} says that it is of {claimed!r}")
-
-
-def _time_request(payload: bytes, device: str) -> TimeRequest:
-    request = messages.decode(payload, TimeRequest)
-    _check_sender(request.device, device)
-    if not _is_boot(request.nonce):
-        raise MessageMalformed("A request for the time has no usable nonce", expected="1 to 64 characters")
-    return request
-
-
-def _check_report(reported: Reported, now: int) -> None:
-    digests = [*reported.confirmed, *filter(None, (reported.running, reported.trial))]
-    numbers_fit = 0 < reported.n < _NUMBER_LIMIT and 0 <= reported.sequence < now // SECOND + _SEQUENCE_AHEAD
-    if not numbers_fit or not _is_boot(reported.boot) or len(reported.confirmed) > _SLOTS_LIMIT:
-        raise MessageMalformed("A report has impossible numbers, or too many slots", expected="what an agent counts")
-    if not all(identifiers.is_digest(digest) for digest in digests):
-        raise MessageMalformed("A report names a digest that is none")
-    check_texts(reported.hardware, reported.agent, reported.runtimes)
-    check_fingerprint(reported.fingerprint)
-
-
-def _check_record(record: TelemetryRecord) -> None:
-    latency = record.latency
-    numbers: Iterable[float] = (
-        record.n, record.inferences, record.errors, record.dropped, record.start, record.end,
-        *((latency.p50, latency.p95, latency.p99, latency.max) if latency else ()),
-        *((record.sketch.n,) if record.sketch else ()),
-    )  # fmt: skip
-    numbers_fit = record.n > 0 and all(0 <= number < _NUMBER_LIMIT for number in numbers)
-    if not numbers_fit or not _is_boot(record.boot) or not identifiers.is_digest(record.digest):
-        raise MessageMalformed("A telemetry record has impossible numbers or names", expected="what an agent counts")
-
-
-def _is_boot(text: str) -> bool:
-    return 0 < len(text) <= 64 and text.isascii() and text.isprintable()
