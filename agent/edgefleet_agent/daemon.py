@@ -99,14 +99,9 @@ class Agent:
         self._timekeeper = Timekeeper(clock, device, boot, network.publish)
         self._spool = Spool(folder.spool, disk, config.spool_max_bytes)
         self._uplink = TelemetryUplink(self._spool, device, network.publish, clock)
+        printed = read_fingerprint()
         self._reporter = Reporter(
-            identity,
-            boot,
-            runtimes,
-            network.publish,
-            clock,
-            lambda: self._timekeeper.is_stale,
-            fingerprint=read_fingerprint(),
+            identity, boot, runtimes, network.publish, clock, lambda: self._timekeeper.is_stale, fingerprint=printed
         )
         slots = Slots(folder, disk)
         self._content_keys = content_keys = ContentKeys(slots, identity.holders)
