@@ -13,6 +13,7 @@ from edgefleet_agent.folder import DataFolder
 from support.agent_clocks import DAY_MS, THEN, KeptFloor, Machine, Word
 
 
+@pytest.mark.attack
 def test_a_board_that_starts_in_1970_goes_by_what_it_knows_has_passed() -> None:
     machine = Machine(5_000)
     assert TrustedClock(machine, KeptFloor(), Word()).now_ms() == BUILT_MS

@@ -39,6 +39,7 @@ def test_an_answer_repeats_the_nonce_and_is_signed_by_the_assignment_key(inside:
     assert told == SignedTime(1, device.id, "n-1", inside.clock())
 
 
+@pytest.mark.attack
 def test_a_device_that_asks_without_end_is_answered_seldom_and_others_all_the_same(inside: Inside) -> None:
     answers, seal = TimeAnswers(inside.clock), Sealing(inside.database, inside.online_keys)()
     asked = [TimeRequest(1, device, str(n), "boot", n) for n in range(1, 100) for device in ("greedy", f"d-{n}")]
@@ -56,6 +57,7 @@ def test_questions_in_anothers_name_and_without_a_nonce_are_refused(inside: Insi
         assert inside.ingest.store([bad]).time_asked == []
 
 
+@pytest.mark.attack
 def test_a_device_that_the_server_does_not_reach_is_an_alert_until_it_does(inside: Inside) -> None:
     device = inside.device()
 

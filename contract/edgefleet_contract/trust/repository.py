@@ -34,7 +34,7 @@ ONLINE_RENEWAL = dt.timedelta(days=1)
 ROOT_LIMIT = 32 * 1024  # bytes; these limits are those of single files
 TIMESTAMP_LIMIT = 8 * 1024
 SNAPSHOT_LIMIT = 64 * 1024
-TARGETS_LIMIT = 192 * 1024  # about 400 bundles of one model
+TARGETS_LIMIT = 192 * 1024  # about 580 bundles of one model
 
 _TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 

@@ -100,5 +100,5 @@ def take_report(session: Session, now: int, found: Device, reported: Reported) -
 def state_counts(session: Session) -> dict[str, int]:
     """Devices by the state they report, or by how they left."""
     state = case((Device.standing == ACTIVE, Twin.state), else_=Device.standing)
-    query = select(state, func.count()).join(Twin, Twin.device_id == Device.id).group_by(state)
+    query = select(state, func.count()).select_from(Device).join(Twin, Twin.device_id == Device.id).group_by(state)
     return dict(session.execute(query).all())
