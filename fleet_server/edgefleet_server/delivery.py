@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -42,10 +41,10 @@ _WRITE_TIMEOUT = 30.0  # seconds until a window of blocks must have left this pr
 
 @dataclass(frozen=True)
 class _Due:
-    """An assignment to publish, and the target path of its bundle; None for a withdrawal."""
+    """An assignment to publish, and its proof; None for a release that nobody has signed in this form yet."""
 
     assignment: Assignment
-    path: str | None
+    proof: bytes | None
 
 
 class DesiredPublisher:
@@ -60,6 +59,7 @@ class DesiredPublisher:
         self._connection = connection
         self._republish = threading.Event()
         self._proofs: ProofBook | None = None  # kept as long as the timestamp stays the same
+        self._proven_by = (0, 0)  # version of the timestamp, and newest permit, that the last page went by
 
     def republish_all(self) -> None:
         """The broker may have forgotten everything."""
@@ -83,17 +83,16 @@ class DesiredPublisher:
             after = page[-1].assignment.device_id
             sent = [
                 (
-                    assignment,
+                    due.assignment,
                     self._connection.publish(
-                        topics.of(topics.DESIRED, assignment.device_id),
-                        messages.encode(
-                            Desired(messages.VERSION, msgspec.Raw(assignment.envelope), msgspec.Raw(proof))
-                        ),
+                        topics.of(topics.DESIRED, due.assignment.device_id),
+                        messages.encode(_desired(due.assignment, due.proof)),
                         topics.DESIRED.qos,
                         retain=topics.DESIRED.retain,
                     ),
                 )
-                for assignment, proof in self._proven(page)
+                for due in page
+                if due.proof is not None
             ]
             for assignment, info in sent:
                 if not self._connection.is_delivered(info, _PUBACK_TIMEOUT):
@@ -102,20 +101,8 @@ class DesiredPublisher:
             self._mark_published([assignment for assignment, _ in sent if assignment.published_at is None])
         return True
 
-    def _proven(self, page: list[_Due]) -> Iterator[tuple[Assignment, bytes]]:
-        """Each assignment with its proof; none of a release that the publisher has not signed in this form yet."""
-        with self._database.read() as session:
-            if self._proofs is None or self._proofs.version != trust.version(session):
-                self._proofs = trust.proof_book(session)
-            permitted = permits.in_force(session, self._clock())
-        if self._proofs is not None:
-            for due in page:
-                permit = permitted.get((due.assignment.device_id, due.assignment.digest or ""))
-                proof = self._proofs.proof(due.path, permit)
-                if proof is not None:
-                    yield due.assignment, proof
-
     def _page(self, after: str, *, unpublished_only: bool) -> list[_Due]:
+        """The next assignments with their proofs, all of one moment: a root must not meet assignments that it ends."""
         query = (
             select(Assignment, Release.name, Release.version, ReleasedBundle.target)
             .join(Device, (Device.id == Assignment.device_id) & (Device.sequence == Assignment.sequence))
@@ -128,16 +115,27 @@ class DesiredPublisher:
         if unpublished_only:
             query = query.where(Assignment.published_at.is_(None))
         with self._database.read() as session:
-            return [
-                _Due(assignment, target_path(name, version, target) if target else None)
-                for assignment, name, version, target in session.execute(query)
-            ]
+            found = session.execute(query).all()
+            if not found:
+                return []
+            self._proven_by = trust.version(session), permits.newest(session)
+            if self._proofs is None or self._proofs.version != self._proven_by[0]:
+                self._proofs = trust.proof_book(session)
+            permitted = permits.in_force(session, self._clock())
+        page = []
+        for assignment, name, version, target in found:
+            path = target_path(name, version, target) if target else None
+            permit = permitted.get((assignment.device_id, assignment.digest or ""))
+            page.append(_Due(assignment, self._proofs.proof(path, permit) if self._proofs is not None else None))
+        return page
 
     def _mark_published(self, published: list[Assignment]) -> None:
         if not published:
             return
         now = self._clock()
         with self._database.write() as session:
+            if self._proven_by != (trust.version(session), permits.newest(session)):
+                return  # what was sent is old by now, and the next round sends the new
             for assignment in published:
                 session.execute(
                     update(Assignment)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from edgefleet_contract.messages import (
     VectorsResult,
 )
 from edgefleet_contract.trust import Accepted, Floor, Pins
+from edgefleet_contract.trust.proofs import decode_proof, newest_root
 from edgefleet_contract.trust.repository import read_root
 from edgefleet_server.clock import system_clock
 
@@ -178,7 +179,6 @@ class SimulatedDevice:
         self.outcome = outcome
         response = identity.response
         self.memory = Memory(Pins(self.id, identity.hardware, trust.SCHEME, root_of(response)))
-        self._server_keys = read_root(root_of(response)).assignment.keys
         self.boot = identifiers.new_boot_id()
         self.n = 0
         self.sequence = 0
@@ -289,7 +289,7 @@ class SimulatedDevice:
                 self._take_desired(bytes(message.payload))
             elif message.topic == topics.of(topics.ACK, self.id):
                 with self._arrived:
-                    self.acks.append(messages.open_order(bytes(message.payload), Ack, self.id, self._server_keys))
+                    self.acks.append(messages.open_order(bytes(message.payload), Ack, self.id, self._server_keys()))
                     self._arrived.notify_all()
             elif message.topic == topics.of(topics.BLOCK, self.id):
                 block = blocks.decode(bytes(message.payload))
@@ -299,6 +299,12 @@ class SimulatedDevice:
                     self._arrived.notify_all()
         except Exception as error:  # noqa: BLE001 - paho would only print it; tests look at the list
             self.failures.append(error)
+
+    def _server_keys(self) -> Mapping[str, keys.PublicKey]:
+        """Whose orders it obeys: those of the newest root that it has followed."""
+        kept = self.memory.proof()
+        newest = newest_root(self.memory.pins.root, decode_proof(kept) if kept is not None else None)
+        return read_root(newest).assignment.keys
 
     def _take_desired(self, payload: bytes) -> None:
         desired = messages.decode(payload, Desired)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from edgefleet_contract import canonical, dsse, trust
@@ -55,6 +55,11 @@ def add(change: Change, envelope: bytes) -> DowngradePermit:
     change.record("permit.stored", digest=permit.digest, devices=permit.devices, expires=permit.expires)
     service.publish_again(session, Assignment.digest == permit.digest)
     return stored
+
+
+def newest(session: Session) -> int:
+    """The number of the newest permit; 0 before the first."""
+    return session.scalar(select(func.max(DowngradePermit.id))) or 0
 
 
 def in_force(session: Session, now: int) -> dict[tuple[str, str], bytes]:
