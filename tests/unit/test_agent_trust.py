@@ -56,7 +56,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         for version, padding in (("1.0.0", 10), ("1.1.0", 20), ("1.2.0", 30))
     )
     side = FleetSide(folder, device, [path.read_bytes() for path in (older, running, newer)])
-    side.desired = operator.assign(device, [running], 5, issued=ISSUED + 10)
+    side.desired = operator.assign(device, [running], 5, issued=ISSUED)
     with AgentRun(folder, side) as run:
         assert run.settle().state == "confirmed"
         yield Scene(operator, device, run, older, running, newer)
