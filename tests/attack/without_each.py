@@ -22,8 +22,10 @@ import pytest
 from attack.defence import Defence, taken_away
 from attack.defences import DEFENCES
 from edgefleet_contract.errors import all_errors
+from support import brokers
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 4.0  # seconds: without its defence a test waits in vain for what the attack prevents
 UNDEFENDED = Path(__file__).with_name("undefended")
 
 
@@ -72,6 +74,7 @@ def run_without(place: int, defence: Defence) -> Verdict:
 
 def main() -> None:
     """Run the rows of the command line."""
+    brokers.WAIT = PATIENCE
     for place in map(int, sys.argv[1:]):
         try:
             verdict = run_without(place, DEFENCES[place])

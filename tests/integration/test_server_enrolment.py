@@ -49,6 +49,7 @@ def test_tokens_that_are_used_expired_or_malformed_open_nothing(site: Site) -> N
     word = site.operator.ask("device", "token")["token"]
     assert enroll(site, word)[0] == 0
     status, document = enroll(site, word, "second")
+    assert "error" in document
     assert (status, document["error"]["code"]) == (4, "token.refused")
     assert "used already" in document["error"]["seen"]
 

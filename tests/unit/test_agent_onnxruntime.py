@@ -33,7 +33,7 @@ def request(x: np.ndarray) -> bytes:
 
 
 def memory_bomb() -> bytes:
-    """A model of some hundred bytes that fills gigabytes when it is loaded or run."""
+    """A model of some hundred bytes that fills a gigabyte when it is loaded or run."""
     graph = helper.make_graph(
         [
             helper.make_node("ConstantOfShape", ["size"], ["many"]),
@@ -46,7 +46,7 @@ def memory_bomb() -> bytes:
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 8, 8, 1])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, 10])],
         [
-            helper.make_tensor("size", TensorProto.INT64, [1], [1 << 30]),
+            helper.make_tensor("size", TensorProto.INT64, [1], [1 << 28]),
             helper.make_tensor("shape", TensorProto.INT64, [2], [1, 10]),
         ],
     )
@@ -71,7 +71,7 @@ def test_a_model_that_is_none_does_not_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack
-def test_a_small_model_that_wants_gigabytes_gets_none(tmp_path: Path) -> None:
+def test_a_small_model_that_wants_a_gigabyte_gets_none(tmp_path: Path) -> None:
     bomb = memory_bomb()
     assert len(bomb) < 500
     _, slot = slot_with(tmp_path)

@@ -1,8 +1,37 @@
 """What makes a device believe, and what it remembers so that nothing old comes back."""
 
-from attack.defence import Defence, answering
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from types import SimpleNamespace
+from typing import Any
+
+from attack.defence import Defence, answering, value
 
 _AGENT = "tests/unit/test_agent_trust.py"
+_TRUST = "tests/unit/test_contract_trust.py"
+
+
+def _unverified(_original: Any) -> Any:
+    """Whatever stands in an envelope, whoever signed it."""
+
+    def verify(envelope: bytes, *_: object) -> bytes:
+        return base64.b64decode(json.loads(envelope)["payload"])
+
+    return verify
+
+
+def _forgetful(original: Any) -> Any:
+    """Whatever is acknowledged, everything is forgotten."""
+
+    def acknowledge(self: Any, _boot: str, _through: int) -> int:
+        return sum(original(self, boot, 1 << 60) for boot in {pending.boot for pending in self._pending})
+
+    return acknowledge
+
 
 ROWS = (
     Defence(
@@ -21,5 +50,60 @@ ROWS = (
         "the signed assignment names its device and hardware",
         (f"{_AGENT}::test_an_assignment_for_another_device_is_refused",),
         {"edgefleet_contract.trust.acceptance._check_addressee": answering()},
+    ),
+    Defence(
+        "arbitrary software: the server or the broker sends what was not released",
+        "targets keys, off the server, say which bundles exist; the assignment key says who runs them",
+        (
+            f"{_AGENT}::test_a_release_by_a_strange_key_is_rejected",
+            f"{_AGENT}::test_an_assignment_by_a_strange_key_is_refused",
+            f"{_AGENT}::test_an_unsigned_assignment_is_refused",
+            f"{_TRUST}::test_each_statement_needs_the_key_of_its_own_role",
+            f"{_TRUST}::test_a_threshold_counts_keys_not_signatures",
+            f"{_TRUST}::test_a_root_signed_by_another_key_is_refused",
+            f"{_TRUST}::test_a_root_whose_threshold_cannot_be_met_is_refused",
+        ),
+        {"edgefleet_contract.dsse.verify": _unverified},
+    ),
+    Defence(
+        "a statement of one kind, or of another scheme, is passed off as another",
+        "the type is signed with the payload; the scheme is pinned at enrolment",
+        (
+            f"{_TRUST}::test_a_statement_of_one_type_is_not_taken_for_another",
+            f"{_TRUST}::test_a_device_pinned_to_another_scheme_refuses_this_one",
+            f"{_TRUST}::test_garbage_is_a_malformed_statement",
+            f"{_AGENT}::test_bytes_that_are_no_message_are_refused",
+        ),
+        {"edgefleet_contract.dsse.pre_authentication_encoding": lambda _: lambda _kind, payload: payload},
+    ),
+    Defence(
+        "an old, vulnerable release comes back under a new assignment",
+        "security floor and age of the confirmed release",
+        (
+            f"{_TRUST}::test_even_a_confirmed_release_does_not_come_back_below_the_security_floor",
+            f"{_AGENT}::test_the_servers_own_assignment_that_trust_refuses_is_rejected_under_its_sequence",
+        ),
+        {"edgefleet_contract.trust._check_age": answering()},
+    ),
+    Defence(
+        "a bundle for other hardware",
+        "hardware in the signed release and in the assignment",
+        (
+            f"{_TRUST}::test_a_bundle_for_other_hardware_is_refused_even_when_assigned",
+            f"{_TRUST}::test_refused",
+        ),
+        {"edgefleet_contract.trust._assigned_bundle": lambda _: lambda release, _assignment: release.bundles[0]},
+    ),
+    Defence(
+        "a refused message is repeated without end",
+        "the same message again costs nothing, not even a report",
+        (f"{_AGENT}::test_a_refused_message_repeated_costs_one_report",),
+        {"edgefleet_agent.daemon.hashlib": value(SimpleNamespace(sha256=lambda _: hashlib.sha256(os.urandom(8))))},
+    ),
+    Defence(
+        "acknowledgements of what was not sent, so that telemetry is forgotten",
+        "records leave the spool only for the boot and number that were sent",
+        (f"{_AGENT}::test_acknowledgements_of_what_was_not_sent_forget_nothing",),
+        {"edgefleet_agent.spool.Spool.acknowledge": _forgetful},
     ),
 )
