@@ -497,6 +497,12 @@ class OnlineKeyLost(EdgefleetError):
     code = "server.online_key_lost"
 
 
+class BackupRefused(VerificationError):
+    """A backup of a server that is none, is damaged, or is sealed with another passphrase."""
+
+    code = "backup.refused"
+
+
 class ServerDiskFailed(EdgefleetError):
     """The fleet server's disk is full, read-only or broken, or has lost a file."""
 

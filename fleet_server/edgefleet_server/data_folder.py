@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from edgefleet_contract.errors import DataFolderInUse, DataFolderMalformed
 
@@ -185,18 +185,25 @@ def addresses_path(data: Path) -> Path:
 
 def write_durable(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace ``path`` so that after a crash it has the old content or the new one, never half of it."""
+    with whole_file(path, mode) as file:
+        file.write(content)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to write that gets the name ``path`` when the block ends, on the disk as a whole; or not at all."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

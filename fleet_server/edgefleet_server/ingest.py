@@ -7,7 +7,6 @@ broker, so that it is not sent for ever; it never touches another device, nor an
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from edgefleet_contract.messages import (
     Telemetry,
     TimeRequest,
 )
-from edgefleet_server.alerts import stale
+from edgefleet_server.admission import Admission
+from edgefleet_server.alerts import senders, stale
 from edgefleet_server.audit.change import POLICY, Change
 from edgefleet_server.claims import check_record, check_report, check_sender, time_request
 from edgefleet_server.clock import Clock
@@ -44,7 +44,6 @@ from edgefleet_server.time.answers import TimeAnswers
 from edgefleet_server.trust.sealing import Sealing
 
 _log = logging.getLogger(__name__)
-BATCH = 200  # messages a transaction
 _RETRY_AFTER = 1.0  # seconds, when the database fails
 
 
@@ -99,6 +98,7 @@ class Ingest:
         self._metrics = metrics
         self._sealing = sealing
         self._times = TimeAnswers(clock)
+        self._admission = Admission(database, clock, metrics)
         self._on_need = on_need
         self._on_stored = on_stored
         self._stopping = threading.Event()
@@ -117,7 +117,7 @@ class Ingest:
 
     def _run(self, connection: Connection) -> None:
         while not self._stopping.is_set():
-            batch = _next_batch(connection.incoming)
+            batch = self._admission.next_batch(connection)
             if batch:
                 self._settle(connection, batch)
 
@@ -202,6 +202,7 @@ class Ingest:
             raise MessageMalformed(f"A message came on the topic {message.topic!r}")
         topic, device = parsed
         if device not in known:
+            senders.tell_unknown(Change(session, self._clock(), device), device)
             raise NotFound(f"There is no device {device!r}")
         if topic is topics.REPORTED:
             with session.begin_nested():  # what a refused report has begun is undone
@@ -255,18 +256,6 @@ class Ingest:
         chunk = messages.decode(payload, SampleChunk)
         check_sender(chunk.device, device_id)
         outcome.acknowledge(device_id, "sample", chunk.sha256, samples.take(session, self._clock(), device_id, chunk))
-
-
-def _next_batch(incoming: queue.SimpleQueue[Incoming]) -> list[Incoming]:
-    """Wait a little for the first message, then take what is there."""
-    batch: list[Incoming] = []
-    try:
-        batch.append(incoming.get(timeout=0.2))
-        while len(batch) < BATCH:
-            batch.append(incoming.get_nowait())
-    except queue.Empty:
-        pass
-    return batch
 
 
 def _senders(batch: list[Incoming]) -> set[str]:

@@ -25,7 +25,7 @@ def prepare(database: Database) -> None:
         return
     newest = _scripts().get_current_head()
     if present != newest:
-        _check_known(present)
+        check_known(present)
         raise DataFolderMalformed(
             f"The database has the schema {present}, of an older edgefleet",
             expected=str(newest),
@@ -41,7 +41,7 @@ def upgrade(database: Database) -> str:
     """
     present = _revision(database)
     if present is not None:
-        _check_known(present)
+        check_known(present)
     with telling_disk_failures(), database.engine.connect() as connection, connection.begin():
         command.upgrade(configuration(connection), "head")
     return str(_revision(database))
@@ -75,7 +75,12 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(configuration())
 
 
-def _check_known(revision: str) -> None:
+def check_known(revision: str) -> None:
+    """Refuse a schema that this version does not know.
+
+    Raises:
+        DataFolderMalformed: It is none of ours, or newer.
+    """
     if revision not in {script.revision for script in _scripts().walk_revisions()}:
         raise DataFolderMalformed(
             f"The database has the schema {revision}, which this version does not know",

@@ -60,7 +60,7 @@ def _files(folder: Path) -> State:
 
 
 def _tables(path: Path) -> State:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: _rows(database, name) for name in names if name not in _SERVER_LOGS}
 

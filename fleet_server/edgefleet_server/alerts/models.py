@@ -14,8 +14,8 @@ class Alert(Base):
     """Something a person should look at.
 
     Attributes:
-        kind: "drift", "halted", "rollback", "offline", "stale", "storage", "revocation", "expiry", "trust" or
-            "device.cloned".
+        kind: "drift", "halted", "rollback", "offline", "stale", "storage", "revocation", "expiry", "trust", "unknown",
+            "flood" or "device.cloned".
         cause: Names what it is about; while an alert of this cause is open there is no second one.
         count: How often the cause was seen.
         acked_at, acked_by: When somebody took note, and who.

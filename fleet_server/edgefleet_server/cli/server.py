@@ -1,4 +1,4 @@
-"""``edgefleet server``: run the fleet server, and bring its database up to date."""
+"""``edgefleet server``: run the fleet server, bring its database up to date, back it up and restore it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from edgefleet_contract.manifest import RETENTION_LIMIT
 from edgefleet_server.addresses import Addresses
-from edgefleet_server.cli import output
+from edgefleet_server.cli import backup, output
 from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
 from edgefleet_server.data_folder import DataFolder, admin_token_path, check_present, for_the_owner_alone
@@ -23,6 +23,8 @@ from edgefleet_server.stop_signals import StopSignals
 
 app = group()
 app.info.help = "The fleet server."
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 DataFolderOption = Annotated[
     Path | None, typer.Option(help="The data folder. Default: EDGEFLEET_DATA, else $EDGEFLEET_HOME/server.")
