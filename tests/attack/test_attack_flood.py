@@ -57,11 +57,7 @@ def record(digest: str, n: int, sketch: Sketch | None = None) -> TelemetryRecord
 def running_devices(inside: Inside, count: int) -> tuple[list[StandIn], str]:
     """Devices that run one release, and its digest."""
     devices = [inside.device() for _ in range(count)]
-    inside.roll_out(inside.push(tiny_bundle(inside.folder)), success=0.5, error=0.3)
-    for device in devices:
-        device.confirms(phases=("trial", "probation"))
-    inside.clock.turn(2 * MINUTE)
-    inside.engine.run_until_quiet()
+    inside.settle(inside.roll_out(inside.push(tiny_bundle(inside.folder))), *devices)
     digest = devices[0].running
     assert digest is not None
     return devices, digest
@@ -92,12 +88,13 @@ def test_a_device_that_lies_about_a_release_has_one_voice(inside: Inside) -> Non
     devices, _ = running_devices(inside, 10)
     label = inside.roll_out(inside.push(tiny_bundle(inside.folder, "2.0.0")), success=0.5, error=0.3)
     liar, *others = devices
-    liar.confirms(lost=190, phases=("trial", "probation"))
+    liar.confirms(lost=190)
     for device in others:
-        device.confirms(phases=("trial", "probation"))
-    inside.clock.turn(2 * MINUTE)
-    inside.engine.run_until_quiet()
-    states = inside.states(label)
+        device.confirms()
+    inside.pass_time(MINUTE)
+    for device in others:
+        device.confirms(phases=("probation",))
+    states = {device.id: inside.deployment(label, device).state for device in devices}
     assert states.pop(liar.id) in ("failed", "rolling_back")
     assert set(states.values()) == {"succeeded"}
     assert inside.rollout(label).state != "halted"

@@ -1,4 +1,4 @@
-"""Runs the tests of rows without their defences, one after another in this process, and tells how each ended.
+"""Runs the tests of rows without their defences, one after another, and tells how each ended.
 
 ``python -m attack.without_each ROW ...`` prints one line of JSON for each row: ``row``, ``attack_succeeded``, ``why``.
 
@@ -9,8 +9,10 @@ refused in place of the one that was taken away (the test then sees another erro
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -19,12 +21,16 @@ from unittest import mock
 
 import pytest
 
+import edgefleet_agent
+import edgefleet_contract
+import edgefleet_server
 from attack.defence import Defence, taken_away
 from attack.defences import DEFENCES
 from edgefleet_contract.errors import all_errors
 from support import brokers
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_MODULES = re.compile(r"\.(migrations|child|__main__|runtimes)\b")  # programs, and what needs a runtime
 PATIENCE = 4.0  # seconds: without its defence a test waits in vain for what the attack prevents
 UNDEFENDED = Path(__file__).with_name("undefended")
 
@@ -61,10 +67,20 @@ def _is_another_refusal(told: str) -> bool:
 def run_without(place: int, defence: Defence) -> Verdict:
     """Run the row's test in a world without its defence."""
     path = f"{UNDEFENDED}:{os.environ.get('PYTHONPATH', '')}"
+    brokers.WAIT = PATIENCE
     verdict = Verdict()
-    options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    # What a row takes away may have imported the module of a plugin before pytest could rewrite it.
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    # Modules that plugins bring along are loaded already, and need no rewriting.
+    options = [
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+        "-q",
+        "-x",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+    ]
     with mock.patch.dict(os.environ, {"UNDEFENDED": str(place), "PYTHONPATH": path}), taken_away(defence):
         ended = pytest.main([*options, str(ROOT / defence.shown_by)], plugins=[verdict])
     if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -72,17 +88,33 @@ def run_without(place: int, defence: Defence) -> Verdict:
     return verdict
 
 
+def tell(place: int) -> None:
+    """Run a row, and print how it ended."""
+    try:
+        verdict = run_without(place, DEFENCES[place])
+        told = {"row": place, "attack_succeeded": verdict.attack_succeeded, "why": verdict.why}
+    except (AttributeError, ImportError) as error:  # what the row takes away is not there any more
+        told = {"row": place, "attack_succeeded": False, "why": repr(error)}
+    sys.stdout.write("\n" + json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
-    """Run the rows of the command line."""
-    brokers.WAIT = PATIENCE
+    """Run the rows of the command line, each in a fork of its own: what one takes away, no other one misses.
+
+    Our packages are loaded before, so that a name is replaced where its row says, and not wherever a module that is
+    loaded later happens to take it over.
+    """
+    for package in (edgefleet_contract, edgefleet_agent, edgefleet_server):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not NO_MODULES.search(module.name):
+                importlib.import_module(module.name)
     for place in map(int, sys.argv[1:]):
-        try:
-            verdict = run_without(place, DEFENCES[place])
-            told = {"row": place, "attack_succeeded": verdict.attack_succeeded, "why": verdict.why}
-        except (AttributeError, ImportError) as error:  # what the row takes away is not there any more
-            told = {"row": place, "attack_succeeded": False, "why": repr(error)}
-        sys.stdout.write("\n" + json.dumps(told) + "\n")
-        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            tell(place)
+            os._exit(0)
+        os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":

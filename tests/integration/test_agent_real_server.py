@@ -21,6 +21,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealServe
     started.stop()
 
 
+@pytest.mark.attack
 def test_a_release_is_rolled_out_and_a_worse_one_rolled_back(server: RealServer, tmp_path: Path) -> None:
     device = server.enroll(tmp_path / "agent")
     agent = AgentProcess(tmp_path / "agent", "--telemetry-interval", "1s")

@@ -78,6 +78,7 @@ def test_the_first_bundle_is_confirmed_and_serves(bench: Bench) -> None:
     assert highest(load_floor(bench.folder), "issued/digits") == ISSUED
 
 
+@pytest.mark.attack
 def test_outputs_off_the_golden_vectors_revert_and_leave_the_old_model_serving(bench: Bench) -> None:
     good, bad = bench.bundle("1.0.0"), bench.bundle("1.1.0", golden_offset=0.5)
     bench.confirm(good)
@@ -91,6 +92,7 @@ def test_outputs_off_the_golden_vectors_revert_and_leave_the_old_model_serving(b
     assert list(bench.folder.download.iterdir()) == []
 
 
+@pytest.mark.attack
 def test_an_artifact_that_does_not_load_reverts(bench: Bench) -> None:
     bench.assign(bench.bundle("1.0.0", cut_artifact=4000))
     with bench.run() as run:

@@ -339,6 +339,7 @@ def test_external_data_is_read_from_beside_the_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(constant(next(iter(model.graph)).inputs[1]), weights)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "", ".", "a/../../secret.bin", "c:\\secret.bin"])
 def test_external_data_elsewhere_is_refused(location: str, tmp_path: Path) -> None:
     (tmp_path / "secret.bin").write_bytes(bytes(16))
@@ -348,6 +349,7 @@ def test_external_data_elsewhere_is_refused(location: str, tmp_path: Path) -> No
         load(with_external_weights(location), folder)
 
 
+@pytest.mark.attack
 def test_external_data_behind_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/w.bin").write_bytes(bytes(16))

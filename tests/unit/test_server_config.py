@@ -24,6 +24,7 @@ from edgefleet_server.worker import Worker
 DATA = Path("/nowhere")
 
 
+@pytest.mark.attack
 def test_beyond_loopback_the_console_needs_a_certificate() -> None:
     plain = ServerConfig(DATA, host="192.0.2.7").checked()
     assert plain.console_host == "127.0.0.1"

@@ -52,6 +52,7 @@ def test_a_device_gets_a_certificate_for_its_own_key_and_our_name(inside: Inside
         assert [(tag.key, tag.value) for tag in session.get_one(Device, response.device).tags] == [("site", "south")]
 
 
+@pytest.mark.attack
 def test_the_name_in_the_request_is_ignored(inside: Inside) -> None:
     request = inside.request(inside.token(), keys.generate_device_key())
     forged = msgspec.structs.replace(request, csr=make_csr(keys.generate_device_key(), SERVER_NAME))
@@ -69,6 +70,7 @@ def test_a_device_that_lost_the_answer_gets_it_again(inside: Inside) -> None:
     assert inside.acts().count("device.enrolled") == 1
 
 
+@pytest.mark.attack
 def test_a_token_is_used_once(inside: Inside) -> None:
     token = inside.token()
     inside.enroll(inside.request(token, keys.generate_device_key()))
@@ -77,6 +79,7 @@ def test_a_token_is_used_once(inside: Inside) -> None:
     assert devices(inside) == 1
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("used", [False, True])
 def test_an_expired_token_opens_nothing(inside: Inside, used: bool) -> None:
     token, key = inside.token(life=DAY), keys.generate_device_key()
@@ -88,6 +91,7 @@ def test_an_expired_token_opens_nothing(inside: Inside, used: bool) -> None:
     assert devices(inside) == int(used)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("changed", [{"token_id": "0" * 16}, {"secret": "x"}, {"secret": ""}])
 def test_a_guessed_token_is_unknown_whatever_is_wrong_with_it(inside: Inside, changed: dict[str, str]) -> None:
     request = inside.request(inside.token(), keys.generate_device_key())
@@ -96,6 +100,7 @@ def test_a_guessed_token_is_unknown_whatever_is_wrong_with_it(inside: Inside, ch
     assert devices(inside) == 0
 
 
+@pytest.mark.attack
 def test_the_secret_of_a_token_is_not_kept(inside: Inside) -> None:
     token = inside.token()
     with inside.database.read() as session:
@@ -132,6 +137,7 @@ def test_a_malformed_request_does_not_use_the_token_up(inside: Inside, changed: 
     inside.enroll(request)
 
 
+@pytest.mark.attack
 def test_only_p256_keys_that_sign_for_themselves_are_taken() -> None:
     mine, theirs = keys.generate_device_key(), keys.generate_device_key()
     assert key_of_request(make_csr(mine)) == mine.public_key()

@@ -115,7 +115,11 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, path
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-    if hasher.hexdigest() != entry.sha256:
+    _check_hash(hasher.hexdigest(), entry)
+
+
+def _check_hash(digest: str, entry: Entry) -> None:
+    if digest != entry.sha256:
         raise _damaged(f"{entry.path!r} does not have the hash that its table of contents names")
 
 

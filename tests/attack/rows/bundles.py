@@ -9,6 +9,8 @@ from typing import Any
 from attack.defence import Defence, answering
 
 _BUNDLE = "tests/unit/test_contract_bundle.py"
+_TRANSFERS = "tests/attack/test_attack_transfers.py"
+_DEPLOYMENT = "tests/unit/test_agent_deployment.py"
 _AGENT = "tests/unit/test_agent_trust.py"
 
 
@@ -51,6 +53,55 @@ def _contents_of_any_zip(_original: Any) -> Any:
         yield zipfile.ZipFile(self._file).read(f"blobs/sha256/{self.manifest.file(path).sha256}")
 
     return chunks
+
+
+def _anything(original: Any) -> Any:
+    """A download that takes whatever is sent."""
+
+    def take(self: Any, block: Any) -> bool:
+        if block.total_bytes == self.reference.bytes:
+            return bool(original(self, block))
+        self._disk.write_blocks(self._part, [(min(block.index, 64) * len(block.data), block.data)])
+        return False
+
+    return take
+
+
+def _unhashed(_original: Any) -> Any:
+    def finish(self: Any) -> Any:
+        self.flush()
+        self._disk.rename(self._part, self._target)
+        return self._target
+
+    return finish
+
+
+def _believed(_original: Any) -> Any:
+    """The manifest of whatever bundle came."""
+
+    def check_bundle(path: Any, *_: object) -> Any:
+        from edgefleet_contract.bundle import Bundle
+
+        with Bundle(path) as bundle:
+            return bundle.manifest
+
+    return check_bundle
+
+
+def _stubborn(original: Any) -> Any:
+    """Whoever fetches something fetches nothing else before it is there."""
+
+    def begin(self: Any, references: Any) -> bool:
+        return False if self._current is not None else bool(original(self, references))
+
+    return begin
+
+
+def _room_for_more(original: Any) -> Any:
+    from edgefleet_contract.topics import Topic
+
+    invented = Topic("config", "fleet/v1/d/{device}/down/config", "down", 1, True, "json", "invented")
+    return original | {invented: 1}
 
 
 ROWS = (
@@ -97,6 +148,49 @@ ROWS = (
             "edgefleet_contract.blocks.block_count": answering(10),
             "edgefleet_contract.blocks.block_length": answering(_Any()),
         },
+    ),
+    Defence(
+        "endless data: blocks without end",
+        "a download is exactly as long as was signed; blocks of another length are dropped",
+        (
+            f"{_TRANSFERS}::test_endless_data_fills_neither_disk_nor_memory",
+            f"{_TRANSFERS}::test_a_flood_of_messages_takes_the_room_of_a_few",
+        ),
+        {"edgefleet_agent.download.Download.take": _anything},
+    ),
+    Defence(
+        "mix and match: right blocks of wrong files, under the right name",
+        "SHA-256 of the whole file as it was signed, before anything is unpacked",
+        (f"{_TRANSFERS}::test_blocks_of_another_file_under_the_right_name_are_never_run",),
+        {
+            "edgefleet_agent.download.Download.finish": _unhashed,
+            "edgefleet_agent.verify.check_bundle": _believed,
+        },
+    ),
+    Defence(
+        "slow retrieval, and dropped requests",
+        "the old model serves on, a newer assignment takes over, and what is lost is asked for again",
+        (
+            f"{_TRANSFERS}::test_slow_retrieval_holds_up_neither_serving_nor_a_newer_assignment",
+            "tests/attack/test_attack_wire.py::test_drop_requests_and_slow_retrieval_only_delay",
+        ),
+        {"edgefleet_agent.fetch.Fetcher.begin": _stubborn},
+    ),
+    Defence(
+        "configuration through the broker",
+        "there is no topic for it: settings are the device's own file, and what changes behaviour is signed",
+        (f"{_TRANSFERS}::test_configuration_that_comes_through_the_broker_is_none",),
+        {"edgefleet_agent.inbox._ROOM": _room_for_more},
+    ),
+    Defence(
+        "a bad model with a good signature",
+        "golden vectors in a trial before it serves, probation by cases that it did not bring, rollback",
+        (
+            f"{_DEPLOYMENT}::test_outputs_off_the_golden_vectors_revert_and_leave_the_old_model_serving",
+            f"{_DEPLOYMENT}::test_an_artifact_that_does_not_load_reverts",
+            "tests/integration/test_agent_real_server.py::test_a_release_is_rolled_out_and_a_worse_one_rolled_back",
+        ),
+        {"edgefleet_agent.health.check": answering()},
     ),
     Defence(
         "a small model that takes all memory when it runs",

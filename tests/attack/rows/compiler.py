@@ -5,6 +5,7 @@ from __future__ import annotations
 from attack.defence import Defence, answering, value
 
 _TFLITE = "tests/unit/test_compiler_tflite_reader.py"
+_ONNX = "tests/unit/test_compiler_onnx_import.py"
 _KERAS = "tests/unit/test_compiler_keras_inspection.py"
 _KERAS_FILES = "tests/integration/test_compiler_keras_sources.py"
 _CERTIFICATE = "tests/unit/test_compiler_certificate.py"
@@ -33,6 +34,19 @@ ROWS = (
             "tests/unit/test_compiler_data_npz.py::test_a_pickle_in_a_data_file_is_not_unpickled",
         ),
         {"edgefleet_compiler.importers.tensorflow.child.configuration._objects": answering(())},
+    ),
+    Defence(
+        "an ONNX file that reads other files as its weights (.., absolute paths, links)",
+        "external data lies beside the model, as a file; bundles carry none",
+        (
+            f"{_ONNX}::test_external_data_elsewhere_is_refused",
+            f"{_ONNX}::test_external_data_behind_a_link_is_refused",
+        ),
+        {
+            "edgefleet_compiler.importers.onnx_external._resolve": lambda _: (
+                lambda location, _name, folder: folder / location
+            )
+        },
     ),
     Defence(
         "names in a model that write into the report's page",

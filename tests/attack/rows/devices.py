@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
-from attack.defence import Defence, answering
+from typing import Any
+
+from attack.defence import Defence, answering, value
 
 _SKETCHES = "tests/unit/test_contract_sketches.py"
+_FLOOD = "tests/attack/test_attack_flood.py"
+
+
+def _everybodys_sketches(_original: Any) -> Any:
+    """The inputs of all devices together, as one distribution."""
+
+    def hours(session: Any, _device: str, digest: str, since_hour: int) -> Any:
+        from sqlalchemy import select
+
+        from edgefleet_contract import sketches
+        from edgefleet_server.telemetry import models, service
+
+        query = select(models.SketchHour.sketch).where(
+            models.SketchHour.digest == digest, models.SketchHour.hour >= since_hour
+        )
+        return sketches.merge([service._decode(data) for data in session.scalars(query)])
+
+    return hours
+
+
+def _as_markup(_original: Any) -> Any:
+    """What a device says, with whatever it tells the terminal to do."""
+
+    def text(told: object, style: str = "") -> Any:
+        from rich.text import Text
+
+        return Text.from_markup(str(told), style=style)
+
+    return text
+
 
 ROWS = (
+    Defence(
+        "denial of service: one device floods the server",
+        "a share of messages and bytes for each device, an alert, packet and queue limits at the broker",
+        (
+            f"{_FLOOD}::test_a_device_that_floods_costs_the_others_nothing",
+            f"{_FLOOD}::test_large_messages_use_the_share_up_sooner",
+        ),
+        {"edgefleet_server.quota.Quota.takes": answering(True)},
+    ),
+    Defence(
+        "one device lies about its inputs, so that the fleet seems to drift, or not to",
+        "each device is held against its bundle's reference alone; no verdict mixes devices",
+        (f"{_FLOOD}::test_a_device_that_lies_about_its_inputs_is_judged_alone",),
+        {"edgefleet_server.telemetry.service.hours": _everybodys_sketches},
+    ),
+    Defence(
+        "one device lies about a release, so that its rollout is halted",
+        "one device is one voice, whatever its evidence counts; shares are judged over ten or more",
+        (f"{_FLOOD}::test_a_device_that_lies_about_a_release_has_one_voice",),
+        {"edgefleet_server.rollouts.policy.MIN_EXECUTED": value(1)},
+    ),
     Defence(
         "a sketch that cannot be (bomb, negative counts, sums that lie)",
         "bounded bins; every sketch is held against its reference before it is merged",
@@ -17,8 +70,8 @@ ROWS = (
         {"edgefleet_contract.sketches.check_sketch": answering()},
     ),
     Defence(
-        "garbage in place of a message (endless data, deep nesting, other types)",
-        "size limit before parsing, typed decoding, one message never spoils another",
+        "garbage in place of a message (deep nesting, other types, megabytes)",
+        "size limit before parsing, typed decoding; one message never spoils another",
         ("tests/unit/test_contract_messages.py::test_garbage_is_a_malformed_message",),
         {"edgefleet_contract.canonical.decode": answering(type("Message", (), {"v": 1})())},
     ),
@@ -26,10 +79,6 @@ ROWS = (
         "what a device says of itself is a command to the operator's terminal",
         "control characters and markup are shown as text",
         ("tests/integration/test_server_cli.py::test_what_a_device_says_is_no_command_to_the_terminal",),
-        {
-            "edgefleet_server.cli.output.text": lambda _: (
-                lambda told, style="": __import__("rich.text").text.Text.from_markup(str(told))
-            )
-        },
+        {"edgefleet_server.cli.output.text": _as_markup},
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from attack.defence import Defence, answering
 
 _AGENT = "tests/unit/test_agent_enrolment.py"
+_INSIDE = "tests/unit/test_server_enrolment.py"
 _SERVER = "tests/integration/test_server_enrolment.py"
 
 
@@ -21,6 +22,17 @@ def _any_token(_original: Any) -> Any:
         return token
 
     return check
+
+
+def _any_key(_original: Any) -> Any:
+    """The key of a request, whether or not whoever asks holds it."""
+
+    def key_of_request(pem: str) -> Any:
+        from cryptography import x509
+
+        return x509.load_pem_x509_csr(pem.encode()).public_key()
+
+    return key_of_request
 
 
 ROWS = (
@@ -40,9 +52,22 @@ ROWS = (
         "a claim token that was stolen after its use, has expired, or was guessed",
         "one use, an expiry, 256 random bits of which only the hash is kept",
         (
+            f"{_INSIDE}::test_a_token_is_used_once",
+            f"{_INSIDE}::test_an_expired_token_opens_nothing",
+            f"{_INSIDE}::test_a_guessed_token_is_unknown_whatever_is_wrong_with_it",
+            f"{_INSIDE}::test_the_secret_of_a_token_is_not_kept",
             f"{_SERVER}::test_tokens_that_are_used_expired_or_malformed_open_nothing",
             "tests/unit/test_contract_messages.py::test_what_is_no_claim_token_is_refused_without_repeating_it",
         ),
         {"edgefleet_server.devices.tokens.check": _any_token},
+    ),
+    Defence(
+        "a certificate for another's name, or for a key that the asker does not hold",
+        "the server chooses the name; the request must prove its key",
+        (
+            f"{_INSIDE}::test_only_p256_keys_that_sign_for_themselves_are_taken",
+            f"{_INSIDE}::test_the_name_in_the_request_is_ignored",
+        ),
+        {"edgefleet_server.authority.key_of_request": _any_key},
     ),
 )

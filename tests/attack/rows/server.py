@@ -1,5 +1,105 @@
-"""The server's own state."""
+"""The server's own state: backups, what was restored, and what it ships with."""
 
-from attack.defence import Defence
+from __future__ import annotations
 
-ROWS: tuple[Defence, ...] = ()
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attack.defence import Defence, answering, value
+
+_BACKUP = "tests/unit/test_server_backup.py"
+_RESTORED = "tests/attack/test_attack_restored.py"
+_WORDS = "tests/attack/test_attack_words.py"
+
+
+def _with_secrets(original: Any) -> Any:
+    return lambda data, **_: original(data, secrets=True)
+
+
+def _unsealed(_original: Any) -> Any:
+    @contextmanager
+    def sealed(file: Any, _passphrase: str | None) -> Iterator[Any]:
+        yield file
+
+    return sealed
+
+
+def _concatenated(_original: Any) -> Any:
+    """The query as a careless programmer would write it."""
+
+    def query(self: Any) -> Any:
+        from sqlalchemy import select, text
+
+        from edgefleet_server.devices.models import Device, Tag
+
+        key, wanted = self.tag
+        return select(Device).join(Tag).where(text(f"key = '{key}' AND value = '{wanted}'".replace("\0", "")))
+
+    return query
+
+
+ROWS = (
+    Defence(
+        "a restored server has forgotten what it assigned, and its devices take it for a replay",
+        "sequences go on above the database, what devices report, and Unix seconds",
+        (
+            f"{_RESTORED}::test_a_restored_server_goes_on_above_what_its_devices_report",
+            f"{_RESTORED}::test_a_restored_server_goes_on_above_what_it_cannot_know",
+            "tests/integration/test_server_restore.py::test_a_fleet_goes_on_after_its_server_was_lost_and_restored",
+        ),
+        {"edgefleet_server.rollouts.assignments.next_sequence": lambda _: lambda device, _now: device.sequence + 1},
+    ),
+    Defence(
+        "a device that the restored server does not know speaks",
+        "nothing of it is taken, and an alert names it",
+        (f"{_RESTORED}::test_a_device_that_the_backup_forgot_changes_nothing_and_is_told",),
+        {"edgefleet_server.alerts.senders.tell_unknown": answering()},
+    ),
+    Defence(
+        "a claim token that was used after the backup opens the restored server",
+        "a restore lets every open claim token expire",
+        (f"{_BACKUP}::test_a_claim_token_of_a_restored_backup_opens_nothing",),
+        {"edgefleet_server.backup.restore._void_claim_tokens": answering()},
+    ),
+    Defence(
+        "a thief finds a backup without keys",
+        "what is not known to be public is taken for a secret, and left out",
+        (f"{_BACKUP}::test_without_a_passphrase_no_secret_is_in_a_backup",),
+        {"edgefleet_server.backup.create.files_of": _with_secrets},
+    ),
+    Defence(
+        "a thief finds a backup with keys",
+        "all of it is sealed by a passphrase (scrypt, AES-256-GCM)",
+        (f"{_BACKUP}::test_a_sealed_backup_shows_nothing_without_its_passphrase",),
+        {"edgefleet_server.backup.create._sealed": _unsealed},
+    ),
+    Defence(
+        "a backup was damaged or changed",
+        "hash of every file, and a sound database, before the data folder gets its name",
+        (f"{_BACKUP}::test_a_damaged_backup_leaves_nothing_behind",),
+        {"edgefleet_server.backup.restore._check_hash": answering()},
+    ),
+    Defence(
+        "a backup that writes outside the data folder (paths, links)",
+        "only regular files whose names a data folder has, in the order of the table of contents",
+        (
+            f"{_BACKUP}::test_a_table_that_names_what_no_data_folder_holds_is_refused",
+            f"{_BACKUP}::test_a_link_in_place_of_a_file_is_refused",
+        ),
+        {"edgefleet_server.backup.contents._NAME": value(re.compile(".*", re.DOTALL))},
+    ),
+    Defence(
+        "SQL in the place of a name",
+        "bound parameters everywhere",
+        (f"{_WORDS}::test_what_looks_like_sql_finds_nothing_and_changes_nothing",),
+        {"edgefleet_server.devices.groups.Selector.query": _concatenated},
+    ),
+    Defence(
+        "default passwords",
+        "none are shipped: each server makes its own secret of 256 bits, for its owner alone",
+        (f"{_WORDS}::test_no_two_servers_share_a_password",),
+        {"secrets.token_urlsafe": answering("a" * 43)},
+    ),
+)
