@@ -33,6 +33,7 @@ class Defence:
     defence: str
     tests: tuple[str, ...]
     without: Mapping[str, Removal]
+    ends_with: str = ""
 
     @property
     def shown_by(self) -> str:

@@ -159,9 +159,13 @@ ROWS = (
         {"edgefleet_agent.download.Download.take": _anything},
     ),
     Defence(
-        "mix and match: right blocks of wrong files, under the right name",
-        "SHA-256 of the whole file as it was signed, before anything is unpacked",
-        (f"{_TRANSFERS}::test_blocks_of_another_file_under_the_right_name_are_never_run",),
+        "mix and match: right blocks of wrong files, or metadata of several states",
+        "SHA-256 of the whole file as it was signed; snapshot and timestamp name what belongs together",
+        (
+            f"{_TRANSFERS}::test_blocks_of_another_file_under_the_right_name_are_never_run",
+            "tests/attack/test_attack_metadata.py::test_files_of_several_states_do_not_go_together",
+            "tests/attack/test_attack_metadata.py::test_missing_metadata_are_told",
+        ),
         {
             "edgefleet_agent.download.Download.finish": _unhashed,
             "edgefleet_agent.verify.check_bundle": _believed,
