@@ -71,7 +71,7 @@ class Admission:
         return batch
 
     def _share_of(self, topic: topics.Topic) -> Quota:
-        return self._stored if topic in (topics.REPORTED, topics.TELEMETRY) else self._asked
+        return self._asked if topic is topics.NEED else self._stored
 
     def _tell(self, device: str, kind: str) -> None:
         now = self._clock()

@@ -57,7 +57,6 @@ def routes(inside: Inside) -> list[tuple[str, str]]:
     return [*documented, ("GET", "/console/snapshot")]
 
 
-@pytest.mark.attack
 def test_nothing_but_the_sign_in_is_open_to_whoever_has_no_token(inside: Inside, anybody: httpx.Client) -> None:
     checked = 0
     for method, path in routes(inside):
@@ -158,7 +157,6 @@ def test_the_enrolment_listener_serves_enrolment_and_nothing_else(inside: Inside
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "trust.statement_malformed")
 
 
-@pytest.mark.attack
 def test_signing_in_gives_a_session_that_scripts_cannot_read(inside: Inside, anybody: httpx.Client) -> None:
     assert anybody.get("/").headers["location"] == "/sign-in"
     assert anybody.get("/sign-in").status_code == 200
@@ -176,7 +174,6 @@ def test_signing_in_gives_a_session_that_scripts_cannot_read(inside: Inside, any
     assert anybody.get("/api/v1/devices").json() == []
 
 
-@pytest.mark.attack
 def test_a_session_ends_with_time_and_by_signing_out(inside: Inside, anybody: httpx.Client) -> None:
     anybody.post("/sign-in", data={"token": inside.data.admin_token()})
     stolen = dict(anybody.cookies)
@@ -188,7 +185,6 @@ def test_a_session_ends_with_time_and_by_signing_out(inside: Inside, anybody: ht
     assert anybody.get("/api/v1/devices").status_code == 401
 
 
-@pytest.mark.attack
 def test_another_sites_page_cannot_act_with_the_session(inside: Inside, anybody: httpx.Client) -> None:
     anybody.post("/sign-in", data={"token": inside.data.admin_token()})
     for site in ("cross-site", "same-site", "none"):
@@ -197,7 +193,6 @@ def test_another_sites_page_cannot_act_with_the_session(inside: Inside, anybody:
     assert anybody.post("/api/v1/tokens", json={}, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 201
 
 
-@pytest.mark.attack
 def test_every_answer_forbids_what_is_not_ours(anybody: httpx.Client) -> None:
     for path in ("/sign-in", "/static/console.js", "/api/v1/devices", "/nothing", "/metrics"):
         headers = anybody.get(path).headers
@@ -207,7 +202,6 @@ def test_every_answer_forbids_what_is_not_ours(anybody: httpx.Client) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.attack
 def test_the_page_loads_nothing_from_elsewhere(inside: Inside, anybody: httpx.Client) -> None:
     anybody.post("/sign-in", data={"token": inside.data.admin_token()})
     page = anybody.get("/").text

@@ -90,12 +90,16 @@ def test_only_the_owner_reads_a_backup_and_what_comes_of_it(inside: Inside) -> N
 @pytest.mark.attack
 def test_without_a_passphrase_no_secret_is_in_a_backup(inside: Inside) -> None:
     file = backed_up(inside, passphrase=None)
-    secrets = [*inside.data.keys.iterdir(), *inside.data.authority.glob("*.key"), inside.data.path / "admin.token"]
+    secrets = [
+        *(path for path in inside.data.keys.rglob("*") if path.is_file()),
+        *inside.data.authority.glob("*.key"),
+        inside.data.path / "admin.token",
+    ]
     assert len(secrets) > 2
     content = file.read_bytes()
     assert [path.name for path in secrets if path.read_bytes().strip() in content] == []
     restore(file, inside.folder / "again", never_asked)
-    assert not list((inside.folder / "again" / "keys").iterdir())
+    assert not [path for path in (inside.folder / "again" / "keys").rglob("*") if path.is_file()]
 
 
 @pytest.mark.attack

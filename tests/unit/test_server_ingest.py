@@ -16,9 +16,9 @@ from sqlalchemy.exc import OperationalError
 from edgefleet_contract import dsse, keys, messages, sketches, topics
 from edgefleet_contract.messages import Latency, Need, TelemetryRecord
 from edgefleet_contract.sketches import Sketch
+from edgefleet_server.admission import BATCH
 from edgefleet_server.clock import HOUR
 from edgefleet_server.devices import service as devices
-from edgefleet_server.ingest import BATCH
 from edgefleet_server.mqtt import Incoming
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.telemetry import models
@@ -197,7 +197,7 @@ def snapshot(inside: Inside) -> State:
             [(twin.device_id, twin.boot, twin.n, twin.state, twin.running, twin.sequence) for twin in twins],
             session.scalar(select(func.count()).select_from(models.TelemetryRecord)) or 0,
             list(session.scalars(select(Device.last_seen).order_by(Device.id))),
-            inside.acts(),
+            [act for act in inside.acts() if act != "alert.opened"],  # that of a sender nobody knows is told
         )
 
 

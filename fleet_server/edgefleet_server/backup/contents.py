@@ -16,7 +16,7 @@ TABLE = "backup.json"
 TABLE_LIMIT = 64 * 1024 * 1024  # bytes: some 400,000 files
 DATABASE = "edgefleet.db"
 BLOBS = "blobs/sha256"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*){0,3}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*){0,7}")
 # Made anew at each start, or only of use to the process that runs.
 _LEFT_OUT = re.compile(rf"{DATABASE}(-.*)?|lock|broker/.*|{BLOBS}/.*|.*\.sock")
 # What may lie about in the clear. Everything else is taken for a secret, so that a file which some later version adds

@@ -41,7 +41,12 @@ ROWS = (
     Defence(
         "a private bundle is read by a thief of blobs or database, or by an eavesdropper",
         "bundles are sealed with AES-256-GCM before they are uploaded; their keys lie apart",
-        (f"{_PRIVATE}::test_a_thief_of_the_servers_files_but_its_keys_finds_nothing_of_a_private_artifact", _WHOLE_WAY),
+        (
+            f"{_PRIVATE}::test_a_thief_of_the_servers_files_but_its_keys_finds_nothing_of_a_private_artifact",
+            _WHOLE_WAY,
+            "tests/unit/test_server_private.py::test_a_key_that_does_not_open_the_file_is_not_kept",
+            "tests/unit/test_server_private.py::test_a_private_release_pushed_again_in_the_clear_is_refused_before_anything_is_uploaded",
+        ),
         {"edgefleet_contract.sealing.files.AESGCM": value(_Clear)},
     ),
     Defence(
@@ -62,7 +67,10 @@ ROWS = (
     Defence(
         "whoever keeps a sample changes what its label says",
         "a sample's key opens under its label alone",
-        ("tests/unit/test_contract_samples.py::test_a_label_that_somebody_changed_opens_nothing",),
+        (
+            "tests/unit/test_contract_samples.py::test_a_label_that_somebody_changed_opens_nothing",
+            "tests/unit/test_server_samples.py::test_a_sample_with_the_label_of_another_device_is_refused",
+        ),
         {"edgefleet_contract.samples._context": answering(b"")},
     ),
     Defence(
@@ -74,7 +82,10 @@ ROWS = (
     Defence(
         "a device floods the server with samples",
         "a device has its share of a day, of samples of bounded size",
-        (f"{_SAMPLES}::test_a_device_that_floods_has_its_share_of_a_day",),
+        (
+            f"{_SAMPLES}::test_a_device_that_floods_has_its_share_of_a_day",
+            "tests/unit/test_server_samples.py::test_a_piece_that_lies_is_refused",
+        ),
         {"edgefleet_server.samples.service._CATCHING_UP": value(1_000)},
     ),
     Defence(

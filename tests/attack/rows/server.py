@@ -102,4 +102,10 @@ ROWS = (
         (f"{_WORDS}::test_no_two_servers_share_a_password",),
         {"secrets.token_urlsafe": answering("a" * 43)},
     ),
+    Defence(
+        "the console's traffic is read on its way",
+        "in the clear on loopback only; TLS beyond it",
+        ("tests/unit/test_server_config.py::test_beyond_loopback_the_console_needs_a_certificate",),
+        {"edgefleet_server.config.is_loopback": answering(True)},
+    ),
 )
