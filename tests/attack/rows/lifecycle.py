@@ -52,8 +52,11 @@ ROWS = (
         "the identity key signs the request; the server gives the name",
         (
             f"{_RENEWAL}::test_a_request_that_is_not_the_devices_own_is_refused",
+            "tests/unit/test_server_renewal.py::test_a_thief_who_renews_first_is_noticed_when_the_device_renews",
+            "tests/unit/test_server_renewal.py::test_a_replayed_renewal_gives_nothing_once_the_new_key_is_used",
             f"{_RENEWAL}::test_the_name_in_a_renewals_csr_is_ignored",
             f"{_ATTACK}::test_a_stolen_device_key_speaks_for_no_other_device",
+            "tests/attack/test_attack_identity.py::test_no_claim_at_all_enrolls_nobody",
             f"{_ATTACK}::test_a_renewal_that_is_replayed_changes_nothing",
         ),
         {"edgefleet_server.devices.renewal.proof.open_signed": _believes_anybody},
@@ -67,7 +70,10 @@ ROWS = (
     Defence(
         "a server or a man in the middle that answers a renewal with another certificate",
         "the device takes only one by the pinned authority, for its own key and name",
-        (f"{_AGENT}::test_an_answer_that_is_no_certificate_of_ours_changes_nothing",),
+        (
+            f"{_AGENT}::test_an_answer_that_is_no_certificate_of_ours_changes_nothing",
+            "tests/unit/test_agent_renewal.py::test_a_token_for_new_devices_does_not_bring_an_old_one_back_as_another",
+        ),
         {"edgefleet_agent.certificate.check": answering()},
     ),
     Defence(

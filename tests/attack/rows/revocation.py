@@ -14,6 +14,10 @@ ROWS = (
         "once the broker has read the revocation list, a takeover through a socket of mode 0600 ends its session",
         (
             f"{_REVOCATION}::test_a_device_may_come_back_with_another_certificate_and_finds_nothing_of_the_old_session",
+            "tests/integration/test_server_revocation.py::test_the_last_will_of_a_kicked_device_reaches_its_own_topics_only",
+            "tests/integration/test_server_revocation.py::test_the_broker_speaks_tls_from_1_2_on",
+            "tests/integration/test_server_revocation.py::test_a_list_stays_as_it_is_while_it_is_right_and_is_written_again_long_before_it_ends",
+            "tests/integration/test_server_revocation.py::test_a_deep_data_folder_has_room_for_the_door",
             f"{_REVOCATION}::test_a_revoked_device_is_thrown_out_and_stays_out_and_the_others_notice_nothing",
             f"{_REVOCATION}::test_a_device_that_is_revoked_by_the_operator_is_out_at_once",
             f"{_REVOCATION}::test_the_door_for_kicks_is_the_owners_alone_and_leads_to_no_topic",

@@ -39,7 +39,10 @@ ROWS = (
     Defence(
         "a broker forges the time",
         "time is signed by the assignment key",
-        (f"{_TIME}::test_a_time_that_another_key_signed_is_dropped",),
+        (
+            f"{_TIME}::test_a_time_that_another_key_signed_is_dropped",
+            "tests/attack/test_attack_time.py::test_days_without_a_network_are_nobodys_attack",
+        ),
         {"edgefleet_contract.messages.open_order": _unverified},
     ),
     Defence(
@@ -83,6 +86,7 @@ ROWS = (
         (
             f"{_TIME}::test_a_broker_that_drops_the_servers_time_is_noticed",
             "tests/unit/test_server_time.py::test_a_device_that_the_server_does_not_reach_is_an_alert_until_it_does",
+            "tests/unit/test_server_time.py::test_questions_in_anothers_name_and_without_a_nonce_are_refused",
         ),
         {"edgefleet_agent.timekeeping.Timekeeper.is_stale": value(False)},
     ),
@@ -99,6 +103,8 @@ ROWS = (
         "TLS 1.2 at least, the fleet's authority alone, the name that was called; expiry by the trusted clock",
         (
             f"{_TLS}::test_a_broker_whose_certificate_has_expired_hears_nothing",
+            "tests/attack/test_attack_tls.py::test_the_right_broker_hears_the_devices_name",
+            "tests/attack/test_attack_tls.py::test_a_board_that_lives_in_1970_takes_a_certificate_that_is_not_yet_valid",
             f"{_TLS}::test_a_broker_of_another_authority_hears_nothing",
             f"{_TLS}::test_a_broker_of_another_name_hears_nothing",
             f"{_TLS}::test_a_broker_that_speaks_an_old_tls_hears_nothing",
