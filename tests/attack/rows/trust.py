@@ -42,6 +42,7 @@ ROWS = (
             f"{_TRUST}::test_an_assignment_needs_the_assignment_key",
             f"{_AGENT}::test_an_assignment_by_a_strange_key_is_refused",
             f"{_AGENT}::test_an_unsigned_assignment_is_refused",
+            "tests/unit/test_agent_trust.py::test_the_keys_obeyed_are_those_of_the_newest_root_and_none_where_it_is_lost",
             f"{_AGENT}::test_bytes_that_are_no_message_are_refused",
             f"{_METADATA}::test_a_replaced_assignment_key_assigns_nothing_more",
         ),

@@ -30,6 +30,7 @@ ROWS: tuple[Defence, ...] = (
             _ROLES + "test_nobody_gets_past_the_sign_in",
             _FUZZ + "test_whoever_has_no_token_gets_nothing_but_a_refusal",
             "tests/attack/test_attack_console.py::test_nothing_is_open_that_is_not_meant_to_be",
+            "tests/attack/test_attack_console.py::test_over_tls_the_cookie_and_the_browser_never_go_back_to_the_clear",
             "tests/attack/test_attack_console.py::test_a_password_opens_a_session_of_the_users_role",
         ),
         {"edgefleet_server.gate.Gate.principal": answering(Principal("nobody", Role.ADMIN))},
