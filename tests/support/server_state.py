@@ -191,9 +191,9 @@ class Inside:
     def request(self, token: ClaimToken, key: Any, hardware: str = "x86-64") -> EnrollRequest:
         return EnrollRequest(1, token.id, token.secret, make_csr(key), hardware, {"onnxruntime": "1.31"}, "test")
 
-    def enroll(self, request: EnrollRequest) -> enrolment.EnrollResponse:
-        with self.database.write() as session:
-            return self.enroller.enroll(session, self.clock(), request)
+    def enroll(self, request: EnrollRequest, origin: str | None = None) -> enrolment.EnrollResponse:
+        with self.fleet.change("device", origin) as change:
+            return self.enroller.enroll(change, request)
 
     def device(self, hardware: str = "x86-64", **tags: str) -> StandIn:
         key = keys.generate_device_key()

@@ -58,8 +58,8 @@ def enroll(inside: Inside, wanted: EnrollRequest) -> EnrollResponse:
         question = inside.enroller.question(session, inside.clock(), wanted)
     if question is not None:
         inside.fleet.hooks.ask(question.hook, question.about)
-    with inside.database.write() as session:
-        return inside.enroller.enroll(session, inside.clock(), wanted, agreed=question is not None)
+    with inside.fleet.change("device") as change:
+        return inside.enroller.enroll(change, wanted, agreed=question is not None)
 
 
 def enrolled(inside: Inside) -> int:
@@ -162,8 +162,8 @@ def test_a_hook_that_does_not_agree_keeps_the_device_out(inside: Inside) -> None
     make_batch(inside, hook=hook(inside, "no", "exit 1"))
     with pytest.raises(BatchRefused, match="does not take"):
         enroll(inside, request("A1"))
-    with pytest.raises(BatchRefused, match="not asked"), inside.database.write() as session:
-        inside.enroller.enroll(session, inside.clock(), request("A1"))
+    with pytest.raises(BatchRefused, match="not asked"), inside.fleet.change("device") as change:
+        inside.enroller.enroll(change, request("A1"))
     (inside.data.hooks / "no").unlink()
     with pytest.raises(BatchRefused, match="could not be asked"):
         enroll(inside, request("A1"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -28,6 +28,10 @@ class Change:
     now: int
     actor: str
     origin: str | None = None
+
+    def by(self, actor: str) -> Change:
+        """The same transaction, from the same address, as the act of somebody who has become known since."""
+        return replace(self, actor=actor)
 
     def record(
         self,

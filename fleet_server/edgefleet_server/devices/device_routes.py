@@ -9,6 +9,7 @@ from edgefleet_contract.errors import DeviceRevoked
 from edgefleet_server.bodies import SmallBody
 from edgefleet_server.devices import clones
 from edgefleet_server.fleet import FleetHere
+from edgefleet_server.rate_limits import origin_of
 
 router = APIRouter()
 
@@ -20,22 +21,22 @@ def authority(fleet: FleetHere) -> Response:
 
 
 @router.post(enrolment.ENROLL_PATH)
-def enroll_device(fleet: FleetHere, body: SmallBody) -> Response:
+def enroll_device(fleet: FleetHere, request: Request, body: SmallBody) -> Response:
     """Turn a claim and a certificate signing request into an identity."""
-    request = enrolment.decode_request(body)
+    wanted = enrolment.decode_request(body)
     with fleet.database.read() as session:
-        question = fleet.enroller.question(session, fleet.clock(), request)
+        question = fleet.enroller.question(session, fleet.clock(), wanted)
     if question is not None:
         fleet.hooks.ask(question.hook, question.about)  # not within a transaction: it may take its time
-    with fleet.database.write() as session:
-        answer = fleet.enroller.enroll(session, fleet.clock(), request, agreed=question is not None)
+    with fleet.change("device", origin_of(request)) as change:
+        answer = fleet.enroller.enroll(change, wanted, agreed=question is not None)
     return Response(canonical.encode(answer), media_type="application/json")
 
 
 @router.post(enrolment.RENEW_PATH)
 def renew_certificate(fleet: FleetHere, request: Request, body: SmallBody) -> Response:
     """Give a device its next certificate, for a request that its present key has signed."""
-    origin = request.client.host if request.client else None
+    origin = origin_of(request)
     try:
         with fleet.change("device", origin) as change:
             answer = fleet.enroller.renewer.renew(change, body)

@@ -43,12 +43,11 @@ class Enroller:
             return None
         return batch_claims.question(session, now, request, keys.public_text(key_of_request(request.csr)))
 
-    def enroll(self, session: Session, now: int, request: EnrollRequest, *, agreed: bool = False) -> EnrollResponse:
+    def enroll(self, change: Change, request: EnrollRequest, *, agreed: bool = False) -> EnrollResponse:
         """Enroll a device, or answer again a device that lost the answer.
 
         Args:
-            session: Of the transaction.
-            now: UTC milliseconds.
+            change: Its actor is replaced by the device.
             request: The device's.
             agreed: Whether the operator's hook has agreed, where there is one.
 
@@ -64,12 +63,12 @@ class Enroller:
         check_fingerprint(request.fingerprint)
         public_key = key_of_request(request.csr)
         if request.claim:
-            device = self._by_batch(session, now, request, keys.public_text(public_key), agreed=agreed)
+            device = self._by_batch(change, request, keys.public_text(public_key), agreed=agreed)
         else:
-            device = self._by_token(session, now, request, keys.public_text(public_key))
+            device = self._by_token(change, request, keys.public_text(public_key))
         if device.standing != ACTIVE:
             raise DeviceRevoked(f"The device {device.id}, which this claim was for, is {device.standing}")
-        root = _trust_root(session, request.root)
+        root = _trust_root(change.session, request.root)
         return EnrollResponse(
             v=enrolment.VERSION,
             device=device.id,
@@ -79,30 +78,30 @@ class Enroller:
             broker=self.broker,
         )
 
-    def _by_token(self, session: Session, now: int, request: EnrollRequest, csr_key: str) -> Device:
-        token = tokens.check(session, now, request.token_id, request.secret, csr_key)
+    def _by_token(self, change: Change, request: EnrollRequest, csr_key: str) -> Device:
+        token = tokens.check(change.session, change.now, request.token_id, request.secret, csr_key)
         if token.used_at is not None and token.device_id is not None:
-            return service.device(session, token.device_id)  # it lost the answer
+            return service.device(change.session, token.device_id)  # it lost the answer
         if token.bound_to is not None:
-            device = self._let_back(session, now, request, token)
+            device = self._let_back(change, request, token)
         else:
-            device = self._add(session, now, request, token.tags)
-            change = Change(session, now, device.id)
-            change.record("device.enrolled", device=device.id, hardware=request.hardware, token=token.id)
-        token.used_at, token.csr_key, token.device_id = now, csr_key, device.id
+            device = self._add(change, request, token.tags)
+            act = change.by(device.id)
+            act.record("device.enrolled", device=device.id, hardware=request.hardware, token=token.id)
+        token.used_at, token.csr_key, token.device_id = change.now, csr_key, device.id
         return device
 
-    def _by_batch(self, session: Session, now: int, request: EnrollRequest, csr_key: str, *, agreed: bool) -> Device:
-        place = batch_claims.check(session, now, request, csr_key, agreed=agreed)
+    def _by_batch(self, change: Change, request: EnrollRequest, csr_key: str, *, agreed: bool) -> Device:
+        place = batch_claims.check(change.session, change.now, request, csr_key, agreed=agreed)
         if place.row.device_id is not None:
-            return service.device(session, place.row.device_id)  # it lost the answer
-        device = self._add(session, now, request, place.batch.tags)
-        batch_claims.take(session, now, place, device.id, csr_key)
-        change = Change(session, now, device.id)
-        change.record("device.enrolled", device=device.id, hardware=request.hardware, batch=place.batch.name)
+            return service.device(change.session, place.row.device_id)  # it lost the answer
+        device = self._add(change, request, place.batch.tags)
+        batch_claims.take(change.session, change.now, place, device.id, csr_key)
+        act = change.by(device.id)
+        act.record("device.enrolled", device=device.id, hardware=request.hardware, batch=place.batch.name)
         return device
 
-    def _add(self, session: Session, now: int, request: EnrollRequest, tags: dict[str, str]) -> Device:
+    def _add(self, change: Change, request: EnrollRequest, tags: dict[str, str]) -> Device:
         public_key = key_of_request(request.csr)
         held = _held_identity(request)
         device = Device(
@@ -111,31 +110,31 @@ class Enroller:
             public_key=held or keys.public_text(public_key),
             key_in_hardware=held is not None,
             fingerprint=msgspec.to_builtins(request.fingerprint),
-            enrolled_at=now,
+            enrolled_at=change.now,
             sequence=0,
             standing=ACTIVE,
             tags=[Tag(key=key, value=value) for key, value in tags.items()],
             twin=Twin(n=0, sequence=0, state="idle", confirmed=[], agent=request.agent, runtimes=request.runtimes),
         )
-        self.renewer.issue_first(session, now, device, public_key)
+        self.renewer.issue_first(change.session, change.now, device, public_key)
         return device
 
-    def _let_back(self, session: Session, now: int, request: EnrollRequest, token: ClaimToken) -> Device:
+    def _let_back(self, change: Change, request: EnrollRequest, token: ClaimToken) -> Device:
         """A fresh certificate for a device that the operator lets back in, and that proves to be it."""
         assert token.bound_to is not None
-        device = service.device(session, token.bound_to)
+        device = service.device(change.session, token.bound_to)
         if not request.proof:
             raise TokenRefused(
                 f"The claim token {token.id} lets device {device.id} back in, and this request is of a new device",
                 remedy="On that device, with its data folder: `edgefleet-agent enroll --again`.",
                 token=token.id,
             )
-        signed = proof.open_signed(session, device, request.proof.encode(), dsse.KEY_PROOF)
+        signed = proof.open_signed(change.session, device, request.proof.encode(), dsse.KEY_PROOF)
         _check_binds(enrolment.decode(signed.payload, KeyProof), request)
-        change = Change(session, now, device.id)
-        self.renewer.issue(change, device, key_of_request(request.csr))
+        act = change.by(device.id)
+        self.renewer.issue(act, device, key_of_request(request.csr))
         device.fingerprint = msgspec.to_builtins(request.fingerprint)
-        change.record("device.enrolled_again", device=device.id, token=token.id)
+        act.record("device.enrolled_again", device=device.id, token=token.id)
         return device
 
 

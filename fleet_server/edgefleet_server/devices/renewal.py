@@ -61,7 +61,7 @@ class Renewer:
                 "`edgefleet-agent enroll --again --token TOKEN --data FOLDER`.",
                 device=device.id,
             )
-        own = Change(session, change.now, device.id, change.origin)
+        own = change.by(device.id)
         if not self._is_repeated(session, device, signed.key, keys.public_text(public_key)):
             self.issue(own, device, public_key)
             own.record("device.renewed", device=device.id, expires=device.certificate_expires)
