@@ -18,6 +18,9 @@ import pytest
 from cryptography import x509
 
 from edgefleet_contract.errors import BrokerFailed
+from edgefleet_server.alerts import service as alerts
+from edgefleet_server.alerts.models import Alert
+from edgefleet_server.alerts.revocation import TRIES, RevocationWatch
 from edgefleet_server.authority import Authority
 from edgefleet_server.broker import mosquitto
 from edgefleet_server.broker.choice import write_for_elsewhere
@@ -29,6 +32,7 @@ from support.brokers import RunningBroker, running_broker
 from support.ports import free_port
 from support.server_device import client_context
 from support.server_runs import running_site, until
+from support.server_state import Inside
 
 pytestmark = [pytest.mark.integration, pytest.mark.attack]
 
@@ -183,16 +187,45 @@ def attempt(broker: RunningBroker) -> bool:
         return False
 
 
-def test_a_list_that_the_broker_does_not_read_is_told(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgefleet_server.broker.revocation._PATIENCE", 0.5)
-    deaf = Revocations(
+@pytest.fixture
+def deaf(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> Revocations:
+    """The list of a broker child that is never told to read it again."""
+    monkeypatch.setattr("edgefleet_server.broker.revocation._PATIENCE", 0.1)
+    return Revocations(
         BrokerSettings(broker.folder / "broker", "127.0.0.1", broker.port, broker.authority.certificate_path,
                        broker.authority.issue_listener(["127.0.0.1"], "other")),
         "127.0.0.1", authority=broker.authority, clock=system_clock, read=lambda: [(7, 0)], reload=lambda: None,
     )  # fmt: skip
+
+
+def test_a_list_that_the_broker_does_not_read_is_told(deaf: Revocations) -> None:
     with pytest.raises(BrokerFailed, match="still lets in"):
         deaf.enforce()
     assert not deaf.is_enforced()
+
+
+def test_a_list_that_the_broker_does_not_read_for_long_opens_an_alert_until_it_does(
+    broker: RunningBroker, deaf: Revocations, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "server").mkdir()
+    with closing(Inside(folder)) as inside:
+        watch = RevocationWatch(inside.database, inside.clock, deaf)
+        told = []
+        for _ in range(TRIES + 1):
+            with pytest.raises(BrokerFailed):
+                watch.enforce()
+            told.append([(alert.kind, alert.count) for alert in open_alerts(inside)])
+        assert told == [[]] * (TRIES - 1) + [[("revocation", 1)]] * 2
+        assert "still lets in" in open_alerts(inside)[0].text
+        broker.supervisor.reload()
+        until(deaf.is_enforced)
+        watch.enforce()
+        assert open_alerts(inside) == []
+
+
+def open_alerts(inside: Inside) -> list[Alert]:
+    with inside.database.read() as session:
+        return alerts.alerts(session, everything=False)
 
 
 def test_a_list_stays_as_it_is_while_it_is_right_and_is_written_again_long_before_it_ends(tmp_path: Path) -> None:

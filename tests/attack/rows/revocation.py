@@ -43,7 +43,10 @@ ROWS = (
     Defence(
         "a list that the broker never read is taken for enforced",
         "the broker must refuse a probe made for that very list",
-        (f"{_REVOCATION}::test_a_list_that_the_broker_does_not_read_is_told",),
+        (
+            f"{_REVOCATION}::test_a_list_that_the_broker_does_not_read_is_told",
+            f"{_REVOCATION}::test_a_list_that_the_broker_does_not_read_for_long_opens_an_alert_until_it_does",
+        ),
         {"edgefleet_server.broker.revocation.Revocations.is_enforced": answering(True)},
     ),
 )
