@@ -178,8 +178,7 @@ class FleetSide:
     """
 
     def __init__(self, folder: DataFolder, device: str, files: Sequence[bytes]) -> None:
-        certificate = x509.load_pem_x509_certificate(identity.certificate_path(folder).read_bytes())
-        public_key = certificate.public_key()
+        public_key = identity.Identity(folder).signer.public_key()
         self._trusted = {keys.key_id(public_key): public_key}
         self._device = device
         self._files = {canonical.sha256(data): data for data in files}

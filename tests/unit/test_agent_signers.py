@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edgefleet_agent import identity
 from edgefleet_agent.signers import FILE, Signer, check_place, open_signer
 from edgefleet_agent.signers.file import FileSigner
 from edgefleet_agent.signers.pkcs11 import PIN, Pkcs11Signer, parse_uri
 from edgefleet_contract import dsse, keys
-from edgefleet_contract.errors import DataFolderMalformed, SignerFailed, SignerUnavailable, UsageMalformed
+from edgefleet_contract.errors import DataFolderMalformed, SealBroken, SignerFailed, SignerUnavailable, UsageMalformed
+from edgefleet_contract.sealing.content import unwrap_content_key
+from support.agent_runs import AgentRun
+from support.private_bundles import PrivateBench
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 URI = f"pkcs11:token=edge;object=identity?module-path={MODULE}"
@@ -53,6 +57,19 @@ def test_a_signer_shares_a_secret_with_a_peer(signer: Signer) -> None:
     secret = signer.exchange(peer.public_key())
     assert secret == peer.exchange(ec.ECDH(), signer.public_key())
     assert len(secret) == 32
+
+
+def test_a_key_in_hardware_opens_a_private_bundle(hsm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PIN, "1234")
+    bench = PrivateBench(tmp_path, key=URI)
+    wrapped = bench.wrapped()
+    report = bench.run(bench.assign(wrapped))
+    assert (report.state, report.running) == ("confirmed", bench.digest)
+    with AgentRun(bench.folder, bench.side) as run:
+        assert run.settle().running == bench.digest, "after a restart the slot's key is opened anew"
+    file_key = FileSigner(identity.key_path(bench.folder))
+    with pytest.raises(SealBroken):
+        unwrap_content_key(wrapped, file_key.exchange, file_key.public_key(), bench.digest)
 
 
 def test_a_key_in_hardware_is_made_once(hsm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
