@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from edgefleet_contract import canonical, dsse, keys
+from edgefleet_contract.counting import Count
 from edgefleet_contract.errors import MessageMalformed
 from edgefleet_contract.fingerprint import Fingerprint
 from edgefleet_contract.sketches import Sketch
@@ -52,7 +53,7 @@ class VectorsResult(msgspec.Struct, frozen=True):
 
     digest: str
     outputs_sha256: str
-    correct: int | None
+    correct: Count | None
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -70,14 +71,14 @@ class Evidence(msgspec.Struct, frozen=True):
         argmax_agreement: Share of cases in which both agree; None without an incumbent.
     """
 
-    sequence: int
+    sequence: Count
     phase: Literal["trial", "probation"]
     vectors: str
-    n: int
+    n: Count
     candidate: VectorsResult
     incumbent: VectorsResult | None = None
-    only_candidate_correct: int = 0
-    only_incumbent_correct: int = 0
+    only_candidate_correct: Count = 0
+    only_incumbent_correct: Count = 0
     argmax_agreement: float | None = None
 
 
@@ -97,10 +98,10 @@ class Reported(msgspec.Struct, frozen=True):
 
     v: int
     device: str
-    ts: int
+    ts: Count
     boot: str
-    n: int
-    sequence: int
+    n: Count
+    sequence: Count
     state: DeviceState
     running: str | None
     confirmed: list[str]
@@ -137,16 +138,16 @@ class TelemetryRecord(msgspec.Struct, frozen=True):
         dropped: Records that the spool's byte cap has cost since the last record.
     """
 
-    n: int
+    n: Count
     boot: str
     digest: str
-    start: int
-    end: int
-    inferences: int
-    errors: int
+    start: Count
+    end: Count
+    inferences: Count
+    errors: Count
     latency: Latency | None = None
     sketch: Sketch | None = None
-    dropped: int = 0
+    dropped: Count = 0
 
 
 class Telemetry(msgspec.Struct, frozen=True):
@@ -158,7 +159,7 @@ class Telemetry(msgspec.Struct, frozen=True):
 
     v: int
     device: str
-    ts: int
+    ts: Count
     records: list[TelemetryRecord]
 
 
@@ -177,8 +178,8 @@ class SampleChunk(msgspec.Struct, frozen=True):
     device: str
     digest: str
     sha256: str
-    size: int
-    n: int
+    size: Count
+    n: Count
     data: bytes
 
 
@@ -188,7 +189,7 @@ class Need(msgspec.Struct, frozen=True):
     v: int
     device: str
     sha256: str
-    blocks: list[int]
+    blocks: list[Count]
 
 
 class TimeRequest(msgspec.Struct, frozen=True):
@@ -202,7 +203,7 @@ class TimeRequest(msgspec.Struct, frozen=True):
     device: str
     nonce: str
     boot: str
-    n: int
+    n: Count
 
 
 class SignedTime(msgspec.Struct, frozen=True):
@@ -215,7 +216,7 @@ class SignedTime(msgspec.Struct, frozen=True):
     v: int
     device: str
     nonce: str
-    now: int
+    now: Count
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -231,7 +232,7 @@ class Ack(msgspec.Struct, frozen=True):
     device: str
     stream: Stream
     boot: str
-    through: int
+    through: Count
 
 
 class Desired(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from edgefleet_contract.messages import Reported, TelemetryRecord, TimeRequest
 from edgefleet_server.clock import DAY, SECOND
 from edgefleet_server.devices.texts import check_fingerprint, check_texts
 
-_NUMBER_LIMIT = 1 << 53
+_WINDOW_LIMIT = 1 << 32  # of what one window counts: so no sum over the windows that are kept overflows a database
 _SLOTS_LIMIT = 16
 _SEQUENCE_AHEAD = 3650 * DAY // SECOND  # sequences grow from Unix seconds; none is further ahead
 
@@ -38,14 +38,19 @@ def time_request(payload: bytes, device: str) -> TimeRequest:
     return request
 
 
-def check_report(reported: Reported, now: int) -> None:
+def check_report(reported: Reported, now: int, assigned: int) -> None:
     """A report holds what an agent can say.
+
+    Args:
+        reported: The report.
+        now: UTC milliseconds.
+        assigned: The highest sequence assigned to the device.
 
     Raises:
         MessageMalformed: It does not.
     """
     digests = [*reported.confirmed, *filter(None, (reported.running, reported.trial))]
-    numbers_fit = 0 < reported.n < _NUMBER_LIMIT and 0 <= reported.sequence < now // SECOND + _SEQUENCE_AHEAD
+    numbers_fit = reported.n > 0 and reported.sequence <= max(now // SECOND + _SEQUENCE_AHEAD, assigned)
     if not numbers_fit or not _is_boot(reported.boot) or len(reported.confirmed) > _SLOTS_LIMIT:
         raise MessageMalformed("A report has impossible numbers, or too many slots", expected="what an agent counts")
     if not all(identifiers.is_digest(digest) for digest in digests):
@@ -62,11 +67,11 @@ def check_record(record: TelemetryRecord) -> None:
     """
     latency = record.latency
     numbers: Iterable[float] = (
-        record.n, record.inferences, record.errors, record.dropped, record.start, record.end,
+        record.inferences, record.errors, record.dropped,
         *((latency.p50, latency.p95, latency.p99, latency.max) if latency else ()),
         *((record.sketch.n,) if record.sketch else ()),
     )  # fmt: skip
-    numbers_fit = record.n > 0 and all(0 <= number < _NUMBER_LIMIT for number in numbers)
+    numbers_fit = record.n > 0 and all(0 <= number < _WINDOW_LIMIT for number in numbers)
     if not numbers_fit or not _is_boot(record.boot) or not identifiers.is_digest(record.digest):
         raise MessageMalformed("A telemetry record has impossible numbers or names", expected="what an agent counts")
 

@@ -226,7 +226,7 @@ class Ingest:
         reported = messages.decode(signed.payload, Reported)
         check_sender(reported.device, device_id)
         now = self._clock()
-        check_report(reported, now)
+        check_report(reported, now, device.sequence)
         change = Change(session, now, device_id)
         outcome.key_settled |= proof.settle_key(change, device, signed.key)
         clones.watch(change, device, reported)

@@ -1,4 +1,4 @@
-"""A device that judges what a server without a network would send it, with the contract's own code."""
+"""A device that judges what a server without a network would send it, by the contract's own code; and new keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment
 from edgefleet_server.trust import permits
 from edgefleet_server.trust import service as trust_service
+from edgefleet_server.trust.server_keys import described
 from support.server_device import Memory
 from support.server_state import Inside, StandIn
 
@@ -52,3 +53,14 @@ class Judge:
         if accepted.assignment.digest is not None:
             self.memory.confirmed.append(accepted.assignment.digest)
         return accepted
+
+
+def rotate(inside: Inside, *roles: str) -> None:
+    """What ``edgefleet key rotate`` does."""
+    base = inside.publisher.repository()
+    online = [role for role in roles if role in ("online", "assignment")]
+    fresh = {role: described(inside.online_keys.make(role).signer.public_key) for role in online}
+    server = inside.online_keys.public(base.root).replaced(fresh)
+    offline = [role for role in roles if role not in online]
+    inside.take(inside.publisher.rotation(base, offline, server, online, inside.clock()))
+    inside.engine.renew_assignments()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from edgefleet_contract import trust
+from edgefleet_contract.counting import LARGEST
 from edgefleet_contract.errors import VerificationError
 from support.contract_samples import DEVICE, HARDWARE, NOW, MemoryStore
 from support.tuf_repository import TufRepository
@@ -43,7 +44,7 @@ class Device:
     ) -> trust.Accepted:
         """Accept and confirm the bundle at ``path``, with the repository's metadata or others."""
         serial = int(path.split("/")[1].partition(".")[0])
-        fields = {"digest": SERIAL.format(serial), "sequence": sequence, "expires": 1 << 53, **changes}
+        fields = {"digest": SERIAL.format(serial), "sequence": sequence, "expires": LARGEST, **changes}
         assignment = trust.Assignment(1, DEVICE, HARDWARE, **fields)  # type: ignore[arg-type] - fields of many types
         proof = repository.proof(path) if metadata is None else trust.encode_proof(metadata, path)
         accepted = trust.accept(repository.assign(assignment), proof, now, self.store)

@@ -32,10 +32,9 @@ from edgefleet_server.rollouts.models import Assignment
 from edgefleet_server.trust import permits
 from edgefleet_server.trust import service as trust_service
 from edgefleet_server.trust.online_keys import OnlineKeys
-from edgefleet_server.trust.server_keys import described
 from edgefleet_server.trust.watch import TrustWatch
 from support.server_state import NOON, Inside
-from support.server_trust import Judge
+from support.server_trust import Judge, rotate
 from support.tiny_bundles import tiny_bundle
 
 
@@ -63,17 +62,6 @@ def unpublished(inside: Inside) -> list[str]:
 def published(inside: Inside) -> None:
     with inside.database.write() as session:
         session.execute(text("UPDATE assignments SET published_at = 1"))
-
-
-def rotate(inside: Inside, *roles: str) -> None:
-    """What ``edgefleet key rotate`` does."""
-    base = inside.publisher.repository()
-    online = [role for role in roles if role in ("online", "assignment")]
-    fresh = {role: described(inside.online_keys.make(role).signer.public_key) for role in online}
-    server = inside.online_keys.public(base.root).replaced(fresh)
-    offline = [role for role in roles if role not in online]
-    inside.take(inside.publisher.rotation(base, offline, server, online, inside.clock()))
-    inside.engine.renew_assignments()
 
 
 def permit(

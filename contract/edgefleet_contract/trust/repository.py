@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from edgefleet_contract import keys
+from edgefleet_contract.counting import Count
 from edgefleet_contract.errors import MetadataMalformed, StatementMalformed, UsageMalformed
 from edgefleet_contract.identifiers import check_name, is_digest
 from edgefleet_contract.trust.floors import KeySet
@@ -81,8 +82,8 @@ class Custom(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str
     digest: str
     hardware: list[str]
-    security_floor: int
-    issued: int
+    security_floor: Count
+    issued: Count
     private: bool = False
 
 

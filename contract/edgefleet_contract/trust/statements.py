@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from edgefleet_contract import canonical
+from edgefleet_contract.counting import Count
 from edgefleet_contract.sealing.wrapping import WrappedKey
 from edgefleet_contract.trust.floors import Floor, KeySet
 
@@ -52,7 +53,7 @@ class FileReference(msgspec.Struct, frozen=True):
     """A file by its content."""
 
     sha256: str
-    bytes: int
+    bytes: Count
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -75,10 +76,10 @@ class Assignment(msgspec.Struct, frozen=True):
     device: str
     hardware: str
     digest: str | None
-    sequence: int
-    expires: int
+    sequence: Count
+    expires: Count
     rollout: str = ""
-    probation_ms: int = 0
+    probation_ms: Count = 0
     vectors: FileReference | None = None
     purpose: Purpose = "deploy"
     content_key: WrappedKey | None = None
@@ -96,7 +97,7 @@ class Permit(msgspec.Struct, frozen=True):
     v: int
     devices: list[str]
     digest: str
-    expires: int
+    expires: Count
 
 
 class Pins(msgspec.Struct, frozen=True):

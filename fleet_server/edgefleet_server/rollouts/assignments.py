@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from edgefleet_contract import canonical, dsse, trust
 from edgefleet_contract.errors import Conflict
 from edgefleet_contract.trust.statements import Purpose
-from edgefleet_server.clock import DAY, Clock
+from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.devices.models import Device, Twin
 from edgefleet_server.releases.content_keys import ContentKeys
 from edgefleet_server.releases.models import Blob, ReleasedBundle
@@ -19,7 +19,7 @@ from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
 from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END
 from edgefleet_server.trust import service as trust_service
 from edgefleet_server.trust.online_keys import OnlineKey, OnlineKeys
-from edgefleet_server.trust.server_keys import ASSIGNMENT
+from edgefleet_server.trust.server_keys import ASSIGNMENT, key_ids
 
 ASSIGNMENT_LIFE = 30 * DAY  # after that a device no longer activates it
 RENEW_BEFORE = 10 * DAY
@@ -77,7 +77,10 @@ class Assigner:
                 Deployment.sequence == Assignment.sequence,
                 (
                     Deployment.state.in_((*IN_PROGRESS, "rolling_back"))
-                    & ((Assignment.expires < self._clock() + RENEW_BEFORE) | (Twin.sequence > Device.sequence))
+                    & (
+                        (Assignment.expires < self._clock() + RENEW_BEFORE)
+                        | ((Twin.sequence > Device.sequence) & (Twin.reported_at >= Assignment.issued_at))
+                    )
                 )
                 | (Assignment.key_id != key.id),
             )
@@ -99,7 +102,7 @@ class Assigner:
     def _assign(self, session: Session, deployment: Deployment, order: _Order) -> None:
         device, now = deployment.device, self._clock()
         key = self._key(session)
-        device.sequence = next_sequence(device, now)
+        device.sequence = next_sequence(session, device, now)
         deployment.sequence = device.sequence
         statement = trust.Assignment(
             v=trust.VERSION,
@@ -137,9 +140,25 @@ def _purpose(assignment: Assignment) -> Purpose:
     return purpose
 
 
-def next_sequence(device: Device, now: int) -> int:
-    """Above everything assigned before, everything the device speaks of, and (after a loss of both) the clock."""
-    return max(device.sequence + 1, device.twin.sequence + 1, now // 1000)
+def next_sequence(session: Session, device: Device, now: int) -> int:
+    """Above everything assigned before, everything the device speaks of, and (after a loss of both) the clock.
+
+    A device's floor falls with the keys that set it. So does what counts here once the root no longer names the key of
+    the last assignment: a thief of it, or a device that lies, drives the sequences no further than that.
+    """
+    last, root = in_force(session, device), trust_service.newest_root(session)
+    starts_anew = last is not None and root is not None and last.key_id not in key_ids(root, ASSIGNMENT)
+    below = 0 if starts_anew else max(device.sequence, _told_since(device.twin, last))
+    sequence = max(below + 1, now // SECOND)
+    while session.get(Assignment, (device.id, sequence)) is not None:
+        sequence += 1
+    return sequence
+
+
+def _told_since(twin: Twin, last: Assignment | None) -> int:
+    """What the device speaks of since its last assignment: what it told before was counted then, or fell with a key."""
+    is_news = last is None or (twin.reported_at is not None and twin.reported_at >= last.issued_at)
+    return twin.sequence if is_news else 0
 
 
 def in_force(session: Session, device: Device) -> Assignment | None:

@@ -8,6 +8,7 @@ from attack.defence import Defence, answering, value
 
 _SKETCHES = "tests/unit/test_contract_sketches.py"
 _FLOOD = "tests/attack/test_attack_flood.py"
+_NUMBERS = "tests/attack/test_attack_numbers.py"
 
 
 def _everybodys_sketches(_original: Any) -> Any:
@@ -68,6 +69,28 @@ ROWS = (
             f"{_SKETCHES}::test_a_reference_with_impossible_bins_is_refused",
         ),
         {"edgefleet_contract.sketches.check_sketch": answering()},
+    ),
+    Defence(
+        "numbers beyond all counting in a report, so that a database or a sum over devices fails for all",
+        "whole numbers end at 2^53 - 1, those of a window at 2^32; one that does not fit is refused with its message",
+        (
+            f"{_NUMBERS}::test_counts_beyond_all_sums_are_refused_and_the_console_still_shows_the_others",
+            f"{_NUMBERS}::test_sketches_beyond_all_sums_are_refused_and_other_devices_are_still_compared",
+            f"{_NUMBERS}::test_a_report_beyond_all_counting_changes_nothing",
+            f"{_NUMBERS}::test_an_assignment_beyond_all_counting_is_refused",
+            f"{_NUMBERS}::test_an_honest_device_is_heard_however_wrong_the_servers_clock_once_was",
+        ),
+        {"edgefleet_server.claims._WINDOW_LIMIT": value(1 << 60)},
+        ends_with="OperationalError",
+    ),
+    Defence(
+        "a thief of the assignment key, or a device that lies, drives sequences ahead for good",
+        "sequences belong to keys at the server too: they start anew once the root no longer names the old key",
+        (
+            f"{_NUMBERS}::test_sequences_driven_ahead_end_with_the_key_that_a_thief_had",
+            f"{_NUMBERS}::test_sequences_do_not_fall_while_the_root_names_their_key",
+        ),
+        {"edgefleet_server.rollouts.assignments._told_since": lambda _original: lambda twin, _last: twin.sequence},
     ),
     Defence(
         "garbage in place of a message (deep nesting, other types, megabytes)",
