@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 
+from sqlalchemy.exc import OperationalError
+
 from edgefleet_contract import topics
+from edgefleet_contract.errors import ServerDiskFailed
 from edgefleet_server.alerts import senders
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import MINUTE, Clock
@@ -77,7 +80,11 @@ class Admission:
         now = self._clock()
         if now - self._told.get(device, -MINUTE) < MINUTE:
             return
-        self._told[device] = now
         _log.warning("device=%s sends more than its share of %s messages", device, kind)
-        with self._database.write() as session:
-            senders.tell_flood(Change(session, now, device), device)
+        try:
+            with self._database.write() as session:
+                senders.tell_flood(Change(session, now, device), device)
+        except (OperationalError, ServerDiskFailed) as error:  # the alert can wait; what others send cannot
+            _log.error("device=%s no alert of its flood: the database failed: %s", device, error)
+            return
+        self._told[device] = now

@@ -100,10 +100,14 @@ def metrics(fleet: FleetHere) -> Response:
 
 
 def health(fleet: FleetHere) -> JSONResponse:
-    """200 when the disk takes what is written and the broker has accepted this server, else 503 and what is wrong."""
-    writes, connected = fleet.disk.works(), fleet.broker_connected()
-    report = {"disk": "ok" if writes else "failed", "broker": "ok" if connected else "unreachable"}
-    return JSONResponse(report, 200 if writes and connected else 503)
+    """200 when disk, broker and ingest work, else 503 and what is wrong."""
+    writes, connected, hears = fleet.disk.works(), fleet.broker_connected(), fleet.hears_devices()
+    report = {
+        "disk": "ok" if writes else "failed",
+        "broker": "ok" if connected else "unreachable",
+        "ingest": "ok" if hears else "stopped",
+    }
+    return JSONResponse(report, 200 if writes and connected and hears else 503)
 
 
 def _forbidden(request: Request, error: Exception) -> Response:

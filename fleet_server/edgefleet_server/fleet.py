@@ -27,6 +27,7 @@ class Fleet(Core):
         wake: Tells the workers that an operator has changed something.
         wake_all: Tells them that trust has changed, so that what was signed before may have to be signed again.
         broker_connected: Whether the broker has accepted this server.
+        hears_devices: Whether what devices send is taken from it.
         disk: Whether the disk takes what is written.
         devices_url: Where devices enroll.
         hooks: Programs that are asked whether a device of a batch may enroll.
@@ -40,6 +41,7 @@ class Fleet(Core):
     wake: Callable[[], None]
     wake_all: Callable[[], None]
     broker_connected: Callable[[], bool]
+    hears_devices: Callable[[], bool]
     disk: DiskProbe
     devices_url: str
     hooks: Hooks

@@ -109,6 +109,11 @@ class Ingest:
         self._thread = threading.Thread(target=self._run, args=(connection,), name="ingest", daemon=True)
         self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether what devices send is taken."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
         self._stopping.set()
@@ -117,9 +122,13 @@ class Ingest:
 
     def _run(self, connection: Connection) -> None:
         while not self._stopping.is_set():
-            batch = self._admission.next_batch(connection)
-            if batch:
-                self._settle(connection, batch)
+            try:
+                batch = self._admission.next_batch(connection)
+                if batch:
+                    self._settle(connection, batch)
+            except Exception:  # noqa: BLE001 - the border of the thread: without it no device is heard any more
+                _log.exception("the ingest failed and goes on; what it did not acknowledge comes again")
+                self._stopping.wait(_RETRY_AFTER)
 
     def _settle(self, connection: Connection, batch: list[Incoming]) -> None:
         """Store a batch, however often that takes; only then acknowledge it."""

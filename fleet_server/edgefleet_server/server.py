@@ -222,6 +222,7 @@ class FleetServer:
             wake=workers.wake,
             wake_all=workers.wake_all,
             broker_connected=lambda: connection.is_connected,
+            hears_devices=lambda: workers.hears_devices,
             disk=DiskProbe(core),
             devices_url=self.addresses.devices,
             hooks=Hooks(folder.hooks),

@@ -96,6 +96,11 @@ class Workers:
             worker.stop()
         self._connection.stop()
 
+    @property
+    def hears_devices(self) -> bool:
+        """Whether what devices send is taken."""
+        return self._ingest.is_running
+
     def wake(self) -> None:
         """An operator has changed something."""
         self._policy.wake()

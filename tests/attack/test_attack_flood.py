@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from edgefleet_contract.messages import Latency, TelemetryRecord
 from edgefleet_contract.sketches import Sketch
+from edgefleet_server import db
 from edgefleet_server.admission import Admission
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.clock import MINUTE
+from edgefleet_server.mqtt import Connection, Incoming
 from edgefleet_server.quota import BURST
 from edgefleet_server.telemetry import drift
 from support.server_state import Inside, StandIn
@@ -28,6 +33,12 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
         yield opened
 
 
+def told(inside: Inside) -> dict[str, int]:
+    """How often each open alert was raised."""
+    with inside.database.read() as session:
+        return {alert.cause: alert.count for alert in alerts.alerts(session, everything=False)}
+
+
 def test_a_device_that_floods_costs_the_others_nothing(inside: Inside) -> None:
     flooder, honest = inside.device(), inside.device()
     admission = Admission(inside.database, inside.clock, inside.metrics)
@@ -38,9 +49,7 @@ def test_a_device_that_floods_costs_the_others_nothing(inside: Inside) -> None:
         assert admission.admitted([*flood, said, *flood]) == [said]
     inside.clock.turn(MINUTE)
     assert len(admission.admitted(flood)) == 600, "ten a second"
-    with inside.database.read() as session:
-        told = {alert.cause: alert.count for alert in alerts.alerts(session, everything=False)}
-    assert told == {f"flood:{flooder.id}": 2}, "once a minute, not once a message"
+    assert told(inside) == {f"flood:{flooder.id}": 2}, "once a minute, not once a message"
 
 
 def test_large_messages_use_the_share_up_sooner(inside: Inside) -> None:
@@ -48,6 +57,44 @@ def test_large_messages_use_the_share_up_sooner(inside: Inside) -> None:
     admission = Admission(inside.database, inside.clock, inside.metrics)
     large = flooder.message("idle", sequence=0, agent="x" * 128 * 1024)
     assert len(admission.admitted([large] * 1000)) < 200
+
+
+def test_a_flood_while_the_database_is_locked_silences_nobody(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "_BUSY_TIMEOUT", 10)
+    flooder, honest = inside.device(), inside.device()
+    with closing(db.Database(inside.data.database_url)) as database, inside.database.write() as writing:
+        writing.connection()  # begins, and takes the lock
+        admission = Admission(database, inside.clock, inside.metrics)
+        said = honest.message("idle", sequence=0)
+        assert admission.admitted([*[flooder.telemetry([])] * (BURST + 1), said])[-1] is said
+    admission.admitted([flooder.telemetry([])])
+    assert told(inside) == {f"flood:{flooder.id}": 1}, "told as soon as it can be"
+
+
+def test_whatever_befalls_the_ingest_devices_are_heard_again(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefleet_server.ingest._RETRY_AFTER", 0.01)
+    done: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+
+    class Failing:
+        """A connection that fails at each answer."""
+
+        incoming: queue.SimpleQueue[Incoming] = queue.SimpleQueue()
+
+        def publish(self, *_message: object) -> None:
+            done.put(None)
+            raise ValueError("payload too large")
+
+        def acknowledge(self, message: Incoming) -> None:
+            done.put(message)
+
+    said = inside.device().message("idle", sequence=0)
+    unanswered = replace(said, topic="another/topic")
+    inside.ingest.start(cast("Connection", Failing()))
+    for message, outcome in ((said, None), (unanswered, unanswered)):
+        Failing.incoming.put(message)
+        assert done.get(timeout=20) == outcome
+    assert inside.ingest.is_running
+    inside.ingest.stop()
 
 
 def record(digest: str, n: int, sketch: Sketch | None = None) -> TelemetryRecord:

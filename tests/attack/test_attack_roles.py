@@ -115,6 +115,19 @@ def test_an_operator_may_plan_a_rollout_and_not_start_it(inside: Inside, client:
     assert (started.status_code, code(started)) == (403, "auth.forbidden")
 
 
+def test_an_operator_cannot_hand_what_a_device_runs_to_another(inside: Inside, client: httpx.Client) -> None:
+    """A replacement is a rollout to one device, with the keys of private releases."""
+    old, new = inside.device(), inside.device()
+    replace = (f"/api/v1/devices/{old.id}/replace", {"by": new.id})
+    operator, approver = (bearer(token(inside, role)) for role in (Role.OPERATOR, Role.APPROVER))
+    client.get("/api/v1/me", headers=operator)  # writes down that the token was used
+    with unchanged(inside.data.path):
+        for path, body in (replace, (f"/api/v1/devices/{old.id}/revoke", {})):
+            answer = client.post(path, headers=operator, json=body)
+            assert (answer.status_code, code(answer)) == (403, "auth.forbidden")
+    assert client.post(replace[0], headers=approver, json=replace[1]).status_code == 200
+
+
 def test_a_token_for_one_thing_is_for_nothing_else(inside: Inside, client: httpx.Client) -> None:
     headers = bearer(token(inside, Role.ADMIN, "releases:push"))
     assert client.get("/api/v1/releases", headers=headers).status_code == 200

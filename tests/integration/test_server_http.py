@@ -249,11 +249,15 @@ def test_metrics_are_prometheus_text_without_names_of_devices(inside: Inside, an
 def test_health_says_what_is_wrong(inside: Inside, anybody: httpx.Client) -> None:
     import dataclasses
 
-    assert anybody.get("/healthz").json() == {"disk": "ok", "broker": "ok"}
+    assert anybody.get("/healthz").json() == {"disk": "ok", "broker": "ok", "ingest": "ok"}
     cut_off = dataclasses.replace(inside.fleet, broker_connected=lambda: False)
     with served(operator_app(cut_off)) as client:
         answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["broker"]) == (503, "unreachable")
+    deaf = dataclasses.replace(inside.fleet, hears_devices=lambda: False)
+    with served(operator_app(deaf)) as client:
+        answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()["ingest"]) == (503, "stopped")
 
 
 def test_a_device_that_a_rollout_waits_for_in_vain_is_shown_as_silent(inside: Inside, admin: httpx.Client) -> None:

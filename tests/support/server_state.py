@@ -161,7 +161,7 @@ class Inside:
             content_keys=self.content_keys, references=self.references,
             metrics=self.metrics, authority=self.authority, enroller=self.enroller,
             gate=self.gate, online_keys=self.online_keys, wake=lambda: None,
-            wake_all=lambda: None, broker_connected=lambda: True,
+            wake_all=lambda: None, broker_connected=lambda: True, hears_devices=lambda: True,
             disk=DiskProbe(core),
             devices_url="https://127.0.0.1:1", hooks=Hooks(self.data.hooks), on_revoked=self.revoked.extend,
         )  # fmt: skip

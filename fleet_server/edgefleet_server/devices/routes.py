@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edgefleet_server.audit.change import Change
-from edgefleet_server.auth import Admin, OperatorRole, Viewer
+from edgefleet_server.auth import Admin, Approver, OperatorRole, Viewer
 from edgefleet_server.devices import lifecycle, service, tokens
 from edgefleet_server.devices.groups import parse_selector
 from edgefleet_server.devices.models import Device
@@ -78,17 +78,18 @@ def tag_device(fleet: FleetHere, operator: OperatorRole, device_id: str, tags: T
 
 
 @router.post("/devices/{device_id}/revoke")
-def revoke_device(fleet: FleetHere, operator: OperatorRole, device_id: str) -> DepartureSchema:
+def revoke_device(fleet: FleetHere, approver: Approver, device_id: str) -> DepartureSchema:
     """Take its certificates back, for good; its data stay."""
-    return _leave(fleet, operator, lambda change: lifecycle.revoke(change, device_id))
+    return _leave(fleet, approver, lambda change: lifecycle.revoke(change, device_id))
 
 
 @router.post("/devices/{device_id}/replace")
-def replace_device(
-    fleet: FleetHere, operator: OperatorRole, device_id: str, replacement: Replacement
-) -> DepartureSchema:
-    """Let another device take over its tags, rollouts and telemetry; this one is revoked."""
-    return _leave(fleet, operator, lambda change: lifecycle.replace(change, device_id, replacement.by))
+def replace_device(fleet: FleetHere, approver: Approver, device_id: str, replacement: Replacement) -> DepartureSchema:
+    """Let another device take over its tags, rollouts and telemetry; this one is revoked.
+
+    The other one gets what this one ran, with the keys of private releases: as when a rollout is started.
+    """
+    return _leave(fleet, approver, lambda change: lifecycle.replace(change, device_id, replacement.by))
 
 
 @router.post("/devices/{device_id}/retire")

@@ -50,6 +50,16 @@ ROWS = (
         {"edgefleet_server.quota.Quota.takes": answering(True)},
     ),
     Defence(
+        "denial of service: a flood while the disk is full or the database locked ends what takes messages",
+        "an alert that cannot be written waits, and the thread goes on after whatever it met; /healthz looks at it",
+        (
+            f"{_FLOOD}::test_a_flood_while_the_database_is_locked_silences_nobody",
+            f"{_FLOOD}::test_whatever_befalls_the_ingest_devices_are_heard_again",
+        ),
+        {"edgefleet_server.admission.OperationalError": value(ZeroDivisionError)},
+        ends_with="OperationalError",
+    ),
+    Defence(
         "one device lies about its inputs, so that the fleet seems to drift, or not to",
         "each device is held against its bundle's reference alone; no verdict mixes devices",
         (f"{_FLOOD}::test_a_device_that_lies_about_its_inputs_is_judged_alone",),

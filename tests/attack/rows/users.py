@@ -43,6 +43,7 @@ ROWS: tuple[Defence, ...] = (
             _ROLES + "test_an_operator_may_plan_a_rollout_and_not_start_it",
             _FUZZ + "test_no_request_makes_the_server_fail_or_goes_beyond_a_role",
             "tests/attack/test_attack_roles.py::test_a_role_that_was_lowered_is_lower_at_the_next_request",
+            _ROLES + "test_an_operator_cannot_hand_what_a_device_runs_to_another",
         ),
         {"edgefleet_server.users.roles.Principal.require": answering()},
     ),
