@@ -18,7 +18,9 @@ from edgefleet_contract.errors import (
     VerificationError,
 )
 from edgefleet_server.publisher import draft as drafting
+from edgefleet_server.publisher import public_keys
 from edgefleet_server.publisher.publisher import Publisher
+from edgefleet_server.publisher.role_change import RoleChange
 from edgefleet_server.publisher.statement import StatedRelease, state_release
 from edgefleet_server.trust.online_keys import OnlineKeys
 from edgefleet_server.trust.repository import Repository
@@ -131,6 +133,22 @@ def test_keys_of_a_token_sign_and_never_leave_it(
         without = Publisher(tmp_path / "home")
         with pytest.raises(InputError, match=said):
             without.renewal(without.repository(), NOON * 2, NOON)
+
+
+def test_a_key_of_a_token_that_is_elsewhere_is_brought_in_by_its_public_part(
+    publisher: Publisher, tmp_path: Path, server: ServerKeys, token: str
+) -> None:
+    colleague = Publisher(tmp_path / "colleague")
+    public_keys.write(tmp_path / "theirs.pub", colleague.keyring.new("targets", "Carol", token=token))
+    theirs = public_keys.read(tmp_path / "theirs.pub", "targets")
+    change = RoleChange(add=[theirs], drop=[publisher.keyring.of("targets")[0].id[:8]])
+    draft = publisher.rotation(publisher.repository(), ["targets"], server, [], NOON, change=change)
+    assert [missing.keys for missing in draft.missing()] == [[theirs.id]]
+    handed = hand(draft)
+    colleague.sign(handed)
+    publisher.keep(handed.grown())
+    assert [key.role for key in publisher.powerless()] == ["targets"]
+    assert publisher.keyring.names() == {theirs.id: "Carol"}
 
 
 @pytest.mark.parametrize("uri", ["", "token=x", "pkcs11:", "pkcs11:object=y", "file:x"])

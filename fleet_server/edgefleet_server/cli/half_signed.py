@@ -51,6 +51,7 @@ def sign(publisher: Publisher, path: Path) -> Signed:
     added = publisher.sign(draft)
     if not added:
         raise _none_here(path, trust.wanting(draft))
+    publisher.joined(draft)
     trust.write_file(path, draft.encode())
     return Signed(draft.about, list(_says(draft)), added, trust.told_of(draft), trust.wanting(draft))
 
@@ -76,14 +77,20 @@ def _sign_permit(publisher: Publisher, path: Path, content: bytes) -> Signed:
     )
     payload = dsse.unverified_payload(envelope)
     permit = canonical.decode(payload, statements.Permit, what="permit", limit=len(payload), error=StatementMalformed)
-    signed = publisher.countersign(publisher.repository(), envelope.payload_type, payload, envelope.signatures)
+    repository = publisher.repository()
+    if not repository.roots:
+        raise InputError(
+            "This machine has no metadata of the fleet yet, and cannot tell which keys sign permits",
+            remedy="Fetch them from the server: `edgefleet key renew`, which changes nothing before its time.",
+        )
+    signed = publisher.countersign(repository, envelope.payload_type, payload, envelope.signatures)
     now = canonical.decode(signed, dsse.Envelope, what="permit", limit=dsse.ENVELOPE_LIMIT)
     added = len(now.signatures) - len(envelope.signatures)
     if not added:
         raise _none_here(path, "the targets keys")
     trust.write_file(path, signed)
     says = [f"permit: {', '.join(permit.devices)} may go back to the bundle {permit.digest}"]
-    lacking = publisher.repository().root.roles["targets"].threshold - len(now.signatures)
+    lacking = repository.root.roles["targets"].threshold - len(now.signatures)
     missing = [{"role": "targets", "count": lacking, "keys": []}] if lacking > 0 else []
     return Signed("permit", says, added, missing, f"{lacking} of the targets keys")
 
@@ -95,7 +102,7 @@ def _says(draft: Draft) -> Iterator[str]:
         yield f"{name}: until {signed.expires:%Y-%m-%d}"
         if isinstance(signed, Root):
             for role, said in signed.roles.items():
-                yield f"  {role}: {said.threshold} of {', '.join(key_id[:16] for key_id in said.keyids)}"
+                yield f"  {role}: {said.threshold} of {', '.join(map(draft.label, said.keyids))}"
         elif isinstance(signed, Targets):
             role = name.split(".", 1)[1].removesuffix(".json")
             before = draft.base.model(role) if role != "targets" else None

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgefleet_contract import canonical
-from edgefleet_contract.errors import Conflict, OutputUnwritable, SignaturesMissing
+from edgefleet_contract.errors import Conflict, OnlineKeyLost, OutputUnwritable, SignaturesMissing
 from edgefleet_server.cli import output
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.data_folder import write_durable
-from edgefleet_server.publisher.draft import Draft
+from edgefleet_server.publisher.draft import Draft, decode
+from edgefleet_server.publisher.drafts import FIRST
 from edgefleet_server.publisher.publisher import Publisher
 from edgefleet_server.trust.repository import Repository, split_name
 from edgefleet_server.trust.schemas import Upload
-from edgefleet_server.trust.server_keys import ServerKeys
+from edgefleet_server.trust.server_keys import SERVER_ROLES, ServerKeys, key_ids
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Server:
     keys: ServerKeys
     repository: Repository
     has_root: bool
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the newest root names the keys that the server has."""
+        root = self.repository.root
+        return all(self.keys.key(role).keyid in key_ids(root, role) for role in SERVER_ROLES)
 
 
 def look(client: Client, publisher: Publisher) -> Server:
@@ -60,12 +67,19 @@ def begin(client: Client, publisher: Publisher, server: Server) -> Repository:
 
     Raises:
         SignaturesMissing: The first root needs keys that are not here.
-        OnlineKeyLost: The root of this machine names another server.
+        OnlineKeyLost: The root of this machine names the keys of another server.
+        Conflict: A half-signed first root lies here that is not the one of this machine and server.
         OutputUnwritable: The keys cannot be written.
     """
     if server.has_root:
         return server.repository
     if server.repository.roots:
+        if not server.is_named:
+            raise OnlineKeyLost(
+                "This server is new: the trust root of this machine names the keys of another one",
+                expected="a root that names this server's keys, or the data folder of the old server",
+                remedy="Make its keys part of a new root: `edgefleet key rotate online assignment`.",
+            )
         put(client, server.repository.files())
         return server.repository
     if publisher.ensure():
@@ -73,7 +87,7 @@ def begin(client: Client, publisher: Publisher, server: Server) -> Repository:
             f"Made signing keys in {publisher.folder / 'keys'}. Keep a copy: without them this fleet takes no new "
             "release. Take root-*.pem offline: it is needed once a year, and to replace stolen keys."
         )
-    draft = publisher.first(server.keys, system_clock())
+    draft = _first(publisher, server.keys)
     handed = hand_on(draft)
     if handed is not None:
         raise SignaturesMissing(
@@ -86,11 +100,36 @@ def begin(client: Client, publisher: Publisher, server: Server) -> Repository:
 
 
 def finish(client: Client, publisher: Publisher, draft: Draft) -> Repository:
-    """Give a server a draft that is complete, and keep it here."""
-    grown = draft.grown()
-    put(client, grown.files() if not draft.base.roots else draft.files())
+    """Give a server a draft that is complete, with all that it builds on and the server lacks; and keep it here."""
+    grown, present = draft.grown(), client.get("/trust")["files"]
+    put(client, {name: data for name, data in grown.files().items() if name not in present})
     publisher.keep(grown)
     return grown
+
+
+def end(client: Client, publisher: Publisher, draft: Draft) -> dict[str, Any]:
+    """Give the server a draft that is complete; write down one that is not. What came of it, for programs."""
+    handed = hand_on(draft)
+    if handed is None:
+        finish(client, publisher, draft)
+    return {"done": handed is None, "half_signed": str(handed) if handed else None, "missing": told_of(draft)}
+
+
+def tell_end(draft: Draft, result: Mapping[str, Any]) -> None:
+    """Print what came of a draft."""
+    handed = result["half_signed"]
+    if handed is None:
+        output.out().print(f"[green]Done[/]: {draft.about}")
+        return
+    output.out().print(output.text(f"Wrote {handed}; it lacks signatures: {wanting(draft)}"))
+    output.note(f"Next, where these keys are: edgefleet key sign {handed}; then: edgefleet key send {handed}")
+
+
+def fresh_keys(client: Client, server: Server, roles: Sequence[str]) -> ServerKeys:
+    """The server's keys, fresh ones for ``roles``; those of a new server, which no root has named yet, are fresh."""
+    if not server.has_root and not server.is_named:
+        return server.keys
+    return server.keys.replaced({role: client.post(f"/trust/keys/{role}") for role in roles})
 
 
 def put(client: Client, files: Mapping[str, bytes]) -> None:
@@ -111,9 +150,14 @@ def hand_on(draft: Draft) -> Path | None:
     """
     if not draft.missing():
         return None
-    path = Path(f"{draft.about.replace(' ', '-').replace(',', '')}.half-signed.json")
+    path = half_signed_path(draft.about)
     write_file(path, draft.encode())
     return path
+
+
+def half_signed_path(about: str) -> Path:
+    """Where a draft goes that lacks signatures."""
+    return Path(f"{about.replace(' ', '-').replace(',', '')}.half-signed.json")
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -131,7 +175,7 @@ def write_file(path: Path, content: bytes) -> None:
 def wanting(draft: Draft) -> str:
     """What a draft lacks, for people."""
     return "; ".join(
-        f"{missing.role} by {missing.count} of {', '.join(key[:16] for key in missing.keys)}"
+        f"{missing.role} by {missing.count} of {', '.join(draft.label(key) for key in missing.keys)}"
         for missing in draft.missing()
     )
 
@@ -139,6 +183,21 @@ def wanting(draft: Draft) -> str:
 def told_of(draft: Draft) -> list[dict[str, Any]]:
     """What a draft lacks, for programs."""
     return [{"role": missing.role, "count": missing.count, "keys": missing.keys} for missing in draft.missing()]
+
+
+def _first(publisher: Publisher, keys: ServerKeys) -> Draft:
+    """The first root: what others have signed of it already, where it lies here, else a new one."""
+    fresh, path = publisher.first(keys, system_clock()), half_signed_path(FIRST)
+    if not path.exists():
+        return fresh
+    draft = decode(path.read_bytes())
+    if not draft.says_as(fresh):
+        raise Conflict(
+            f"The file {str(path)!r} is for another trust root: of other keys, thresholds, or another server",
+            remedy="Move it away, or use the keys and the server that it was written for.",
+        )
+    publisher.sign(draft)
+    return draft
 
 
 def _newer(files: Mapping[str, str], own: Repository) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,12 +20,13 @@ FindSigner = Callable[[str], Signer | None]
 
 
 class _File(msgspec.Struct, frozen=True):
-    """A draft as it is handed on: what it builds on, and what is to be signed."""
+    """A draft as it is handed on: what it builds on, what is to be signed, and what people call the keys."""
 
     v: int
     about: str
     base: dict[str, str]
     new: dict[str, str]
+    names: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ class Draft:
         about: What it is for, in words: "release digits@1.0.0".
         base: What it builds on.
         new: By file name; their signatures grow.
+        names: Whose the keys are, by id, in the words of whoever began it. Nobody signs them.
     """
 
     about: str
     base: Repository
     new: Mapping[str, Metadata[Any]]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def sign(self, find: FindSigner) -> int:
         """Add the signatures of all keys that ``find`` has; returns how many."""
@@ -92,13 +95,30 @@ class Draft:
     def encode(self) -> bytes:
         """The draft as a file."""
         base = {name: data.decode() for name, data in self.base.files().items()}
-        return canonical.encode(
-            _File(1, self.about, base, {name: data.decode() for name, data in self.files().items()})
-        )
+        new = {name: data.decode() for name, data in self.files().items()}
+        return canonical.encode(_File(1, self.about, base, new, dict(self.names)))
+
+    def says_as(self, other: Draft) -> bool:
+        """Whether both say the same, but for signatures and the days on which they expire."""
+        return self.base == other.base and self._undated() == other._undated()
+
+    def _undated(self) -> dict[str, dict[str, Any]]:
+        return {name: {**metadata.signed.to_dict(), "expires": ""} for name, metadata in self.new.items()}
+
+    def label(self, key_id: str) -> str:
+        """A key for people: its id in short, and whose it is."""
+        name = self.names.get(key_id)
+        return f"{key_id[:16]} ({name})" if name else key_id[:16]
+
+    @property
+    def root(self) -> Root:
+        """The root that holds once it is complete."""
+        root: Root = self._newest("root", Root)
+        return root
 
     def _demands(self) -> Iterator[tuple[Metadata[Any], Root | Targets, str]]:
         """Each new file with whoever says which keys must sign it; a root twice, by the one before and by itself."""
-        root, targets = self._newest("root", Root), self._newest("targets", Targets)
+        root, targets = self.root, self._newest("targets", Targets)
         for name, metadata in self.new.items():
             role, version = split_name(name)
             if role == "root":
@@ -136,4 +156,4 @@ def decode(content: bytes) -> Draft:
         new[name] = parse(text.encode(), kind, f"{role} metadata")
         if new[name].signed.version != version:
             raise StatementMalformed(f"The file {name} says version {new[name].signed.version}")
-    return Draft(file.about, base, new)
+    return Draft(file.about, base, new, {key_id: name for key_id, name in file.names.items() if name.isprintable()})

@@ -29,6 +29,7 @@ from edgefleet_server.trust.server_keys import ASSIGNMENT, ONLINE, ServerKeys
 
 _SIGNATURES = 4096  # bytes of a role's metadata that are left for them
 Keys = Sequence[Key]
+FIRST = "the first trust root"
 
 
 def first(base: Repository, root: tuple[Keys, int], targets: tuple[Keys, int], server: ServerKeys, now: int) -> Draft:
@@ -46,7 +47,7 @@ def first(base: Repository, root: tuple[Keys, int], targets: tuple[Keys, int], s
     _set_keys(signed, "targets", *targets)
     _set_server_keys(signed, server, (ONLINE, ASSIGNMENT))
     says = Targets(version=1, expires=_expiry(now), delegations=Delegations({}, {}))
-    return drafted("the first trust root", base, ("root", signed), ("targets", says))
+    return drafted(FIRST, base, ("root", signed), ("targets", says))
 
 
 def release(base: Repository, stated: StatedRelease, model_keys: tuple[Keys, int] | None, now: int) -> Draft:

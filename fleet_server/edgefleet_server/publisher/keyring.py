@@ -1,11 +1,12 @@
 """Which signing keys there are, and where: ``keys.json`` and ``keys/`` in the operator's folder.
 
-A key is offline when its file or token is not here; the list keeps its public part, for new versions of the root.
+A key is offline when its file or token is not here; the list keeps its public part, for new versions of the root. Keys
+of other people stand in it with their public part alone: they are elsewhere, and were never here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from securesystemslib.signer import Key, Signer
 
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import InputError, OutputUnwritable, UsageMalformed
-from edgefleet_server.data_folder import make_private, write_durable
+from edgefleet_server.data_folder import make_private, sync_folder, write_durable
 from edgefleet_server.publisher import hardware_keys, signers
 from edgefleet_server.publisher.signers import Passphrase
 
@@ -22,6 +23,19 @@ ROOT, TARGETS = "root", "targets"
 OFFLINE_ROLES = (ROOT, TARGETS)
 _FILE = "keys.json"
 _LIMIT = 1 << 20  # bytes
+
+
+def check_threshold(role: str, count: int, threshold: int) -> None:
+    """Refuse a threshold that ``count`` keys cannot meet.
+
+    Raises:
+        UsageMalformed: It is below 1, or above their number.
+    """
+    if not 1 <= threshold <= count:
+        raise UsageMalformed(
+            f"The role {role} would have {count} keys, of which {threshold} must sign",
+            expected="a threshold from 1 to the number of keys",
+        )
 
 
 def model_role(name: str) -> str:
@@ -36,13 +50,25 @@ class SigningKey(msgspec.Struct, frozen=True):
         role: "root", "targets", or ``model/NAME``: the delegated role of a model with keys of its own.
         id: As TUF names it.
         public: As TUF writes it.
-        place: The name of a file in ``keys/``, or a PKCS #11 URI.
+        place: The name of a file in ``keys/``, or a PKCS #11 URI; empty for a key of somebody else's.
+        name: Whose it is, in the words of whoever made it.
     """
 
     role: str
     id: str
     public: dict[str, Any]
     place: str
+    name: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was made on this machine, wherever it lies now."""
+        return bool(self.place)
+
+    @property
+    def is_in_token(self) -> bool:
+        """Whether it lies in a PKCS #11 token."""
+        return self.place.startswith(hardware_keys.SCHEME)
 
     @property
     def key(self) -> Key:
@@ -82,17 +108,26 @@ class Keyring:
         """The keys of a role."""
         return [key for key in self.all() if key.role == role]
 
-    def threshold(self, role: str) -> int:
-        """How many keys of a role must sign."""
-        return self._kept().thresholds[role]
+    def threshold(self, role: str) -> int | None:
+        """How many keys of a role must sign in the first root; None while nobody has said so."""
+        return self._kept().thresholds.get(role)
+
+    def names(self) -> dict[str, str]:
+        """Whose keys they are, by id, as far as that is known."""
+        return {key.id: key.name for key in self.all() if key.name} if self.exists else {}
 
     def where(self, key: SigningKey) -> str:
-        """Where a key lies, for people."""
-        return key.place if key.place.startswith(hardware_keys.SCHEME) else str(self._file(key))
+        """Where a key lies, for people; empty for one of somebody else's."""
+        return str(self.file(key) or key.place)
+
+    def file(self, key: SigningKey) -> Path | None:
+        """The file of a key, which may have been taken away; None for keys in tokens and of other people."""
+        return self._folder / "keys" / key.place if key.is_own and not key.is_in_token else None
 
     def is_here(self, key: SigningKey) -> bool:
         """Whether it can sign on this machine: a file that is there; of a token only its use can tell."""
-        return key.place.startswith(hardware_keys.SCHEME) or self._file(key).exists()
+        path = self.file(key)
+        return path.exists() if path else key.is_in_token
 
     def signer(self, key_id: str) -> Signer | None:
         """The signer of a key; None when that key is not here.
@@ -104,10 +139,11 @@ class Keyring:
         if found is None or not self.is_here(found):
             return None
         if key_id not in self._opened:
-            if found.place.startswith(hardware_keys.SCHEME):
+            path = self.file(found)
+            if path is None:
                 self._opened[key_id] = hardware_keys.HardwareSigner.from_priv_key_uri(found.place, found.key)
             else:
-                self._opened[key_id] = signers.open_file(self._file(found), self._passphrase)
+                self._opened[key_id] = signers.open_file(path, self._passphrase)
         return self._opened[key_id]
 
     def make(
@@ -126,30 +162,89 @@ class Keyring:
             OutputUnwritable: The folder cannot be written.
         """
         for role, count in counts.items():
-            if not 1 <= thresholds[role] <= count:
-                raise UsageMalformed(
-                    f"The role {role} would have {count} keys, of which {thresholds[role]} must sign",
-                    expected="a threshold from 1 to the number of keys",
-                )
-        before = self._kept() if self.exists else _Kept(1, {}, [])
+            check_threshold(role, count, thresholds[role])
+        wanted = [role for role, count in counts.items() for _ in range(count)]
+        return self._add(wanted, thresholds, passphrase=passphrase, token=token)
+
+    def new(self, role: str, name: str, *, passphrase: bool = False, token: str = "") -> SigningKey:
+        """Make one key, which has no power until a root names it.
+
+        Args:
+            role: "root" or "targets".
+            name: Whose it is.
+            passphrase: Whether its file is encrypted.
+            token: PKCS #11 URI of the token that makes it; empty for a file.
+
+        Raises:
+            OutputUnwritable: The folder cannot be written.
+        """
+        return self._add([role], {}, name=name, passphrase=passphrase, token=token)[0]
+
+    def adopt(self, keys: Sequence[SigningKey], thresholds: Mapping[str, int], *, instead: bool = False) -> None:
+        """List keys of other people, and what the first root demands; names that are known here stay.
+
+        Args:
+            keys: Theirs.
+            thresholds: By role.
+            instead: Whether they take the place of all others of other people.
+
+        Raises:
+            OutputUnwritable: The folder cannot be written.
+        """
+        before = self._before()
+        known = {key.id: key for key in before.keys if key.is_own or not instead}
+        for key in keys:
+            present = known.get(key.id)
+            if present is None:
+                known[key.id] = key
+            elif not present.name:
+                known[key.id] = msgspec.structs.replace(present, name=key.name)
+        self._write(_Kept(1, {**before.thresholds, **thresholds}, list(known.values())))
+
+    def remove(self, key: SigningKey) -> None:
+        """Remove the private file of a key; its public part stays in the list.
+
+        Raises:
+            OutputUnwritable: It cannot be removed.
+        """
+        path = self.file(key)
+        try:
+            if path is not None:
+                path.unlink(missing_ok=True)
+                sync_folder(path.parent)
+        except OSError as cause:
+            raise OutputUnwritable(f"The key {str(path)!r} cannot be removed: {cause.strerror}") from cause
+
+    def _add(
+        self, roles: Sequence[str], thresholds: Mapping[str, int], *, name: str = "", passphrase: bool, token: str
+    ) -> list[SigningKey]:
+        before = self._before()
         try:
             make_private(self._folder)
             make_private(self._folder / "keys")
-            made = [
-                self._make(role, passphrase=passphrase, token=token)
-                for role, count in counts.items()
-                for _ in range(count)
-            ]
-            kept = _Kept(1, {**before.thresholds, **thresholds}, [*before.keys, *made])
-            write_durable(self._path, canonical.encode(kept))
+            made = [self._make(role, name, passphrase=passphrase, token=token) for role in roles]
         except OSError as cause:
-            raise OutputUnwritable(
-                f"The keys cannot be written to {str(self._folder)!r}: {cause.strerror}",
-                remedy="Set EDGEFLEET_HOME to a folder of yours.",
-            ) from cause
+            raise self._unwritable(cause) from cause
+        self._write(_Kept(1, {**before.thresholds, **thresholds}, [*before.keys, *made]))
         return made
 
-    def _make(self, role: str, *, passphrase: bool, token: str) -> SigningKey:
+    def _write(self, kept: _Kept) -> None:
+        try:
+            make_private(self._folder)
+            write_durable(self._path, canonical.encode(kept))
+        except OSError as cause:
+            raise self._unwritable(cause) from cause
+
+    def _unwritable(self, cause: OSError) -> OutputUnwritable:
+        return OutputUnwritable(
+            f"The keys cannot be written to {str(self._folder)!r}: {cause.strerror}",
+            remedy="Set EDGEFLEET_HOME to a folder of yours.",
+        )
+
+    def _before(self) -> _Kept:
+        return self._kept() if self.exists else _Kept(1, {}, [])
+
+    def _make(self, role: str, name: str, *, passphrase: bool, token: str) -> SigningKey:
         stem = role.replace("/", "-")
         if token:
             location = hardware_keys.fresh_location(token, stem)
@@ -160,10 +255,7 @@ class Keyring:
             place = path.name
         public = signer.public_key
         self._opened[public.keyid] = signer
-        return SigningKey(role, public.keyid, public.to_dict(), place)
-
-    def _file(self, key: SigningKey) -> Path:
-        return self._folder / "keys" / key.place
+        return SigningKey(role, public.keyid, public.to_dict(), place, name)
 
     def _kept(self) -> _Kept:
         try:

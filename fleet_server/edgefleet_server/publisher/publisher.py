@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from securesystemslib.signer import Key
+from tuf.api.metadata import Root
 
 from edgefleet_contract import canonical, dsse, trust
-from edgefleet_contract.errors import Conflict
+from edgefleet_contract.errors import Conflict, InputError
 from edgefleet_server.publisher import drafts
 from edgefleet_server.publisher.draft import Draft
-from edgefleet_server.publisher.keyring import OFFLINE_ROLES, ROOT, TARGETS, Keyring, SigningKey, model_role
+from edgefleet_server.publisher.keyring import (
+    OFFLINE_ROLES,
+    ROOT,
+    TARGETS,
+    Keyring,
+    SigningKey,
+    check_threshold,
+    model_role,
+)
 from edgefleet_server.publisher.own_copy import OwnCopy
+from edgefleet_server.publisher.role_change import RoleChange, check_distinct
 from edgefleet_server.publisher.statement import StatedRelease
-from edgefleet_server.trust.repository import Repository
+from edgefleet_server.trust.repository import Repository, parse
 from edgefleet_server.trust.server_keys import ServerKeys, statement_key_id
 
 
@@ -72,21 +83,87 @@ class Publisher:
                 raise Conflict(
                     f"This server's trust root is {str(grown.root_digest)[:16]}, and its keys are not in "
                     f"{str(self.folder)!r}",
-                    remedy="Use the keys that this fleet was begun with: copy the EDGEFLEET_HOME that has them.",
+                    remedy="Use the keys that this fleet was begun with: copy the EDGEFLEET_HOME that has them. To "
+                    "join a fleet of others, sign what they began: `edgefleet key sign FILE`.",
                     present=grown.root_digest,
                 )
         return grown
 
+    def settle(
+        self,
+        others: Mapping[str, Sequence[SigningKey]],
+        thresholds: Mapping[str, int],
+        *,
+        passphrase: bool = False,
+        token: str = "",
+    ) -> None:
+        """Say which keys the first root is to name: those made here, and ``others``.
+
+        Args:
+            others: Keys of root and targets that are elsewhere. A role of which none is here is made one.
+            thresholds: How many of each role must sign.
+            passphrase: Whether the files of keys that are made here are encrypted.
+            token: PKCS #11 URI of the token that makes them; empty for files.
+
+        Raises:
+            Conflict: A key is given twice.
+            UsageMalformed: A threshold that the keys cannot meet.
+            OutputUnwritable: The folder cannot be written.
+        """
+        lacking = []
+        for role in OFFLINE_ROLES:
+            own = {key.id for key in self._listed(role) if key.is_own}
+            check_distinct(others[role])
+            count = max(len(own), 1) + len({key.id for key in others[role]} - own)
+            check_threshold(role, count, thresholds[role])
+            if not own:
+                lacking.append(role)
+        for role in lacking:
+            self.keyring.new(role, "", passphrase=passphrase, token=token)
+        self.keyring.adopt([key for role in OFFLINE_ROLES for key in others[role]], thresholds, instead=True)
+
     def first(self, server: ServerKeys, now: int) -> Draft:
-        """The first root and targets, signed by what is here."""
-        roles = {role: (self._public(self.keyring.of(role)), self.keyring.threshold(role)) for role in OFFLINE_ROLES}
+        """The first root and targets, signed by what is here.
+
+        Raises:
+            InputError: Keys were made here, and nobody has said yet whether others join them.
+        """
+        roles = {}
+        for role in OFFLINE_ROLES:
+            threshold = self.keyring.threshold(role)
+            if threshold is None:
+                raise InputError(
+                    f"The keys in {str(self.folder)!r} belong to no trust root yet",
+                    remedy="Begin one on one machine, with the public keys of everybody: `edgefleet key init "
+                    "--root-key FILE.pub --targets-key FILE.pub`; on the others, sign the file that it writes.",
+                )
+            roles[role] = (self._public(self.keyring.of(role)), threshold)
         return self._signed(drafts.first(self.repository(), roles[ROOT], roles[TARGETS], server, now))
+
+    def joined(self, draft: Draft) -> None:
+        """List the keys that a draft names, once its reader has signed it: so a key holder becomes one of its fleet.
+
+        Raises:
+            OutputUnwritable: The folder cannot be written.
+        """
+        root, listed, thresholds = draft.root, list[SigningKey](), dict[str, int]()
+        for role in OFFLINE_ROLES:
+            said = root.roles[role]
+            for key_id in said.keyids:
+                public = root.keys[key_id].to_dict()
+                listed.append(SigningKey(role, key_id, public, place="", name=draft.names.get(key_id, "")))
+            if self.keyring.threshold(role) is None:
+                thresholds[role] = said.threshold
+        self.keyring.adopt(listed, thresholds)
+        if draft.base.roots and not self.repository().roots:
+            self.keep(draft.base)
 
     def release(self, base: Repository, stated: StatedRelease, now: int) -> Draft:
         """A release, signed by what is here; nothing new when it is there already."""
         role = model_role(stated.release.name)
-        own = self.keyring.of(role) if self.keyring.exists else []
-        model_keys = (self._public(own), self.keyring.threshold(role)) if own else None
+        own = self._listed(role)
+        threshold = self.keyring.threshold(role) if own else None
+        model_keys = (self._public(own), threshold) if threshold is not None else None
         return self._signed(drafts.release(base, stated, model_keys, now))
 
     def rotation(
@@ -97,25 +174,41 @@ class Publisher:
         online: Sequence[str],
         now: int,
         *,
+        change: RoleChange | None = None,
         passphrase: bool = False,
         token: str = "",
     ) -> Draft:
-        """A new root with fresh keys for some roles, signed by what is here.
+        """A new root with other keys for some roles, signed by what is here.
 
         Args:
             base: What it builds on.
-            offline: Roles that get fresh keys of this machine, as many as they have: "root", "targets".
+            offline: Roles that change: "root", "targets". The keys of this machine are replaced by fresh ones, as many
+                as there were; those of other people stay.
             server: The server's public keys.
             online: Roles that get the server's: "online", "assignment".
             now: UTC milliseconds.
+            change: What changes for the roles in ``offline``, in place of fresh keys.
             passphrase: Whether the files of the fresh keys are encrypted.
             token: PKCS #11 URI of the token that makes them; empty for files.
+
+        Raises:
+            EdgefleetError: As :meth:`RoleChange.applied`; or no key of the role was made on this machine.
         """
-        thresholds = {role: base.root.roles[role].threshold for role in offline}
-        counts = {role: len(base.root.roles[role].keyids) for role in offline}
-        made = self.keyring.make(counts, thresholds, passphrase=passphrase, token=token) if offline else []
-        fresh = {role: (self._public([key for key in made if key.role == role]), thresholds[role]) for role in offline}
-        return self._signed(drafts.rotation(base, fresh, server, online, now))
+        if change is not None:
+            keys = {role: change.applied(base.root, role) for role in offline}
+            self.keyring.adopt(change.add, {})
+        else:
+            keys = self._replaced(base, offline, passphrase=passphrase, token=token)
+        return self._signed(drafts.rotation(base, keys, server, online, now))
+
+    def named_once(self) -> set[str]:
+        """Every key that some version of the root has named."""
+        return {key_id for root in self.repository().roots for key_id in parse(root, Root, "root").signed.keys}
+
+    def powerless(self) -> list[SigningKey]:
+        """Keys on this machine that a root once named, and the newest metadata do not any more."""
+        gone = self.named_once() - self.repository().key_ids()
+        return [key for key in self.keyring.all() if key.id in gone and self.keyring.is_here(key)]
 
     def renewal(self, base: Repository, before: int, now: int) -> Draft:
         """What expires before ``before``, signed once more."""
@@ -144,9 +237,32 @@ class Publisher:
                 signatures.append(dsse.Signature(key_id, base64.b64encode(signed).decode()))
         return canonical.encode(dsse.Envelope(payload_type, base64.b64encode(payload).decode(), signatures))
 
+    def _replaced(
+        self, base: Repository, roles: Sequence[str], *, passphrase: bool, token: str
+    ) -> dict[str, tuple[list[Key], int]]:
+        """The keys of ``roles`` with fresh ones in place of those that were made on this machine."""
+        own = {key.id: key for key in self.keyring.all() if key.is_own}
+        mine = {role: [own[key_id] for key_id in base.root.roles[role].keyids if key_id in own] for role in roles}
+        for role in roles:
+            if not mine[role]:
+                raise InputError(
+                    f"None of the {role} keys was made on this machine",
+                    remedy="Bring a new one in, and drop another: "
+                    f"`edgefleet key rotate {role} --key FILE.pub --drop KEYID`.",
+                )
+        replaced = {}
+        for role in roles:
+            fresh = [self.keyring.new(role, old.name, passphrase=passphrase, token=token) for old in mine[role]]
+            change = RoleChange(add=fresh, drop=[old.id for old in mine[role]])
+            replaced[role] = change.applied(base.root, role)
+        return replaced
+
+    def _listed(self, role: str) -> list[SigningKey]:
+        return self.keyring.of(role) if self.keyring.exists else []
+
     def _signed(self, draft: Draft) -> Draft:
         self.sign(draft)
-        return draft
+        return replace(draft, names=self.keyring.names())
 
     @staticmethod
     def _public(keys: Sequence[SigningKey]) -> list[Key]:

@@ -3,6 +3,7 @@
 from attack.defence import Defence, answering
 
 _SERVER = "tests/attack/test_attack_stolen_server.py"
+_FILES = "tests/attack/test_attack_foreign_keys.py"
 _TRUST = "tests/unit/test_server_trust.py"
 
 ROWS = (
@@ -28,5 +29,17 @@ ROWS = (
         "what is older than confirmed needs a permit by the targets keys, for these devices and for a time",
         (f"{_TRUST}::test_a_downgrade_needs_a_permit_of_the_targets_keys",),
         {"edgefleet_server.trust.permits.needed": answering([])},
+    ),
+    Defence(
+        "one person passes for two, by a public key under two ids",
+        "a public key's id is reckoned from the key, and nothing else may stand beside it",
+        (f"{_FILES}::test_one_key_under_two_ids_is_not_two_keys",),
+        {"edgefleet_server.publisher.public_keys._is_itself": answering(True)},
+    ),
+    Defence(
+        "a half-signed trust root with a foreign key is planted where the owner begins theirs",
+        "a file is completed only if it names the keys and thresholds that were settled here, and this server",
+        (f"{_FILES}::test_a_planted_trust_root_is_not_completed_by_who_begins_another",),
+        {"edgefleet_server.publisher.draft.Draft.says_as": answering(True)},
     ),
 )
