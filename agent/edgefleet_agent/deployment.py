@@ -84,9 +84,9 @@ class Deployment:
         try:
             accepted = verify.accept(assignment, proof, now, store, confirmed=confirmed)
         except verify.AssignmentRefused as refusal:
-            if refusal.sequence is None:
+            if refusal.mark is None:
                 raise refusal.error from refusal
-            self._apply(events.Refused(refusal.sequence, _told(refusal.error)))
+            self._apply(events.Refused(refusal.mark, _told(refusal.error)))
             return
         self._apply(events.Withdrawn(accepted) if accepted.bundle is None else events.Assigned(accepted))
 

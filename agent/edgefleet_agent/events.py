@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from edgefleet_agent.folder import SlotName
 from edgefleet_contract.messages import ErrorReport, Evidence
-from edgefleet_contract.trust import Accepted
+from edgefleet_contract.trust import Accepted, Mark
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Withdrawn:
 class Refused:
     """A new assignment is the server's own, and trust says no to it."""
 
-    sequence: int
+    mark: Mark
     error: ErrorReport
 
 

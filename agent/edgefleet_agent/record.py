@@ -9,7 +9,7 @@ from edgefleet_agent.folder import SLOTS, DataFolder, SlotName
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import DataFolderMalformed, MessageMalformed
 from edgefleet_contract.messages import DeviceState, ErrorReport, Evidence
-from edgefleet_contract.trust import Accepted
+from edgefleet_contract.trust import Accepted, KeySet, Mark
 
 VERSION = 1
 _LIMIT = 4 * 1024 * 1024  # bytes
@@ -20,6 +20,7 @@ class Record(msgspec.Struct, frozen=True):
 
     Attributes:
         sequence: Of the assignment that ``state`` speaks of; 0 before the first.
+        assigners: The key set that signed that assignment; None before the first.
         accepted: That assignment with its release; None before the first, or when it was refused.
         slots: Digest of the whole, verified bundle in each slot that holds one.
         running: The slot that serves inference.
@@ -35,6 +36,7 @@ class Record(msgspec.Struct, frozen=True):
     v: int = VERSION
     state: DeviceState = "idle"
     sequence: int = 0
+    assigners: KeySet | None = None
     accepted: Accepted | None = None
     slots: dict[SlotName, str] = {}
     running: SlotName | None = None
@@ -45,6 +47,11 @@ class Record(msgspec.Struct, frozen=True):
     lost: ErrorReport | None = None
     evidence: list[Evidence] = []
     probation_over: bool = False
+
+    @property
+    def mark(self) -> Mark:
+        """How far assignments have come."""
+        return Mark(self.sequence, self.assigners)
 
     @property
     def running_digest(self) -> str | None:

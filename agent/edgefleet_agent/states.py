@@ -54,7 +54,7 @@ class Action(Enum):
 def take_on(record: Record, event: Assigned | Withdrawn) -> Record:
     """Begin with a new assignment."""
     return msgspec.structs.replace(
-        record, sequence=event.accepted.assignment.sequence, accepted=event.accepted,
+        record, sequence=event.accepted.mark.sequence, assigners=event.accepted.mark.keys, accepted=event.accepted,
         trial=None, trials=0, error=record.lost, evidence=[], probation_over=False,
     )  # fmt: skip
 
@@ -62,8 +62,9 @@ def take_on(record: Record, event: Assigned | Withdrawn) -> Record:
 def refuse(record: Record, event: Refused) -> Record:
     """Remember which assignment was refused, and why."""
     return msgspec.structs.replace(
-        record, sequence=event.sequence, accepted=None, trial=None, error=event.error, evidence=[]
-    )
+        record, sequence=event.mark.sequence, assigners=event.mark.keys, accepted=None, trial=None, error=event.error,
+        evidence=[],
+    )  # fmt: skip
 
 
 def keep(record: Record, _: Event) -> Record:

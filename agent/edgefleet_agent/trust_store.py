@@ -16,7 +16,7 @@ from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.record import Record
 from edgefleet_contract import canonical, keys
 from edgefleet_contract.errors import DataFolderMalformed, VerificationError
-from edgefleet_contract.trust import NO_FLOOR, Floor, Pins, decode_proof
+from edgefleet_contract.trust import NO_FLOOR, Floor, Mark, Pins, decode_proof
 from edgefleet_contract.trust.floors import highest, raised
 from edgefleet_contract.trust.proofs import newest_root
 from edgefleet_contract.trust.repository import RootView, read_root
@@ -106,9 +106,9 @@ class DurableTrustStore:
         """Whether this device has ever confirmed the bundle."""
         return digest in self._record().confirmed
 
-    def acted_on(self) -> int:
-        """Sequence of the assignment acted on last."""
-        return self._record().sequence
+    def acted_on(self) -> Mark:
+        """Of the assignment acted on last."""
+        return self._record().mark
 
     def _note_proof(self, proof: bytes | None) -> None:
         self._proof_sha256 = canonical.sha256(proof or b"")

@@ -25,7 +25,7 @@ from edgefleet_contract.errors import (
     revive,
 )
 from edgefleet_contract.manifest import Manifest
-from edgefleet_contract.trust import Accepted, Floor, Pins, ReleasedBundle, TrustStore
+from edgefleet_contract.trust import Accepted, Floor, Mark, Pins, ReleasedBundle, TrustStore
 
 _TIMEOUT_S = 300.0  # a board's storage may need this long to read a large bundle
 
@@ -35,14 +35,14 @@ class Memory(msgspec.Struct, frozen=True):
 
     Attributes:
         kept: The proof accepted last, if it is needed: where the floor is lost.
-        acted_on: Sequence of the assignment that the state record speaks of.
+        acted_on: Of the assignment that the state record speaks of.
         confirmed: Every digest that the device has confirmed.
     """
 
     pins: Pins
     floor: Floor
     kept: bytes | None
-    acted_on: int
+    acted_on: Mark
     confirmed: list[str]
 
 
@@ -96,11 +96,11 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
     Attributes:
         error: What ``EdgefleetError.as_json`` gave.
-        sequence: Of the assignment, if the server did make it for this device; else None.
+        mark: Of the assignment, if the server did make it for this device; else None.
     """
 
     error: dict[str, object]
-    sequence: int | None = None
+    mark: Mark | None = None
 
 
 Question: TypeAlias = AcceptQuestion | RefreshQuestion | BundleQuestion
@@ -115,13 +115,13 @@ class AssignmentRefused(Exception):
 
     Attributes:
         error: Why.
-        sequence: As in :class:`Refusal`.
+        mark: As in :class:`Refusal`.
     """
 
-    def __init__(self, error: EdgefleetError, sequence: int | None) -> None:
+    def __init__(self, error: EdgefleetError, mark: Mark | None) -> None:
         super().__init__(error.text())
         self.error = error
-        self.sequence = sequence
+        self.mark = mark
 
 
 # --- the agent's side ------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore, *, conf
     """
     answer = _ask(AcceptQuestion(assignment, proof, now, _memory(store, confirmed)))
     if isinstance(answer, Refusal):
-        raise AssignmentRefused(revive(answer.error), answer.sequence)
+        raise AssignmentRefused(revive(answer.error), answer.mark)
     assert isinstance(answer, AcceptAnswer)
     trust.remember(store, answer.floor, proof)
     return answer.accepted
@@ -237,7 +237,7 @@ class _LentStore:
     def has_confirmed(self, digest: str) -> bool:
         return digest in self._memory.confirmed
 
-    def acted_on(self) -> int:
+    def acted_on(self) -> Mark:
         return self._memory.acted_on
 
 
@@ -262,17 +262,17 @@ def _decide_assignment(question: AcceptQuestion) -> Answer:
     try:
         accepted = trust.accept(question.assignment, question.proof, question.now, store)
     except VerificationError as error:
-        return Refusal(error.as_json(), _own_sequence(question))
+        return Refusal(error.as_json(), _own_mark(question))
     return AcceptAnswer(accepted, store.floor())
 
 
-def _own_sequence(question: AcceptQuestion) -> int | None:
-    """The sequence of a refused assignment, if it is the server's, for this device, and not an old one."""
+def _own_mark(question: AcceptQuestion) -> Mark | None:
+    """The mark of a refused assignment, if it is the server's, for this device, and not an old one."""
     try:
-        claimed, is_new = trust.addressed(question.assignment, question.proof, _LentStore(question.memory))
+        mark, is_new = trust.addressed(question.assignment, question.proof, _LentStore(question.memory))
     except VerificationError:
         return None
-    return claimed.sequence if is_new and claimed.sequence != question.memory.acted_on else None
+    return mark if is_new and mark != question.memory.acted_on else None
 
 
 def _inspect(question: BundleQuestion) -> Manifest:

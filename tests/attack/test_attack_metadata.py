@@ -300,6 +300,19 @@ def test_a_root_that_replaces_stolen_keys_lets_the_owner_in_again(ours: TufRepos
         device.take(thief, "digits/66.0.0/x86-64.efb", SKY + 1)
 
 
+@pytest.mark.parametrize("floor_lost", [False, True])
+def test_a_thiefs_sequence_falls_with_the_key_even_when_the_floor_is_lost(
+    ours: TufRepository, device: Device, floor_lost: bool
+) -> None:
+    path = publish(ours, 3)
+    device.take(ours, path, SKY)
+    ours.replace_keys(assignment=Holders.fresh())
+    trust.refresh(ours.proof(path), NOW, device.store)
+    if floor_lost:
+        device.lose_floor()
+    device.take(ours, path, 3)
+
+
 @pytest.mark.parametrize(
     ("replaced", "fallen"),
     [("targets", {"security", "issued/digits"}), ("timestamp", set()), ("assignment", {"sequence"})],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgefleet_agent import events, states
 from edgefleet_agent.record import Record
 from edgefleet_contract.messages import ErrorReport
-from edgefleet_contract.trust import Accepted, Assignment
+from edgefleet_contract.trust import Accepted, Assignment, Mark
 
 pytestmark = pytest.mark.property
 
@@ -25,7 +25,7 @@ def event_of(kind: type[events.Event], record: Record, digest: str) -> events.Ev
         events.Damaged: events.Damaged(ERROR),
         events.Assigned: events.Assigned(Accepted(assignment, None, None, repeated=False)),
         events.Withdrawn: events.Withdrawn(Accepted(assignment, None, None, repeated=False)),
-        events.Refused: events.Refused(sequence, ERROR),
+        events.Refused: events.Refused(Mark(sequence), ERROR),
         events.Fetched: events.Fetched(),
         events.Verified: events.Verified(),
         events.Filled: events.Filled(record.spare),

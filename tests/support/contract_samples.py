@@ -96,7 +96,7 @@ class MemoryStore:
     confirmed: set[str] = field(default_factory=set)
     raised: list[trust.Floor] = field(default_factory=list)
     kept: list[bytes] = field(default_factory=list)
-    sequence: int = 0
+    acted: trust.Mark = field(default_factory=trust.Mark)
 
     def floor(self) -> trust.Floor:
         return self.raised[-1] if self.raised else trust.NO_FLOOR
@@ -114,5 +114,5 @@ class MemoryStore:
     def has_confirmed(self, digest: str) -> bool:
         return digest in self.confirmed
 
-    def acted_on(self) -> int:
-        return self.sequence
+    def acted_on(self) -> trust.Mark:
+        return self.acted

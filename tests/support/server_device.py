@@ -137,8 +137,8 @@ class Memory:
     def has_confirmed(self, digest: str) -> bool:
         return digest in self.confirmed
 
-    def acted_on(self) -> int:
-        return 0
+    def acted_on(self) -> trust.Mark:
+        return trust.Mark()
 
 
 Outcome = Callable[["SimulatedDevice", Accepted], None]

@@ -50,7 +50,7 @@ class Device:
         accepted = trust.accept(repository.assign(assignment), proof, now, self.store)
         trust.confirm(accepted, self.store)
         self.store.confirmed.add(SERIAL.format(serial))
-        self.store.sequence = sequence
+        self.store.acted = accepted.mark
         return accepted
 
     def believes(self, repository: TufRepository, path: str, sequence: int) -> bool:

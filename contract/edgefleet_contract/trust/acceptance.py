@@ -33,6 +33,7 @@ from edgefleet_contract.trust.statements import (
     VERSION,
     Accepted,
     Assignment,
+    Mark,
     Permit,
     Pins,
     TrustStore,
@@ -75,9 +76,9 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
     risen = raised(verified.floor, "sequence", speakers, claimed.sequence)
     remember(store, msgspec.structs.replace(risen, assignment_sha256=payload_sha256), proof)
     if claimed.digest is None:
-        return Accepted(claimed, None, None, repeated)
+        return Accepted(claimed, None, None, repeated, assigners=speakers)
     targets = verified.speakers.targets
-    return Accepted(claimed, verified.release, verified.bundle, repeated, targets, verified.delegation)
+    return Accepted(claimed, verified.release, verified.bundle, repeated, targets, verified.delegation, speakers)
 
 
 def refresh(proof: bytes, now: int, store: TrustStore) -> None:
@@ -98,8 +99,8 @@ def refresh(proof: bytes, now: int, store: TrustStore) -> None:
     remember(store, updater.verify_metadata(opened, root, floor, now).floor, proof)
 
 
-def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Assignment, bool]:
-    """The assignment of an envelope, if an assignment key signed it for this device, and whether it may be news.
+def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Mark, bool]:
+    """The mark of an envelope's assignment, if an assignment key signed it for this device, and whether it may be news.
 
     Whether it is in time and proven is for :func:`accept` to say. What it refuses after this, the server did assign,
     so that a device reports it under the assignment's sequence.
@@ -114,7 +115,8 @@ def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Assig
     floor = _standing_floor(store)
     _, root = _open(proof, store.pins, floor)
     claimed, _ = _addressed(assignment, store.pins, root.view)
-    return claimed, claimed.sequence >= height(floor, "sequence", root.view.assignment.keyset)
+    speakers = root.view.assignment.keyset
+    return Mark(claimed.sequence, speakers), claimed.sequence >= height(floor, "sequence", speakers)
 
 
 def confirm(accepted: Accepted, store: TrustStore) -> None:
@@ -205,7 +207,8 @@ def _statement(payload: bytes, kind: type[Statement], what: str) -> Statement:
 def _standing_floor(store: TrustStore) -> Floor:
     """The floor; where its file is lost, the highest that the proof accepted last and the state record bear witness to.
 
-    The assignment acted on last may then come again: the server repeats it, and nobody remembers its payload.
+    The assignment acted on last may then come again: the server repeats it, and nobody remembers its payload. Its
+    sequence stands under the keys that signed it: those of a newer root may have replaced a thief's since.
     """
     from edgefleet_contract.trust import updater  # noqa: PLC0415 - heavy, see there
 
@@ -218,7 +221,9 @@ def _standing_floor(store: TrustStore) -> Floor:
         listed = [release for release, bundle in verified.listed() if store.has_confirmed(bundle.digest)]
     except VerificationError:
         return floor  # both are lost: all that is left is the pinned root
-    restored = raised(verified.floor, "sequence", verified.speakers.assignment, max(store.acted_on() - 1, 0))
+    acted_on = store.acted_on()
+    assigners = acted_on.keys or verified.speakers.assignment
+    restored = raised(verified.floor, "sequence", assigners, max(acted_on.sequence - 1, 0))
     for release in listed:
         assert verified.delegation is not None
         restored = history.confirmed(restored, release, verified.speakers.targets, verified.delegation)

@@ -114,6 +114,13 @@ class Pins(msgspec.Struct, frozen=True):
     root: bytes
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """How far assignments have come: a sequence, and the keys that counted it; None before the first."""
+
+    sequence: int = 0
+    keys: KeySet | None = None
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """An assignment this device may act upon.
 
@@ -124,6 +131,7 @@ class Accepted(msgspec.Struct, frozen=True):
         repeated: The very same assignment was accepted before.
         targets, delegation: The key sets under which a confirmation raises the security floor, and the age of the
             model's releases; None as ``release``.
+        assigners: The key set under which the assignment's sequence counts.
     """
 
     assignment: Assignment
@@ -132,6 +140,12 @@ class Accepted(msgspec.Struct, frozen=True):
     repeated: bool
     targets: KeySet | None = None
     delegation: KeySet | None = None
+    assigners: KeySet | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """How far assignments have come with this one."""
+        return Mark(self.assignment.sequence, self.assigners)
 
 
 class TrustStore(Protocol):
@@ -156,8 +170,8 @@ class TrustStore(Protocol):
     def has_confirmed(self, digest: str) -> bool:
         """Whether this device has ever confirmed the bundle."""
 
-    def acted_on(self) -> int:
-        """Sequence of the assignment acted on last, as the state record has it; 0 before the first."""
+    def acted_on(self) -> Mark:
+        """Of the assignment acted on last, as the state record has it."""
 
 
 def root_digest(root: bytes) -> str:

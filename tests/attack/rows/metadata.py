@@ -104,6 +104,7 @@ ROWS = (
         "floors belong to keys, and fall with those that a root replaces",
         (
             f"{_HERE}::test_a_root_that_replaces_stolen_keys_lets_the_owner_in_again",
+            f"{_HERE}::test_a_thiefs_sequence_falls_with_the_key_even_when_the_floor_is_lost",
             f"{_HERE}::test_only_the_floors_of_replaced_keys_fall",
             f"{_HERE}::test_a_key_added_lets_no_floor_fall",
             f"{_AGENT}::test_a_known_assignment_brings_a_root_that_replaces_stolen_keys",
