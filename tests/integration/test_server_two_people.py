@@ -207,6 +207,10 @@ def test_a_new_empty_server_is_begun_over_with_one_command_and_devices_follow(
         status, told = site.operator.refused("device", "token")
         assert (status, told["code"]) == (1, "server.online_key_lost")
         assert "edgefleet key rotate online assignment" in told["remedy"]
+        for roles in (("online",), ("targets",), ("root", "assignment")):
+            status, told = site.operator.refused("key", "rotate", *roles)
+            assert (status, told["code"]) == (1, "server.online_key_lost"), roles
+            assert len(list((site.operator.home / "keys").iterdir())) == 2, "no key was made in vain"
         assert site.operator.ask("key", "rotate", "online", "assignment")["done"]
         assert site.operator.ask("release", "push", bundle)["label"] == "digits@1.0.0", "the same, signed long ago"
         identity = site.identity()
@@ -218,3 +222,33 @@ def test_a_new_empty_server_is_begun_over_with_one_command_and_devices_follow(
         until(lambda: device.running)
         assert device.memory.current.root == 2
         assert device.failures == []
+
+
+def test_two_people_begin_a_new_server_over_and_a_file_that_came_too_late_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    alice, bob = (Operator(tmp_path / name, tmp_path / "data", capsys) for name in ("Alice", "Bob"))
+    with running_site(tmp_path, capsys):
+        for role in ("root", "targets"):
+            bob.ask("key", "new", role, "--out", f"{role}.pub", "--name", "Bob")
+        begun = alice.ask(
+            "key", "init", "--root-key", "root.pub", "--targets-key", "targets.pub", "--root-threshold", "2"
+        )
+        bob.ask("key", "sign", begun["half_signed"])
+        alice.ask("key", "send", begun["half_signed"])
+        late = alice.ask("key", "renew", "--within", "400d")["half_signed"]
+        bob.ask("key", "sign", late)
+    (tmp_path / "data").rename(tmp_path / "burnt")
+    with running_site(tmp_path, capsys):
+        handed = alice.ask("key", "rotate", "online", "assignment")["half_signed"]
+        bob.ask("key", "sign", handed)
+        assert bob.ask("key", "send", handed)["done"], "who has no copy of the metadata sends those of the file"
+        status, told = alice.refused("key", "send", late)
+        assert (status, told["code"]) == (2, "conflict")
+        assert alice.ask("release", "push", str(tiny_bundle(tmp_path)))["label"] == "digits@1.0.0"
+        renewed = bob.ask("key", "renew", "--within", "400d")["half_signed"]
+        assert alice.ask("release", "push", str(tiny_bundle(tmp_path, "1.1.0")))["label"] == "digits@1.1.0"
+        alice.ask("key", "sign", renewed)
+        status, told = bob.refused("key", "send", renewed)
+        assert (status, told["code"]) == (2, "conflict"), "the model has a newer release than the file knows"

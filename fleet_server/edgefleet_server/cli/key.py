@@ -71,10 +71,11 @@ def rotate(
         state = trust.look(client, publisher)
         if not state.repository.roots:
             raise Conflict("There is no trust root yet, and so nothing to replace", remedy="`edgefleet device token`.")
+        keys = trust.fresh_keys(client, state, online)
         draft = publisher.rotation(
             state.repository,
             offline,
-            trust.fresh_keys(client, state, online),
+            keys,
             online,
             system_clock(),
             change=change,

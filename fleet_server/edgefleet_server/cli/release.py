@@ -111,7 +111,7 @@ def _push(
     client: Client, publisher: Publisher, stated: StatedRelease, draft: Draft, sealer: BundleSealer | None
 ) -> dict[str, Any]:
     """Upload what is missing, then the metadata that name it."""
-    grown = draft.grown()
+    grown = publisher.grown(draft)
     for bundle, path in stated.files:
         client.upload(bundle.sha256, path)
         if sealer is not None:

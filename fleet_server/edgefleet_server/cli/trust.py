@@ -75,11 +75,7 @@ def begin(client: Client, publisher: Publisher, server: Server) -> Repository:
         return server.repository
     if server.repository.roots:
         if not server.is_named:
-            raise OnlineKeyLost(
-                "This server is new: the trust root of this machine names the keys of another one",
-                expected="a root that names this server's keys, or the data folder of the old server",
-                remedy="Make its keys part of a new root: `edgefleet key rotate online assignment`.",
-            )
+            raise _unnamed()
         put(client, server.repository.files())
         return server.repository
     if publisher.ensure():
@@ -100,9 +96,14 @@ def begin(client: Client, publisher: Publisher, server: Server) -> Repository:
 
 
 def finish(client: Client, publisher: Publisher, draft: Draft) -> Repository:
-    """Give a server a draft that is complete, with all that it builds on and the server lacks; and keep it here."""
-    grown, present = draft.grown(), client.get("/trust")["files"]
-    put(client, {name: data for name, data in grown.files().items() if name not in present})
+    """Give a server a draft that is complete, with all that it builds on and the server lacks; and keep it here.
+
+    Raises:
+        SignatureInvalid: It is not complete.
+        Conflict: It builds on what has been replaced since.
+    """
+    grown, present = publisher.grown(draft), client.get("/trust")["files"]
+    put(client, {name: data for name, data in grown.files().items() if present.get(name) != canonical.sha256(data)})
     publisher.keep(grown)
     return grown
 
@@ -126,8 +127,14 @@ def tell_end(draft: Draft, result: Mapping[str, Any]) -> None:
 
 
 def fresh_keys(client: Client, server: Server, roles: Sequence[str]) -> ServerKeys:
-    """The server's keys, fresh ones for ``roles``; those of a new server, which no root has named yet, are fresh."""
+    """The server's keys, fresh ones for ``roles``; those of a new server, which no root has named yet, are fresh.
+
+    Raises:
+        OnlineKeyLost: The server is new, and not all of its keys are to be named.
+    """
     if not server.has_root and not server.is_named:
+        if set(roles) != set(SERVER_ROLES):
+            raise _unnamed()
         return server.keys
     return server.keys.replaced({role: client.post(f"/trust/keys/{role}") for role in roles})
 
@@ -183,6 +190,14 @@ def wanting(draft: Draft) -> str:
 def told_of(draft: Draft) -> list[dict[str, Any]]:
     """What a draft lacks, for programs."""
     return [{"role": missing.role, "count": missing.count, "keys": missing.keys} for missing in draft.missing()]
+
+
+def _unnamed() -> OnlineKeyLost:
+    return OnlineKeyLost(
+        "This server is new: the trust root of this machine names the keys of another one",
+        expected="a root that names this server's keys, or the data folder of the old server",
+        remedy="Make its keys part of a new root: `edgefleet key rotate online assignment`.",
+    )
 
 
 def _first(publisher: Publisher, keys: ServerKeys) -> Draft:

@@ -30,7 +30,7 @@ from edgefleet_server.publisher.keyring import (
 from edgefleet_server.publisher.own_copy import OwnCopy
 from edgefleet_server.publisher.role_change import RoleChange, check_distinct
 from edgefleet_server.publisher.statement import StatedRelease
-from edgefleet_server.trust.repository import Repository, parse
+from edgefleet_server.trust.repository import Repository, parse, split_name
 from edgefleet_server.trust.server_keys import ServerKeys, statement_key_id
 
 
@@ -88,6 +88,18 @@ class Publisher:
                     present=grown.root_digest,
                 )
         return grown
+
+    def grown(self, draft: Draft) -> Repository:
+        """The own copy with a draft that is complete, and with what is newer of what the draft builds on.
+
+        Raises:
+            SignatureInvalid: It is not complete.
+            Conflict: It builds on what has been replaced since.
+        """
+        own = self.repository()
+        versions, base = own.versions(), draft.base.files()
+        news = {name for name in base for role, version in [split_name(name)] if version > versions.get(role, 0)}
+        return own.grown({**{name: base[name] for name in news}, **draft.files()})
 
     def settle(
         self,

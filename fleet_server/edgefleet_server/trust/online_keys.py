@@ -76,7 +76,7 @@ class OnlineKeys:
                 f"This server does not have the {role} key that the trust root, version {root.version}, names",
                 expected=f"the key {key_ids(root, role)[0][:16]} in {str(self._folder)!r}",
                 remedy="Bring the folder back from a backup; or, with the root key, have devices follow a new one: "
-                f"`edgefleet key rotate {role}`.",
+                "`edgefleet key rotate online assignment`.",
             )
         return found
 
