@@ -7,7 +7,7 @@ import logging
 import socket
 from dataclasses import dataclass, replace
 
-from edgefleet_server import addresses, migrate
+from edgefleet_server import addresses, migrate, surviving
 from edgefleet_server.addresses import Addresses, Ports
 from edgefleet_server.app import device_app, operator_app
 from edgefleet_server.authority import Authority, Credentials
@@ -150,10 +150,12 @@ class FleetServer:
         self, folder: DataFolder, database: Database, authority: Authority, credentials: Credentials, ports: Ports
     ) -> _Broker:
         """Start the broker child, or write the configuration of one that somebody else runs."""
+        outlived = surviving.kept(folder.authority)
 
         def revoked() -> list[tuple[int, int]]:
             with database.read() as session:
-                return certificates.revoked(session, self._clock())
+                known = certificates.revoked(session, self._clock())
+            return list((dict(outlived) | dict(known)).items())
 
         external = self._config.external_broker
         if external is not None:

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgefleet_contract import canonical, dsse, keys
+from edgefleet_contract.enrolment import BatchClaim, EnrollRequest, RenewalRequest
+from edgefleet_contract.errors import BatchRefused, DeviceRevoked, SignatureInvalid, Unauthorized, UsageMalformed
+from edgefleet_contract.fingerprint import Fingerprint, hashed
+from edgefleet_server import surviving
 from edgefleet_server.alerts import service as alerts
-from support.server_state import NOON, Inside
+from edgefleet_server.authority import DEVICE_LIFE, Authority
+from edgefleet_server.backup import sealing
+from edgefleet_server.backup.restore import restore
+from edgefleet_server.clock import DAY
+from edgefleet_server.devices import batches, certificates, lifecycle
+from edgefleet_server.users import accounts, api_tokens, sessions
+from edgefleet_server.users.roles import Role
+from support.restored import PASSPHRASE, backed_up, restored
+from support.server_device import make_csr
+from support.server_people import token
+from support.server_state import NOON, Inside, StandIn
 from support.tiny_bundles import tiny_bundle
 from support.unchanged import unchanged
 
@@ -20,6 +36,12 @@ pytestmark = pytest.mark.attack
 def inside(tmp_path: Path) -> Iterator[Inside]:
     with closing(Inside(tmp_path)) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work factor protects weak passphrases; no attack here guesses one."""
+    monkeypatch.setattr(sealing, "_SCRYPT_N", 1 << 4)
 
 
 def test_a_restored_server_goes_on_above_what_its_devices_report(inside: Inside) -> None:
@@ -47,3 +69,80 @@ def test_a_device_that_the_backup_forgot_changes_nothing_and_is_told(inside: Ins
             inside.ingest.store([message])
     with inside.database.read() as session:
         assert [alert.cause for alert in alerts.alerts(session, everything=False)] == [f"unknown:{forgotten.id}"]
+
+
+def test_a_batch_of_a_restored_backup_takes_nobody_in(inside: Inside) -> None:
+    key = keys.generate_device_key()
+    wanted = batches.BatchRequest("line-7", make_csr(key), 2, DAY, {}, None, None)
+    with inside.fleet.change("admin") as change:
+        batches.create(change, wanted, inside.authority, inside.fleet.hooks)
+    file = backed_up(inside)
+    csr = make_csr(keys.generate_device_key())
+    claim = BatchClaim(1, "line-7", canonical.sha256(csr.encode()))
+    request = EnrollRequest(
+        1, "", "", csr, "x86-64", {}, "test", fingerprint=Fingerprint(serial=hashed("serial", "A1")),
+        claim=dsse.sign(canonical.encode(claim), dsse.BATCH_CLAIM, [key]).decode(),
+    )  # fmt: skip
+    with restored(inside, file) as again, pytest.raises(BatchRefused, match="closed"):
+        again.enroll(request)
+
+
+def test_no_session_word_or_token_of_a_restored_backup_opens_the_server(inside: Inside) -> None:
+    text = token(inside, Role.ADMIN)
+    with inside.fleet.change("admin") as change:
+        _, word = accounts.add(change, "eve", Role.ADMIN)
+        cookie = sessions.begin(change.session, change.now, user="eve")
+    file = backed_up(inside)
+    with restored(inside, file) as again, again.database.read() as session:
+        assert sessions.principal(session, again.clock(), cookie, None, None) is None
+        with pytest.raises(Unauthorized):
+            accounts.check_setup_word(session, again.clock(), "eve", word)
+        with pytest.raises(Unauthorized, match="revoked"):
+            api_tokens.check(session, again.clock(), text)
+        assert again.acts()[-1] == "server.restored"
+
+
+def test_a_device_of_a_surviving_revocation_list_is_not_let_in_again(inside: Inside) -> None:
+    gone, late = inside.device(), inside.device()
+    file, listed = backed_up(inside), inside.folder / "revoked.crl"
+    renewed = renewed_key(inside, late)
+    late.says("idle", sequence=0)  # with the new key: its old certificate is revoked
+    with inside.fleet.change("admin") as change:
+        for device in (gone, late):
+            lifecycle.revoke(change, device.id)
+    with inside.database.read() as session:
+        revoked = certificates.revoked(session, inside.clock())
+    assert len(revoked) == 3
+    listed.write_bytes(inside.authority.crl(revoked))
+    with restored(inside, file, listed) as again:
+        with again.database.read() as session:
+            assert len(certificates.revoked(session, again.clock())) == 2, "the backup knows nothing of the third"
+        assert {serial for serial, _ in surviving.kept(again.data.authority)} == {serial for serial, _ in revoked}
+        for device, key in ((gone, gone.key), (late, renewed)):
+            with pytest.raises((DeviceRevoked, SignatureInvalid)), again.fleet.change("device") as change:
+                again.enroller.renewer.renew(change, renewal(device, key, keys.generate_device_key()))
+
+
+def test_a_revocation_list_of_somebody_else_is_refused(inside: Inside, tmp_path: Path) -> None:
+    file, listed = backed_up(inside), inside.folder / "revoked.crl"
+    (tmp_path / "ca").mkdir()
+    for content in (b"no list", Authority(tmp_path / "ca", inside.clock).crl([])):
+        listed.write_bytes(content)
+        with pytest.raises(UsageMalformed):
+            restore(file, inside.folder / "again", lambda: PASSPHRASE, revocations=listed)
+        assert not (inside.folder / "again").exists()
+
+
+def renewal(device: StandIn, signer: Any, key: Any) -> bytes:
+    request = RenewalRequest(1, device.id, make_csr(key), 0, "n" * 32)
+    return dsse.sign(canonical.encode(request), dsse.RENEWAL, [signer])
+
+
+def renewed_key(inside: Inside, device: StandIn) -> Any:
+    """Renew ``device``; the key that it has now."""
+    inside.clock.turn(DEVICE_LIFE * 2 // 3)
+    key = keys.generate_device_key()
+    with inside.fleet.change("device") as change:
+        inside.enroller.renewer.renew(change, renewal(device, device.key, key))
+    device.key = key
+    return key

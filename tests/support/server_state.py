@@ -141,6 +141,7 @@ class Inside:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = TurnableClock()
+        is_new = not (folder / "data").exists()
         self.data = DataFolder(folder / "data")
         self.database = Database(self.data.database_url)
         migrate.prepare(self.database)
@@ -171,7 +172,8 @@ class Inside:
             on_need=self.needs.append, on_stored=lambda outcome: None,
         )  # fmt: skip
         self.engine = Engine(self.database, Assigner(self.online_keys, self.content_keys, self.clock), self.clock)
-        self.take(self.publisher.first(self.online_keys.public(None), self.clock()))
+        if is_new:
+            self.take(self.publisher.first(self.online_keys.public(None), self.clock()))
 
     def take(self, draft: Draft) -> None:
         """Give the server new metadata, and keep them at the publisher's."""

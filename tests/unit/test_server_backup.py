@@ -23,18 +23,17 @@ from edgefleet_contract.errors import (
 )
 from edgefleet_server.backup import sealing
 from edgefleet_server.backup.contents import Entry, Table, decode_table
-from edgefleet_server.backup.create import create
 from edgefleet_server.backup.restore import restore
 from edgefleet_server.clock import DAY
 from edgefleet_server.data_folder import for_the_owner_alone
 from edgefleet_server.db import Database
 from edgefleet_server.devices import tokens
 from support.commands import Run, runner
+from support.restored import PASSPHRASE, backed_up, restored
 from support.server_state import NOON, Inside
 from support.tiny_bundles import tiny_bundle
 from support.unchanged import durable_state, unchanged
 
-PASSPHRASE = "five words that nobody guesses"
 NOT_ASKED = "asked though it is not sealed"
 
 
@@ -58,11 +57,6 @@ def asked() -> str:
 
 def never_asked() -> str:
     raise AssertionError(NOT_ASKED)
-
-
-def backed_up(inside: Inside, name: str = "b", passphrase: str | None = PASSPHRASE) -> Path:
-    create(inside.data.path, inside.folder / name, inside.clock, passphrase=passphrase)
-    return inside.folder / name
 
 
 def test_what_is_restored_is_what_was_there(inside: Inside) -> None:
@@ -170,6 +164,16 @@ def test_a_claim_token_of_a_restored_backup_opens_nothing(inside: Inside) -> Non
         pytest.raises(TokenRefused, match="expired"),
     ):
         tokens.check(session, inside.clock(), token.id, token.secret, "another key")
+
+
+def test_a_hook_of_a_restored_backup_can_be_asked(inside: Inside) -> None:
+    hook = inside.data.hooks / "ask"
+    hook.write_text("#!/bin/sh\nexit 0\n")
+    hook.chmod(0o700)
+    with restored(inside, backed_up(inside)) as again:
+        again.fleet.hooks.check("ask")
+        assert stat.S_IMODE((again.data.hooks / "ask").stat().st_mode) == 0o700
+        assert stat.S_IMODE((again.data.path / "admin.token").stat().st_mode) == 0o600
 
 
 def test_a_folder_that_holds_something_is_not_restored_over(inside: Inside) -> None:

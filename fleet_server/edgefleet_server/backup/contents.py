@@ -49,6 +49,11 @@ class Table(msgspec.Struct, frozen=True):
     files: list[Entry]
 
 
+def is_program(name: str) -> bool:
+    """Whether the file called ``name`` is one that the server executes: a hook of the operator."""
+    return name.startswith("hooks/")
+
+
 def decode_table(data: bytes) -> Table:
     """Parse a table of contents.
 

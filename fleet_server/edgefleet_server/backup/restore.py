@@ -7,22 +7,33 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from edgefleet_contract.errors import BackupRefused, DataFolderMalformed, UsageMalformed
-from edgefleet_server.backup.contents import DATABASE, TABLE, TABLE_LIMIT, Entry, Table, decode_table
+from edgefleet_server import migrate, surviving
+from edgefleet_server.audit.change import Change
+from edgefleet_server.backup import old_rights
+from edgefleet_server.backup.contents import DATABASE, TABLE, TABLE_LIMIT, Entry, Table, decode_table, is_program
 from edgefleet_server.backup.sealing import MAGIC, SealedReader
-from edgefleet_server.data_folder import DataFolder, make_private, sync_folder
-from edgefleet_server.migrate import check_known
+from edgefleet_server.clock import Clock, system_clock
+from edgefleet_server.data_folder import DataFolder, make_private, sync_folder, write_durable
+from edgefleet_server.db import Database
 from edgefleet_server.storage import telling_disk_failures
 
 _CHUNK = 1 << 20
 
 
-def restore(file: Path, data: Path, ask_passphrase: Callable[[], str]) -> Table:
+def restore(
+    file: Path,
+    data: Path,
+    ask_passphrase: Callable[[], str],
+    *,
+    revocations: Path | None = None,
+    clock: Clock = system_clock,
+) -> Table:
     """Bring back a data folder.
 
     Everything is written beside ``data`` and takes its name at the end, so that a backup which turns out to be damaged
@@ -32,8 +43,11 @@ def restore(file: Path, data: Path, ask_passphrase: Callable[[], str]) -> Table:
         file: The backup.
         data: A folder that is empty, or not there.
         ask_passphrase: Called if the backup is sealed.
+        revocations: A revocation list (PEM) of the lost server that has survived, at a broker or as a copy.
+        clock: UTC milliseconds.
 
     Raises:
+        UsageMalformed: A file cannot be read, or is no revocation list of this fleet's authority.
         BackupRefused: The file is no backup, is damaged, or is sealed with another passphrase.
         DataFolderMalformed: ``data`` holds something, or the backup is of a newer edgefleet.
     """
@@ -51,7 +65,7 @@ def restore(file: Path, data: Path, ask_passphrase: Callable[[], str]) -> Table:
             with closing(DataFolder(beside)):  # which makes the folders that were empty, and marks it as ours
                 _unpack(archive, members, table, beside)
                 _check_database(beside / DATABASE, table)
-                _void_claim_tokens(beside / DATABASE, table)
+                _settle_database(beside / DATABASE, table, clock(), _listed(revocations, beside))
             _sync_tree(beside)
             beside.rename(data)
         except BaseException:
@@ -89,7 +103,7 @@ def _read_table(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) ->
     content = archive.extractfile(first)
     assert content is not None
     table = decode_table(content.read())
-    check_known(table.schema)
+    migrate.check_known(table.schema)
     return table
 
 
@@ -108,7 +122,7 @@ def _unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo], table:
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, path: Path) -> None:
     source, hasher = archive.extractfile(member), hashlib.sha256()
     assert source is not None
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700 if is_program(entry.path) else 0o600)
     with os.fdopen(descriptor, "wb") as file:
         while chunk := source.read(_CHUNK):
             hasher.update(chunk)
@@ -135,13 +149,28 @@ def _check_database(path: Path, table: Table) -> None:
         raise _damaged(f"its database is not sound: {found}, schema {schema}")
 
 
-def _void_claim_tokens(path: Path, table: Table) -> None:
-    """Let no claim token of the backup open the fleet: it may have been used since, which the backup does not know."""
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute(
-            "UPDATE claim_tokens SET expires_at = :now WHERE used_at IS NULL AND expires_at > :now",
-            {"now": table.created},
-        )
+def _settle_database(path: Path, table: Table, now: int, revoked: Collection[int]) -> None:
+    """Bring the schema up to date, and end what must not be let in again."""
+    with closing(Database(f"sqlite:///{path}")) as database:
+        migrate.upgrade(database)
+        with database.write() as session:
+            change = Change(session, now, old_rights.RESTORE)
+            old_rights.end(change, table.created)
+            if revoked:
+                old_rights.revoke(change, revoked)
+
+
+def _listed(revocations: Path | None, folder: Path) -> Collection[int]:
+    """Serial numbers of a surviving revocation list, which is kept beside the authority that signed it."""
+    if revocations is None:
+        return ()
+    try:
+        pem = revocations.read_bytes()
+    except OSError as cause:
+        raise UsageMalformed(f"The list {str(revocations)!r} cannot be read: {cause.strerror}") from cause
+    listed = surviving.read(pem, (folder / "ca" / "authority.pem").read_bytes())
+    write_durable(surviving.path(folder / "ca"), pem)
+    return [number for number, _ in listed]
 
 
 def _sync_tree(folder: Path) -> None:

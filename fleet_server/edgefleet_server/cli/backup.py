@@ -62,13 +62,17 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A backup.")],
     *,
     data: Annotated[Path, typer.Option(help="Where to: a folder that is empty or not there.")],
+    revocations: Annotated[
+        Path | None,
+        typer.Option(help="The newest revocation list of the lost server, such as revoked.crl of a broker elsewhere."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a server's data folder back from a backup."""
     from edgefleet_server.backup.restore import restore as bring_back  # noqa: PLC0415 - as above
 
     with for_the_owner_alone():
-        table = bring_back(file, data, _passphrase)
+        table = bring_back(file, data, _passphrase, revocations=revocations)
     if as_json:
         output.print_json({"data": str(data), "files": len(table.files), "schema": table.schema, "keys": table.keys,
                            "created": table.created})  # fmt: skip

@@ -15,7 +15,7 @@ from edgefleet_server.audit.change import Change
 from edgefleet_server.authority import DEVICE_LIFE, TRANSPORT_LIFE, Authority, key_of_request
 from edgefleet_server.clock import HOUR, Clock
 from edgefleet_server.devices import certificates, proof, service
-from edgefleet_server.devices.models import Device
+from edgefleet_server.devices.models import Certificate, Device
 
 PAUSE = HOUR  # between two certificates of a device: a thief, or a device gone wild, cannot have them by the thousand
 
@@ -54,6 +54,7 @@ class Renewer:
         if request.device != device.id:
             raise StatementMalformed(f"The renewal of {device.id!r} names {request.device!r}")
         public_key = key_of_request(request.csr)
+        _check_not_revoked(certificates.newest(session, device.id))
         if device.certificate_expires <= change.now:
             raise CertificateExpired(
                 f"The certificate of device {device.id} has expired",
@@ -116,6 +117,17 @@ class Renewer:
                 remedy="It tries again by itself.",
             )
         return False
+
+
+def _check_not_revoked(certificate: Certificate) -> None:
+    """Refuse to renew what was revoked, though the device is active: its server has forgotten why (a restore)."""
+    if certificate.revoked_at is not None:
+        raise DeviceRevoked(
+            f"The certificate of device {certificate.device_id} was revoked",
+            remedy=f"If it is to stay, an operator lets it back in: `edgefleet device token --device "
+            f"{certificate.device_id}`; else `edgefleet device revoke {certificate.device_id}`.",
+            device=certificate.device_id,
+        )
 
 
 def _named(envelope: bytes) -> str:

@@ -61,7 +61,31 @@ ROWS = (
         "a claim token that was used after the backup opens the restored server",
         "a restore lets every open claim token expire",
         (f"{_BACKUP}::test_a_claim_token_of_a_restored_backup_opens_nothing",),
-        {"edgefleet_server.backup.restore._void_claim_tokens": answering()},
+        {"edgefleet_server.backup.old_rights._end_claims": answering()},
+    ),
+    Defence(
+        "a batch that was closed after the backup takes devices in again",
+        "a restore closes every open batch",
+        (f"{_RESTORED}::test_a_batch_of_a_restored_backup_takes_nobody_in",),
+        {"edgefleet_server.backup.old_rights._end_claims": answering()},
+    ),
+    Defence(
+        "a session, setup word or API token that was ended after the backup opens the restored server",
+        "a restore ends all of them, and stands in the audit log",
+        (f"{_RESTORED}::test_no_session_word_or_token_of_a_restored_backup_opens_the_server",),
+        {
+            "edgefleet_server.backup.old_rights._end_sign_ins": answering(),
+            "edgefleet_server.backup.old_rights._end_api_tokens": answering(),
+        },
+    ),
+    Defence(
+        "a device that was revoked after the backup comes back by way of the restored server",
+        "a surviving revocation list is taken up by `restore --revocations`, and a revoked certificate is not renewed",
+        (
+            f"{_RESTORED}::test_a_device_of_a_surviving_revocation_list_is_not_let_in_again",
+            f"{_RESTORED}::test_a_revocation_list_of_somebody_else_is_refused",
+        ),
+        {"edgefleet_server.backup.old_rights.revoke": answering()},
     ),
     Defence(
         "a thief finds a backup without keys",
