@@ -15,7 +15,7 @@ from edgefleet_agent.probation import Probation
 from edgefleet_agent.record import Record, save_record
 from edgefleet_agent.slots import Seal
 from edgefleet_agent.states import Action
-from edgefleet_contract import canonical, dsse, trust
+from edgefleet_contract import canonical, dsse, messages, trust
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.errors import (
     AssignmentExpired,
@@ -70,14 +70,14 @@ class Deployment:
             self._apply(events.Started())
 
     def desired(self, assignment: bytes, proof: bytes) -> None:
-        """Take an assignment, if trust says yes to it; of one that is known, only newer metadata.
+        """Take an assignment, if trust says yes to it; with none, or one that is known, only newer metadata.
 
         Raises:
             VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
             DiskFailed: The floor cannot be raised; nothing has changed.
         """
         now, store, confirmed = self._parts.clock.now_ms(), self._parts.store, self._record.confirmed
-        if self._is_known(assignment):
+        if assignment == messages.NOTHING_ASSIGNED or self._is_known(assignment):
             if not store.is_kept(proof):  # metadata were renewed, or a root replaces keys
                 verify.refresh(proof, now, store, confirmed=confirmed)
             return

@@ -19,6 +19,7 @@ from edgefleet_contract.sketches import Sketch
 
 VERSION = 1
 MESSAGE_LIMIT = 256 * 1024  # bytes
+NOTHING_ASSIGNED = b"null"
 SAMPLE_CHUNK_BYTES = 128 * 1024  # which base64 makes 171 KiB
 
 DeviceState = Literal[
@@ -239,9 +240,9 @@ class Desired(msgspec.Struct, frozen=True):
     """The desired twin: two signed statements, each exact bytes that the broker cannot change.
 
     Attributes:
-        assignment: DSSE envelope of an ``Assignment``, by the assignment key.
-        proof: What the pinned trust scheme needs to believe in the assigned release; opaque here, null when
-            nothing is assigned.
+        assignment: DSSE envelope of an ``Assignment``, by the assignment key; ``NOTHING_ASSIGNED`` for a device that
+            has never had one, and is to know the newest metadata all the same.
+        proof: What the pinned trust scheme needs to believe in the assigned release; opaque here.
     """
 
     v: int

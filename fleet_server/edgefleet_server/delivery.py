@@ -25,6 +25,7 @@ from edgefleet_server.clock import Clock
 from edgefleet_server.core import Core
 from edgefleet_server.db import Database
 from edgefleet_server.devices.models import Device
+from edgefleet_server.metadata_delivery import MetadataPublisher
 from edgefleet_server.mqtt import Connection
 from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts import assignments
@@ -48,7 +49,7 @@ class _Due:
 
 
 class DesiredPublisher:
-    """Publishes the desired twin of each device that has an assignment.
+    """Publishes the desired twin of each device that has an assignment, and newer metadata to those that have none.
 
     After a (re)connection all of them are published again: the broker may have forgotten what it retained.
     """
@@ -58,6 +59,7 @@ class DesiredPublisher:
         self._clock = clock
         self._connection = connection
         self._republish = threading.Event()
+        self._metadata = MetadataPublisher(database, connection)
         self._proofs: ProofBook | None = None  # kept as long as the timestamp stays the same
         self._proven_by = (0, 0)  # version of the timestamp, and newest permit, that the last page went by
 
@@ -71,10 +73,12 @@ class DesiredPublisher:
             return
         if self._republish.is_set():
             self._republish.clear()
+            self._metadata.publish_all()
             if not self._publish_all(unpublished_only=False):
                 self._republish.set()
                 return
         self._publish_all(unpublished_only=True)
+        self._metadata.publish_due()
 
     def _publish_all(self, *, unpublished_only: bool) -> bool:
         """Publish page by page; whether the broker has taken everything."""

@@ -10,7 +10,7 @@ import pytest
 
 from edgefleet_contract import canonical
 from edgefleet_server.publisher.publisher import Publisher
-from support.server_device import SimulatedDevice, confirms
+from support.server_device import SimulatedDevice, confirms, enroll
 from support.server_runs import Operator, Site, running_site, until
 from support.tiny_bundles import tiny_bundle
 
@@ -57,6 +57,20 @@ def test_stolen_server_keys_are_replaced_while_the_fleet_runs(site: Site) -> Non
     assert device.failures == []
     assert not site.operator.ask("key", "renew")["done"], "a year is not over"
     assert site.operator.ask("key", "renew", "--within", "366d")["done"]
+
+
+def test_devices_without_an_assignment_follow_new_keys_too(site: Site) -> None:
+    token = site.operator.ask("device", "token")
+    early = site.device()
+    assert site.operator.ask("key", "rotate", "assignment")["done"]
+    identity = enroll(token["server"], token["token"])
+    late = SimulatedDevice(site.folder / identity.device, identity)
+    site.devices.append(late)
+    for device in (early, late):
+        until(lambda device=device: device.memory.current.root == 2)
+        device.report("idle")
+        device.wait_ack("reported", device.n)
+        assert (device.sequences, device.failures) == ([], [])
 
 
 def test_two_people_release_together_and_permit_together(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

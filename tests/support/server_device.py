@@ -308,6 +308,9 @@ class SimulatedDevice:
 
     def _take_desired(self, payload: bytes) -> None:
         desired = messages.decode(payload, Desired)
+        if bytes(desired.assignment) == messages.NOTHING_ASSIGNED:
+            trust.refresh(bytes(desired.proof), system_clock(), self.memory)
+            return
         accepted = trust.accept(bytes(desired.assignment), bytes(desired.proof), system_clock(), self.memory)
         if accepted.repeated:
             return

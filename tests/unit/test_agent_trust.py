@@ -232,6 +232,17 @@ def test_a_known_assignment_brings_a_root_that_replaces_stolen_keys(scene: Scene
     assert scene.send(scene.operator.assign(scene.device, [scene.newer], 3, issued=LATER)).state == "confirmed"
 
 
+def test_a_root_that_comes_without_an_assignment_is_followed_and_nothing_else_happens(scene: Scene) -> None:
+    record, _ = scene.state()
+    folder, repository = scene.run.folder, scene.operator.repository
+    repository.replace_keys(assignment=Holders.fresh())
+    reports = len(scene.run.side.reports)
+    scene.send(messages.encode(Desired(1, msgspec.Raw(messages.NOTHING_ASSIGNED), msgspec.Raw(repository.proof()))))
+    assert (scene.state()[0], len(scene.run.side.reports)) == (record, reports)
+    assert scene.state()[1].root == 2
+    assert set(DurableTrustStore(folder, Disk(), Record).assignment_keys()) == key_ids(repository.assignment)
+
+
 def test_the_keys_obeyed_are_those_of_the_newest_root_and_none_where_it_is_lost(scene: Scene) -> None:
     folder, repository = scene.run.folder, scene.operator.repository
     assert set(DurableTrustStore(folder, Disk(), Record).assignment_keys()) == key_ids(repository.assignment)

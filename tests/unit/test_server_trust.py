@@ -160,6 +160,25 @@ def test_replaced_keys_are_followed_by_every_device(inside: Inside, roles: list[
     assert judge.obeys().release is not None
 
 
+def test_a_device_that_is_away_for_weeks_finds_metadata_that_have_not_expired(inside: Inside) -> None:
+    device = inside.device()
+    inside.settle(inside.roll_out(inside.push()), device)
+    judge = Judge(inside, device)
+    judge.obeys()
+    rotate(inside, "assignment")
+    for _ in range(2):
+        published(inside)
+        inside.clock.turn(DAY)
+        assert watch(inside).look()
+        assert unpublished(inside) == [device.id]
+    judge.obeys()
+    device.confirms()
+    published(inside)
+    inside.clock.turn(DAY)
+    assert watch(inside).look()
+    assert unpublished(inside) == [], "it has the newest root"
+
+
 def test_a_device_that_slept_through_several_roots_follows_them(inside: Inside) -> None:
     device = inside.device()
     judge = Judge(inside, device)

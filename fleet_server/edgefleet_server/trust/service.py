@@ -11,7 +11,7 @@ from tuf.api.metadata import Root
 
 from edgefleet_contract import canonical
 from edgefleet_server.audit.change import Change
-from edgefleet_server.devices.models import Device
+from edgefleet_server.devices.models import Device, Twin
 from edgefleet_server.rollouts.models import Assignment, Deployment
 from edgefleet_server.rollouts.states import IN_PROGRESS
 from edgefleet_server.trust import online
@@ -96,7 +96,7 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
 
 
 def resign(change: Change, keys: OnlineKeys, present: Repository) -> ProofBook:
-    """Sign snapshot and timestamp anew, and have them published to every device that still waits for its bundle.
+    """Sign snapshot and timestamp anew, and have them published to every device that has still to take its assignment.
 
     What people have let expire does not keep the rest from being signed.
 
@@ -108,7 +108,8 @@ def resign(change: Change, keys: OnlineKeys, present: Repository) -> ProofBook:
     signed = online.sign(present, keys.key(present.root, ONLINE).signer, number, change.now)
     _store(change, "snapshot", number, signed.snapshot)
     _store(change, "timestamp", number, signed.timestamp)
-    publish_again(session, Deployment.state.in_((*IN_PROGRESS, "rolling_back")))
+    unheard = Device.twin.has(Twin.sequence != Device.sequence)  # by it the device follows a root that came meanwhile
+    publish_again(session, Deployment.state.in_((*IN_PROGRESS, "rolling_back")) | unheard)
     return ProofBook(present, signed)
 
 

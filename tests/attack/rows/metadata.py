@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 from attack.defence import Defence, answering
@@ -111,6 +112,19 @@ ROWS = (
         ),
         {"edgefleet_contract.trust.floors.KeySet.lives_on_in": answering(True)},
         ends_with="AssignmentReplayed",
+    ),
+    Defence(
+        "a device that has nothing assigned goes on obeying a stolen key",
+        "the newest root goes to every device at once, with an assignment or without",
+        (
+            "tests/integration/test_server_trust_cli.py::test_devices_without_an_assignment_follow_new_keys_too",
+            f"{_AGENT}::test_a_root_that_comes_without_an_assignment_is_followed_and_nothing_else_happens",
+            "tests/unit/test_server_trust.py::test_a_device_that_is_away_for_weeks_finds_metadata_that_have_not_expired",
+        ),
+        {
+            "edgefleet_server.metadata_delivery.MetadataPublisher.publish_due": answering(),
+            "support.server_runs.until": lambda original: partial(original, patience=3.0),
+        },
     ),
     Defence(
         "a server with stolen keys downgrades devices without leave",
