@@ -59,6 +59,7 @@ def test_stolen_server_keys_are_replaced_while_the_fleet_runs(site: Site) -> Non
     assert site.operator.ask("key", "renew", "--within", "366d")["done"]
 
 
+@pytest.mark.attack
 def test_devices_without_an_assignment_follow_new_keys_too(site: Site) -> None:
     token = site.operator.ask("device", "token")
     early = site.device()

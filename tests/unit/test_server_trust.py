@@ -160,6 +160,7 @@ def test_replaced_keys_are_followed_by_every_device(inside: Inside, roles: list[
     assert judge.obeys().release is not None
 
 
+@pytest.mark.attack
 def test_a_device_that_is_away_for_weeks_finds_metadata_that_have_not_expired(inside: Inside) -> None:
     device = inside.device()
     inside.settle(inside.roll_out(inside.push()), device)
