@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import pty
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,8 +76,11 @@ def test_the_guide_s_two_people_release_together_and_a_device_follows_their_root
             assert shown["thresholds"] == {"root": 2, "targets": 2}
             [alices] = [key["id"] for key in shown["keys"] if (key["role"], key["name"]) == ("root", "Alice")]
             words = [alices[:16] if word == "$ALICES_ROOT_KEY" else word for word in written]
-        status, _, error = person(who).run(*words)
-        assert status == 0, (who, words, error)
+        status, _, said = person(who).run(*words)
+        assert status == 0, (who, words, said)
+        for option, file in itertools.pairwise(words):
+            if option in ("--key", "--root-key", "--targets-key"):
+                assert json.loads(Path(file).read_text())["id"] in said, "to be compared with what its owner reads out"
         if words[:2] == ["key", "init"]:
             status, told = person("Alice").refused("release", "push", "digits-1.1.0-rpi4.efb")
             assert (status, told["code"]) == (3, "trust.signatures_missing"), "one is too few"
@@ -189,6 +197,34 @@ def test_a_rotation_leaves_the_keys_of_others_and_forgets_old_files_on_the_owner
     _, told = alice.refused("key", "new", "targets", "--out", "bob.pub")
     assert "a new file" in told["expected"]
     assert len(list((alice.home / "keys").glob("targets-*.pem"))) == 1, "and no key was made"
+
+
+def on_a_terminal(operator: Operator, answer: bytes, *words: str) -> str:
+    """What ``edgefleet WORDS`` says on stderr where stdin is a terminal on which ``answer`` is typed."""
+    typed, stdin = pty.openpty()
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("EDGEFLEET_")}
+    try:
+        os.write(typed, answer)
+        done = subprocess.run(
+            [sys.executable, "-m", "edgefleet", *words],
+            stdin=stdin, capture_output=True, text=True, timeout=60, env=clean | operator.environment, check=True,
+        )  # fmt: skip
+    finally:
+        os.close(stdin)
+        os.close(typed)
+    return done.stderr
+
+
+def test_on_a_terminal_the_owner_is_asked_before_a_private_key_is_removed(site: Site) -> None:
+    alice = site.operator
+    alice.ask("device", "token")
+    [old] = [key["path"] for key in alice.ask("key", "list")["keys"] if key["role"] == "root"]
+    said = on_a_terminal(alice, b"n\n", "key", "rotate", "root")
+    assert f"without power: the root key {Path(old).stem.removeprefix('root-')}" in said
+    assert "Remove the private files of these keys for good?" in said
+    assert Path(old).exists()
+    assert "Removed." in on_a_terminal(alice, b"y\n", "key", "forget")
+    assert not Path(old).exists()
 
 
 def test_a_new_empty_server_is_begun_over_with_one_command_and_devices_follow(

@@ -11,12 +11,11 @@ from edgefleet_contract.errors import Conflict, InputError, UsageMalformed
 from edgefleet_server.cli import half_signed, output, trust
 from edgefleet_server.cli.key_forget import forget_keys, forget_powerless
 from edgefleet_server.cli.key_list import list_keys
-from edgefleet_server.cli.key_make import Encrypted, Token, init, new
+from edgefleet_server.cli.key_make import Encrypted, Token, init, new, read_public
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
-from edgefleet_server.publisher import public_keys
 from edgefleet_server.publisher.draft import Draft
 from edgefleet_server.publisher.keyring import OFFLINE_ROLES
 from edgefleet_server.publisher.publisher import Publisher
@@ -153,7 +152,7 @@ def _change(
             "--key, --drop and --threshold change one role, over keys that are made already",
             expected="`edgefleet key rotate root` or `edgefleet key rotate targets`, without --passphrase and --pkcs11",
         )
-    return RoleChange([public_keys.read(path, offline[0]) for path in files], drop, threshold)
+    return RoleChange(read_public(files, offline[0]), drop, threshold)
 
 
 def _end(client: Client, publisher: Publisher, draft: Draft, as_json: bool, *, forget: bool = False) -> None:

@@ -12,7 +12,6 @@ from edgefleet_server.cli import output, trust
 from edgefleet_server.cli.options import Data, Json, Server
 from edgefleet_server.client import Client
 from edgefleet_server.home import home
-from edgefleet_server.publisher.keyring import SigningKey
 from edgefleet_server.publisher.publisher import Publisher
 
 
@@ -50,10 +49,10 @@ def forget_powerless(publisher: Publisher, *, at_once: bool, may_ask: bool) -> t
     files = [key for key in powerless if not key.is_in_token]
     for key in powerless:
         output.note(f"Replaced, and without power: the {key.role} key {key.id[:16]} in {keyring.where(key)}")
-    if files and (at_once or (may_ask and _agreed(files))):
+    if files and (at_once or (may_ask and _agreed())):
         for key in files:
             keyring.remove(key)
-        output.note(f"Removed {len(files)} of these files. Copies on other media are yours to destroy.")
+        output.note("Removed. Copies on other media are yours to destroy.")
     elif files:
         output.note("They are still there. Remove them: edgefleet key forget")
     kept = [key for key in powerless if keyring.is_here(key)]
@@ -62,5 +61,5 @@ def forget_powerless(publisher: Publisher, *, at_once: bool, may_ask: bool) -> t
     return [keyring.where(key) for key in powerless if key not in kept], [keyring.where(key) for key in kept]
 
 
-def _agreed(files: list[SigningKey]) -> bool:
-    return sys.stdin.isatty() and typer.confirm(f"Remove {len(files)} private key files for good?", err=True)
+def _agreed() -> bool:
+    return sys.stdin.isatty() and typer.confirm("Remove the private files of these keys for good?", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
 from edgefleet_server.publisher import public_keys
-from edgefleet_server.publisher.keyring import OFFLINE_ROLES, ROOT, TARGETS, model_role
+from edgefleet_server.publisher.keyring import OFFLINE_ROLES, ROOT, TARGETS, SigningKey, model_role
 from edgefleet_server.publisher.publisher import Publisher
 
 Encrypted = Annotated[
@@ -122,6 +123,18 @@ def init(
         )
 
 
+def read_public(paths: Sequence[Path], role: str) -> list[SigningKey]:
+    """The keys of public files, told with their whole ids, which are to be compared with what their holders say.
+
+    Raises:
+        InputError: As :func:`public_keys.read`.
+    """
+    keys = [public_keys.read(path, role) for path in paths]
+    for key in keys:
+        output.note(f"Brought in: the {role} key {key.id}{f' of {key.name}' if key.name else ''}")
+    return keys
+
+
 def _make(publisher: Publisher, roles: dict[str, tuple[int, int]], *, passphrase: bool, token: str) -> None:
     """Make the keys of ``roles`` (how many, and how many must sign); where `key new` made some, they are used."""
     keyring, thresholds = publisher.keyring, {role: threshold for role, (_, threshold) in roles.items()}
@@ -141,7 +154,7 @@ def _begin_together(
     as_json: bool,
 ) -> None:
     """Begin a trust root over keys of several machines, as far as the keys here can sign it."""
-    others = {role: [public_keys.read(path, role) for path in paths] for role, paths in files.items()}
+    others = {role: read_public(paths, role) for role, paths in files.items()}
     state = trust.look(client, publisher)
     if state.repository.roots:
         raise Conflict(

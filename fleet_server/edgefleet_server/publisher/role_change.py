@@ -28,11 +28,6 @@ class RoleChange:
     drop: Sequence[str] = ()
     threshold: int | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was asked for."""
-        return not self.add and not self.drop and self.threshold is None
-
     def applied(self, root: Root, role: str) -> tuple[list[Key], int]:
         """The keys of ``role`` and their threshold after the change.
 
