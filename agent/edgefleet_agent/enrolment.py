@@ -12,6 +12,7 @@ import binascii
 import ssl
 from dataclasses import dataclass
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -121,7 +122,10 @@ def enroll_again(folder: DataFolder, disk: Disk, *, claim: Claim, machine: Machi
         )
     server = renewal.server_of(mine)
     next_key, csr = certificate.request_for_next(disk, folder, mine.card.generation + 1)
-    response = _ask(server, _request(claim, machine, csr, mine.signer), authority)
+    request = msgspec.structs.replace(
+        _request(claim, machine, csr, mine.signer), certificate=mine.certificate_file.read_text()
+    )
+    response = _ask(server, request, authority)
     certificate.check(response.certificate, mine.card.device, next_key.public_key(), authority)
     return renewal.adopt(folder, disk, mine.card, response.certificate)
 

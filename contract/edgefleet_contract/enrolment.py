@@ -129,6 +129,8 @@ class EnrollRequest(msgspec.Struct, frozen=True):
         proof: DSSE envelope of a :class:`KeyProof`: by the key that the device is known by, if it enrolls again, or
             else by an identity key that stays in hardware, where the CSR is for TLS alone. "" where the CSR's key
             becomes the identity.
+        certificate: PEM, which the device has now, if it enrolls again: a server that came back from a backup may not
+            know the key of the proof. "" from a new device.
     """
 
     v: int
@@ -142,6 +144,7 @@ class EnrollRequest(msgspec.Struct, frozen=True):
     fingerprint: Fingerprint = Fingerprint()
     claim: str = ""
     proof: str = ""
+    certificate: str = ""
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):

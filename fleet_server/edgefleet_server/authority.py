@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgefleet_contract import canonical, keys
-from edgefleet_contract.errors import StatementMalformed
+from edgefleet_contract.errors import SignatureInvalid, StatementMalformed
 from edgefleet_server.clock import DAY, Clock, as_datetime
 from edgefleet_server.data_folder import lost, read_kept, write_durable
 
@@ -112,6 +113,22 @@ class Authority:
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
+    def check_issued(self, pem: str, device: str) -> x509.Certificate:
+        """A certificate that this authority has issued to ``device``, expired or not.
+
+        Raises:
+            SignatureInvalid: It is none.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(pem.encode())
+            certificate.verify_directly_issued_by(self._certificate)
+            usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as cause:
+            raise _not_issued(device) from cause
+        if certificate.subject != _name(device) or list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
+            raise _not_issued(device)
+        return certificate
+
     def issue_listener(self, hosts: list[str], stem: str = "listener") -> Credentials:
         """A certificate for a TLS server at ``hosts``, in the files STEM.pem and STEM.key; replaces the one before."""
         names = [_general_name(host) for host in dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"])]
@@ -201,6 +218,13 @@ def key_of_request(pem: str) -> ec.EllipticCurvePublicKey:
             "The certificate signing request does not prove a key that we take", expected="a self-signed P-256 request"
         )
     return key
+
+
+def _not_issued(device: str) -> SignatureInvalid:
+    return SignatureInvalid(
+        f"The certificate is not one that this fleet's authority has issued to {device}",
+        expected="the certificate of the key that signs",
+    )
 
 
 def _kept_certificate(path: Path) -> x509.Certificate:

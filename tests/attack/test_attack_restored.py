@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from edgefleet_contract import canonical, dsse, keys
-from edgefleet_contract.enrolment import BatchClaim, EnrollRequest, RenewalRequest
+from edgefleet_agent import claims, enrolment
+from edgefleet_agent import renewal as agent_renewal
+from edgefleet_agent.disk import Disk
+from edgefleet_agent.folder import DataFolder
+from edgefleet_agent.identity import Identity
+from edgefleet_contract import canonical, dsse, keys, messages, topics
+from edgefleet_contract.enrolment import BatchClaim, ClaimToken, EnrollRequest, RenewalRequest
 from edgefleet_contract.errors import BatchRefused, DeviceRevoked, SignatureInvalid, Unauthorized, UsageMalformed
 from edgefleet_contract.fingerprint import Fingerprint, hashed
+from edgefleet_contract.messages import Reported
 from edgefleet_server import surviving
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.authority import DEVICE_LIFE, Authority
@@ -20,8 +27,10 @@ from edgefleet_server.backup import sealing
 from edgefleet_server.backup.restore import restore
 from edgefleet_server.clock import DAY
 from edgefleet_server.devices import batches, certificates, lifecycle
+from edgefleet_server.mqtt import Incoming
 from edgefleet_server.users import accounts, api_tokens, sessions
 from edgefleet_server.users.roles import Role
+from support.listener import HERE, DeviceListener
 from support.restored import PASSPHRASE, backed_up, restored
 from support.server_device import make_csr
 from support.server_people import token
@@ -131,6 +140,55 @@ def test_a_revocation_list_of_somebody_else_is_refused(inside: Inside, tmp_path:
         with pytest.raises(UsageMalformed):
             restore(file, inside.folder / "again", lambda: PASSPHRASE, revocations=listed)
         assert not (inside.folder / "again").exists()
+
+
+def test_a_device_that_renewed_after_the_backup_comes_back_with_its_own_token_alone(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = DeviceListener(inside, monkeypatch)
+    folder, card = listener.device(inside.folder / "agent")
+    other, _ = listener.device(inside.folder / "other")
+    file = backed_up(inside)
+    for agent in (folder, other, folder, other):  # twice, so that no key is left that the backup knows
+        inside.clock.turn(DEVICE_LIFE // 3)
+        agent_renewal.renew(agent, Disk(), inside.clock(), listener.renew)
+    newest = x509.load_pem_x509_certificate(Identity(folder).certificate_file.read_bytes())
+    with restored(inside, file) as again:
+        there = DeviceListener(again, monkeypatch)
+        with pytest.raises(SignatureInvalid):
+            agent_renewal.renew(folder, Disk(), again.clock(), there.renew)
+        token = again.token(device=card.device)
+        with pytest.raises(SignatureInvalid):
+            come_back(other, token)
+        come_back(folder, token)
+        said = Reported(1, card.device, again.clock(), "b" * 16, 1, 0, "idle", None, [], None, "x86-64", "test", {})
+        envelope = Identity(folder).sign(messages.encode(said), dsse.REPORTED)
+        stored = again.ingest.store([Incoming(topics.of(topics.REPORTED, card.device), envelope, 1, 1)])
+        assert stored.acks
+        with again.fleet.change("admin") as change:
+            lifecycle.revoke(change, card.device)
+            listed = dict(certificates.revoked(change.session, change.now))
+        assert newest.serial_number in listed, "what the backup did not know is revoked with the device"
+
+
+def test_a_key_that_was_revoked_is_not_taken_up_with_a_token(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = DeviceListener(inside, monkeypatch)
+    folder, card = listener.device(inside.folder / "agent")
+    file, listed = backed_up(inside), inside.folder / "revoked.crl"
+    inside.clock.turn(DEVICE_LIFE * 2 // 3)
+    agent_renewal.renew(folder, Disk(), inside.clock(), listener.renew)
+    with inside.fleet.change("admin") as change:
+        lifecycle.revoke(change, card.device)
+        listed.write_bytes(inside.authority.crl(certificates.revoked(change.session, change.now)))
+    with restored(inside, file, listed) as again:
+        DeviceListener(again, monkeypatch)
+        with pytest.raises(DeviceRevoked):
+            come_back(folder, again.token(device=card.device))
+
+
+def come_back(folder: DataFolder, token: ClaimToken) -> None:
+    machine = enrolment.Machine("x86-64", {}, HERE)
+    enrolment.enroll_again(folder, Disk(), claim=claims.of_token(token), machine=machine)
 
 
 def renewal(device: StandIn, signer: Any, key: Any) -> bytes:

@@ -16,7 +16,7 @@ from edgefleet_contract.enrolment import BrokerAddress, EnrollRequest, EnrollRes
 from edgefleet_contract.errors import Conflict, DeviceRevoked, IdentityMismatch, StatementMalformed, TokenRefused
 from edgefleet_server.audit.change import Change
 from edgefleet_server.authority import Authority, key_of_request
-from edgefleet_server.devices import batch_claims, proof, service, tokens
+from edgefleet_server.devices import adoption, batch_claims, service, tokens
 from edgefleet_server.devices.models import ACTIVE, ClaimToken, Device, Tag, Twin
 from edgefleet_server.devices.renewal import Renewer
 from edgefleet_server.devices.texts import check_fingerprint, check_texts
@@ -129,7 +129,7 @@ class Enroller:
                 remedy="On that device, with its data folder: `edgefleet-agent enroll --again`.",
                 token=token.id,
             )
-        signed = proof.open_signed(change.session, device, request.proof.encode(), dsse.KEY_PROOF)
+        signed = adoption.open_proof(change, device, request, self.authority)
         _check_binds(enrolment.decode(signed.payload, KeyProof), request)
         act = change.by(device.id)
         self.renewer.issue(act, device, key_of_request(request.csr))

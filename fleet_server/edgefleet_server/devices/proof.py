@@ -37,12 +37,12 @@ def open_signed(session: Session, device: Device, envelope: bytes, payload_type:
         raise DeviceRevoked(f"Device {device.id} is {device.standing}", remedy="Enroll it anew, with a new folder.")
     accepted = [text for text in (device.public_key, device.previous_key) if text]
     try:
-        return _opened(envelope, payload_type, accepted)
+        return opened(envelope, payload_type, accepted)
     except SignatureInvalid:
         replaced = [text for text in certificates.was_ever_of(session, device.id) if text not in accepted]
         if device.key_in_hardware or not replaced:
             raise
-        _opened(envelope, payload_type, replaced)
+        opened(envelope, payload_type, replaced)
     raise DeviceRevoked(
         f"Device {device.id} has signed with a key that it has replaced",
         remedy="Somebody has a copy of its key or its storage. Replace the device, or enroll it again.",
@@ -65,7 +65,13 @@ def settle_key(change: Change, device: Device, used: str) -> bool:
     return True
 
 
-def _opened(envelope: bytes, payload_type: str, accepted: list[str]) -> Signed:
+def opened(envelope: bytes, payload_type: str, accepted: list[str]) -> Signed:
+    """The payload of a DSSE envelope by one of the keys ``accepted``.
+
+    Raises:
+        StatementMalformed: No envelope of this type.
+        SignatureInvalid: By none of them.
+    """
     trusted = {text: keys.public_from_text(text) for text in accepted}
     for text, key in trusted.items():
         try:

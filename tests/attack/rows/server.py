@@ -14,6 +14,17 @@ _RESTORED = "tests/attack/test_attack_restored.py"
 _WORDS = "tests/attack/test_attack_words.py"
 
 
+def _any_certificate(_original: Any) -> Any:
+    """The certificate of whoever asks."""
+
+    def check_issued(_self: Any, pem: str, _device: str) -> Any:
+        from cryptography import x509
+
+        return x509.load_pem_x509_certificate(pem.encode())
+
+    return check_issued
+
+
 def _with_secrets(original: Any) -> Any:
     return lambda data, **_: original(data, secrets=True)
 
@@ -86,6 +97,15 @@ ROWS = (
             f"{_RESTORED}::test_a_revocation_list_of_somebody_else_is_refused",
         ),
         {"edgefleet_server.backup.old_rights.revoke": answering()},
+    ),
+    Defence(
+        "a restored server takes any key of the fleet for that of a device whose key it has forgotten",
+        "only a key that the authority certified for this device, and only with the operator's token for it",
+        (
+            f"{_RESTORED}::test_a_device_that_renewed_after_the_backup_comes_back_with_its_own_token_alone",
+            f"{_RESTORED}::test_a_key_that_was_revoked_is_not_taken_up_with_a_token",
+        ),
+        {"edgefleet_server.authority.Authority.check_issued": _any_certificate},
     ),
     Defence(
         "a thief finds a backup without keys",
