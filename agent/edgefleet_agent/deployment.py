@@ -76,13 +76,13 @@ class Deployment:
             VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
             DiskFailed: The floor cannot be raised; nothing has changed.
         """
-        now, store, confirmed = self._parts.clock.now_ms(), self._parts.store, self._record.confirmed
+        time, store, confirmed = self._parts.clock.known(), self._parts.store, self._record.confirmed
         if assignment == messages.NOTHING_ASSIGNED or self._is_known(assignment):
             if not store.is_kept(proof):  # metadata were renewed, or a root replaces keys
-                verify.refresh(proof, now, store, confirmed=confirmed)
+                verify.refresh(proof, time, store, confirmed=confirmed)
             return
         try:
-            accepted = verify.accept(assignment, proof, now, store, confirmed=confirmed)
+            accepted = verify.accept(assignment, proof, time, store, confirmed=confirmed)
         except verify.AssignmentRefused as refusal:
             if refusal.mark is None:
                 raise refusal.error from refusal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgefleet_agent.clock import Clock
+from edgefleet_agent.clock import TrustedClock
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.fetch import Fetcher
 from edgefleet_agent.folder import DataFolder
@@ -34,7 +34,7 @@ class Parts:
 
     folder: DataFolder
     disk: Disk
-    clock: Clock
+    clock: TrustedClock
     store: DurableTrustStore
     slots: Slots
     content_keys: ContentKeys

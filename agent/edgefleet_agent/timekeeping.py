@@ -49,6 +49,7 @@ class Timekeeper:
         self._due: float | None = None
         self._ticked = clock.monotonic()
         self._unheard_s = 0.0
+        self._was_signed = False
 
     @property
     def is_stale(self) -> bool:
@@ -70,9 +71,11 @@ class Timekeeper:
         if is_connected:
             self._unheard_s += now - self._ticked
         self._ticked = now
-        if self._due is not None and now >= self._due:
+        are_keys_replaced = self._was_signed and self._clock.source != "signed"
+        if are_keys_replaced or (self._due is not None and now >= self._due):
             self._ask()
         self._clock.look_for_confirmation()
+        self._was_signed = self._clock.source == "signed"
 
     def answered(self, told: SignedTime) -> None:
         """Take a time that the server has signed, if it answers the last question soon enough.

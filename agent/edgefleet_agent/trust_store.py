@@ -90,12 +90,21 @@ class DurableTrustStore:
         return self._root.assignment.keys if self._root.version >= self._floor.root else {}
 
     def time_floor(self) -> int:
-        """UTC milliseconds that have passed for sure, by what was signed."""
-        return max(highest(self._floor, "time"), self.offline_time())
+        """UTC milliseconds that have passed for sure, by what the server has signed."""
+        return highest(self._floor, "time")
 
-    def raise_time_floor(self, now_ms: int) -> None:
-        """The server has signed ``now_ms``, and the clock has adopted it. This floor falls with the assignment keys."""
-        self.raise_floor(raised(self._floor, "time", self._root.assignment.keyset, now_ms))
+    def accounted_time(self) -> int:
+        """UTC milliseconds of that which somebody else than the server bears witness to."""
+        return highest(self._floor, "accounted")
+
+    def raise_time_floor(self, told_ms: int, accounted_ms: int) -> None:
+        """The clock has adopted ``told_ms``. Both floors fall with the assignment keys."""
+        keyset = self._root.assignment.keyset
+        self.raise_floor(raised(raised(self._floor, "time", keyset, told_ms), "accounted", keyset, accounted_ms))
+
+    def time_keys(self) -> str:
+        """Names the assignment keys of now."""
+        return self._root.assignment.keyset.name
 
     def offline_time(self) -> int:
         """UTC milliseconds at which the newest release confirmed here was signed, on an operator's machine."""

@@ -25,7 +25,7 @@ from edgefleet_contract.errors import (
     revive,
 )
 from edgefleet_contract.manifest import Manifest
-from edgefleet_contract.trust import Accepted, Floor, Mark, Pins, ReleasedBundle, TrustStore
+from edgefleet_contract.trust import Accepted, Floor, Mark, Pins, ReleasedBundle, Time, TrustStore
 
 _TIMEOUT_S = 300.0  # a board's storage may need this long to read a large bundle
 
@@ -51,7 +51,7 @@ class AcceptQuestion(msgspec.Struct, frozen=True, tag=True):
 
     assignment: bytes
     proof: bytes
-    now: int
+    time: Time
     memory: Memory
 
 
@@ -59,7 +59,7 @@ class RefreshQuestion(msgspec.Struct, frozen=True, tag=True):
     """What ``trust.refresh`` needs."""
 
     proof: bytes
-    now: int
+    time: Time
     memory: Memory
 
 
@@ -127,13 +127,13 @@ class AssignmentRefused(Exception):
 # --- the agent's side ------------------------------------------------------------------------------------------------
 
 
-def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) -> Accepted:
+def accept(assignment: bytes, proof: bytes, time: Time, store: TrustStore, *, confirmed: list[str]) -> Accepted:
     """``trust.accept`` in a process of its own; floor and proof are durable when it returns.
 
     Args:
         assignment: As there.
         proof: As there.
-        now: As there.
+        time: As the device knows it.
         store: As there.
         confirmed: Every digest for which ``store.has_confirmed`` holds.
 
@@ -141,7 +141,7 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore, *, conf
         AssignmentRefused: Trust says no; the store is unchanged.
         DiskFailed: What was accepted cannot be remembered, so that nothing may be done.
     """
-    answer = _ask(AcceptQuestion(assignment, proof, now, _memory(store, confirmed)))
+    answer = _ask(AcceptQuestion(assignment, proof, time, _memory(store, confirmed)))
     if isinstance(answer, Refusal):
         raise AssignmentRefused(revive(answer.error), answer.mark)
     assert isinstance(answer, AcceptAnswer)
@@ -149,12 +149,12 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore, *, conf
     return answer.accepted
 
 
-def refresh(proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) -> None:
+def refresh(proof: bytes, time: Time, store: TrustStore, *, confirmed: list[str]) -> None:
     """``trust.refresh`` in a process of its own; floor and proof are durable when it returns.
 
     Args:
         proof: As there.
-        now: As there.
+        time: As the device knows it.
         store: As there.
         confirmed: As in :func:`accept`.
 
@@ -162,7 +162,7 @@ def refresh(proof: bytes, now: int, store: TrustStore, *, confirmed: list[str]) 
         VerificationError: The metadata do not stand; the store is unchanged.
         DiskFailed: They cannot be remembered.
     """
-    answer = _ask(RefreshQuestion(proof, now, _memory(store, confirmed)))
+    answer = _ask(RefreshQuestion(proof, time, _memory(store, confirmed)))
     if isinstance(answer, Refusal):
         raise revive(answer.error)
     assert isinstance(answer, RefreshAnswer)
@@ -249,7 +249,7 @@ def answer_question(question: Question) -> Answer:
                 return _decide_assignment(question)
             case RefreshQuestion():
                 store = _LentStore(question.memory)
-                trust.refresh(question.proof, question.now, store)
+                trust.refresh(question.proof, question.time, store)
                 return RefreshAnswer(store.floor())
             case BundleQuestion():
                 return BundleAnswer(_inspect(question))
@@ -260,7 +260,7 @@ def answer_question(question: Question) -> Answer:
 def _decide_assignment(question: AcceptQuestion) -> Answer:
     store = _LentStore(question.memory)
     try:
-        accepted = trust.accept(question.assignment, question.proof, question.now, store)
+        accepted = trust.accept(question.assignment, question.proof, question.time, store)
     except VerificationError as error:
         return Refusal(error.as_json(), _own_mark(question))
     return AcceptAnswer(accepted, store.floor())

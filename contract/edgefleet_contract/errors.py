@@ -329,6 +329,12 @@ class DowngradeRefused(VerificationError):
     code = "trust.downgrade"
 
 
+class IssuedAhead(VerificationError):
+    """A release that says it was signed at a time which has not come: by a wrong clock, or by a thief."""
+
+    code = "trust.issued_ahead"
+
+
 class RollbackRefused(VerificationError):
     """A rollback to what this device has never confirmed."""
 

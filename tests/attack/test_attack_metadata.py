@@ -8,7 +8,6 @@ import json
 import pytest
 
 from edgefleet_contract import trust
-from edgefleet_contract.counting import LARGEST
 from edgefleet_contract.errors import (
     AssignmentReplayed,
     DowngradeRefused,
@@ -283,7 +282,7 @@ def driven_to_the_sky(ours: TufRepository, device: Device) -> TufRepository:
     thief = ours.copy()
     for what in ("timestamp", "snapshot", "targets", "role/digits"):
         thief.versions[what] = SKY
-    device.take(thief, publish(thief, 66, security_floor=SKY, issued=LARGEST), SKY)
+    device.take(thief, publish(thief, 66, security_floor=SKY, issued=NOW + DAY_MS), SKY)
     return thief
 
 

@@ -32,17 +32,30 @@ class KeptFloor:
 
     ms: int = 0
     offline_ms: int = 0
+    accounted_ms: int = 0
     writes: int = 0
+    keys: str = "assignment"
 
     def time_floor(self) -> int:
-        return max(self.ms, self.offline_ms)
+        return self.ms
 
-    def raise_time_floor(self, now_ms: int) -> None:
-        self.ms = max(self.ms, now_ms)
+    def accounted_time(self) -> int:
+        return self.accounted_ms
+
+    def raise_time_floor(self, told_ms: int, accounted_ms: int) -> None:
+        self.ms, self.accounted_ms = max(self.ms, told_ms), max(self.accounted_ms, accounted_ms)
         self.writes += 1
 
     def offline_time(self) -> int:
         return self.offline_ms
+
+    def time_keys(self) -> str:
+        return self.keys
+
+    def replace_keys(self) -> None:
+        """A root replaces the assignment keys, and their floors fall."""
+        self.keys += "'"
+        self.ms = self.accounted_ms = 0
 
 
 @dataclass

@@ -93,6 +93,14 @@ class TufRepository:
         self.roots[root.version] = _signed(root, tuple(signers))
         self.sign_all()
 
+    def live_from(self, now: int) -> None:
+        """Sign everything anew, for as long as publisher and server do, from ``now`` (UTC milliseconds) on."""
+        start = dt.datetime.fromtimestamp(now / 1000, dt.UTC)
+        offline = ("root", "targets", *(f"role/{model}" for model in self.models))
+        self.expires = dict.fromkeys(("snapshot", "timestamp"), start + repository.ONLINE_LIFE)
+        self.expires |= dict.fromkeys(offline, start + repository.TARGETS_LIFE)
+        self.sign_all(*offline[2:])
+
     def release(self, release: Release, *bundles: ReleasedBundle) -> str:
         """Add a release to the role of its model; returns the path of its first bundle."""
         paths = []

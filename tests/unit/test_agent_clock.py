@@ -106,3 +106,45 @@ def test_a_release_that_was_signed_off_line_confirms_the_time() -> None:
 def test_a_confirmation_that_cannot_be_read_confirms_nothing(tmp_path: Path) -> None:
     (tmp_path / "clock-confirmed.json").write_text("{}")
     assert ClockConfirmation(DataFolder(tmp_path), Disk()).read() is None
+
+
+@pytest.mark.attack
+def test_a_thief_of_the_assignment_key_walks_no_further_when_the_agent_starts_again() -> None:
+    machine, floor = Machine(THEN), KeptFloor()
+    for _ in range(5):
+        clock = TrustedClock(machine, floor, Word())
+        clock.offer(clock.now_ms() + AHEAD_MS - 1000)
+        machine.sleep(60)
+    assert clock.now_ms() <= THEN + AHEAD_MS + 300_000
+
+
+def test_a_board_without_a_clock_is_off_for_days_over_and_over_as_long_as_it_is_on_for_longer() -> None:
+    floor, truth = KeptFloor(THEN, accounted_ms=THEN), THEN
+    for _ in range(10):
+        machine, truth = Machine(0), truth + 2 * DAY_MS  # off
+        clock = TrustedClock(machine, floor, Word())
+        assert clock.offer(truth) == "adopted"
+        machine.sleep(30 * 86_400)
+        truth += 30 * DAY_MS
+        floor.offline_ms = truth - DAY_MS  # a release now and then
+        assert clock.offer(truth) == "adopted"
+
+
+@pytest.mark.attack
+def test_what_a_stolen_key_said_of_the_time_goes_with_the_key() -> None:
+    machine, floor = Machine(THEN), KeptFloor()
+    clock = TrustedClock(machine, floor, Word())
+    assert clock.offer(THEN + AHEAD_MS - 1000) == "adopted"
+    assert clock.offer(THEN + 3650 * DAY_MS) == "held"
+    floor.replace_keys()
+    assert (clock.now_ms(), clock.source, clock.held_ms) == (THEN, "system", None)
+    assert clock.offer(THEN + 1000) == "adopted"
+
+
+@pytest.mark.attack
+def test_a_release_that_says_it_comes_from_the_future_moves_no_clock() -> None:
+    machine, floor = Machine(THEN), KeptFloor(offline_ms=THEN + 3650 * DAY_MS)
+    clock = TrustedClock(machine, floor, Word())
+    assert clock.now_ms() == THEN
+    assert clock.offer(THEN + 1000) == "adopted"
+    assert TrustedClock(machine, floor, Word()).now_ms() == THEN + 1000

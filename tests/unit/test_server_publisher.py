@@ -17,6 +17,7 @@ from edgefleet_contract.errors import (
     UsageMalformed,
     VerificationError,
 )
+from edgefleet_server.clock import DAY, HOUR
 from edgefleet_server.publisher import draft as drafting
 from edgefleet_server.publisher import public_keys
 from edgefleet_server.publisher.publisher import Publisher
@@ -72,10 +73,22 @@ def test_a_release_is_one_role_s_next_version_and_nothing_else(publisher: Publis
 
 def test_releases_are_ordered_even_when_the_clock_went_back(publisher: Publisher, tmp_path: Path) -> None:
     released(publisher, state_release([tiny_bundle(tmp_path)], NOON))
-    late = publisher.release(publisher.repository(), state_release([tiny_bundle(tmp_path, "1.1.0")], 5), 5).grown()
+    back = NOON - HOUR
+    late = publisher.release(
+        publisher.repository(), state_release([tiny_bundle(tmp_path, "1.1.0")], back), back
+    ).grown()
     role = late.model("digits")
     assert role is not None
     assert [file.custom["issued"] for file in role.targets.values() if file.custom] == [NOON, NOON + 1]
+
+
+def test_a_clock_that_lags_far_behind_the_releases_of_before_signs_nothing(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    released(publisher, state_release([tiny_bundle(tmp_path)], NOON))
+    back = NOON - 2 * DAY
+    with pytest.raises(Conflict, match="clock"):
+        publisher.release(publisher.repository(), state_release([tiny_bundle(tmp_path, "1.1.0")], back), back)
 
 
 @pytest.mark.parametrize("name", ["root", "targets", "snapshot", "timestamp"])

@@ -16,6 +16,7 @@ from edgefleet_contract import keys, trust
 from edgefleet_contract.errors import (
     Conflict,
     DowngradeRefused,
+    IssuedAhead,
     MetadataExpired,
     NotFound,
     OnlineKeyLost,
@@ -27,6 +28,7 @@ from edgefleet_server.clock import DAY, HOUR
 from edgefleet_server.db import Database
 from edgefleet_server.migrate import configuration
 from edgefleet_server.publisher.publisher import Publisher
+from edgefleet_server.publisher.statement import state_release
 from edgefleet_server.releases import service as releases
 from edgefleet_server.rollouts.models import Assignment
 from edgefleet_server.trust import permits
@@ -83,6 +85,19 @@ def test_a_device_follows_what_the_server_proves(inside: Inside) -> None:
         assert accepted.release.version == version
         device.confirms()
         inside.pass_time(60_000)
+
+
+@pytest.mark.attack
+def test_a_release_by_a_clock_that_runs_ahead_is_not_taken(inside: Inside) -> None:
+    inside.push()
+    ahead = inside.clock() + 40 * DAY
+    draft = inside.publisher.release(
+        inside.publisher.repository(), state_release([tiny_bundle(inside.folder, "1.1.0")], ahead), ahead
+    )
+    with pytest.raises(IssuedAhead):
+        inside.take(draft)
+    with inside.database.read() as session:
+        assert trust_service.repository(session).versions()["digits"] == 1
 
 
 def test_snapshot_and_timestamp_are_signed_anew_each_day_for_those_who_wait(inside: Inside) -> None:

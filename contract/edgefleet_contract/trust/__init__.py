@@ -16,6 +16,7 @@ from edgefleet_contract.trust.statements import (
     Release,
     ReleasedBundle,
     Scheme,
+    Time,
     TrustStore,
     root_digest,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ReleasedBundle",
     "Scheme",
     "Speakers",
+    "Time",
     "TrustStore",
     "accept",
     "addressed",

@@ -25,7 +25,7 @@ from edgefleet_contract.errors import (
     WrongTarget,
 )
 from edgefleet_contract.trust import history
-from edgefleet_contract.trust.floors import Floor, height, raised
+from edgefleet_contract.trust.floors import Floor, has_lost, height, raised
 from edgefleet_contract.trust.proofs import Proof, decode_proof
 from edgefleet_contract.trust.repository import RootView
 from edgefleet_contract.trust.statements import (
@@ -36,6 +36,7 @@ from edgefleet_contract.trust.statements import (
     Mark,
     Permit,
     Pins,
+    Time,
     TrustStore,
 )
 
@@ -45,13 +46,13 @@ if TYPE_CHECKING:
 Statement = TypeVar("Statement", Assignment, Permit)
 
 
-def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Accepted:
+def accept(assignment: bytes, proof: bytes, now: int | Time, store: TrustStore) -> Accepted:
     """Decide whether to act on an assignment; on success its sequence and the proof's versions are the floor.
 
     Args:
         assignment: DSSE envelope of an :class:`Assignment`.
         proof: What the pinned scheme needs; opaque to callers.
-        now: UTC milliseconds.
+        now: UTC milliseconds; a :class:`Time` where the clock rests on keys that the proof may replace.
         store: The device's memory.
 
     Raises:
@@ -61,18 +62,19 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
 
     floor = _standing_floor(store)
     opened, root = _open(proof, store.pins, floor)
+    time = _judged_at(Time.at(now), floor, root.view)
     claimed, payload_sha256 = _addressed(assignment, store.pins, root.view)
     speakers = root.view.assignment.keyset
     repeated = _check_sequence(claimed, payload_sha256, floor, height(floor, "sequence", speakers))
-    if claimed.expires <= now:
+    if claimed.expires <= time.now:
         raise AssignmentExpired(
-            f"Assignment {claimed.sequence} expired at {claimed.expires} ms, and it is {now} ms",
+            f"Assignment {claimed.sequence} expired at {claimed.expires} ms, and it is {time.now} ms",
             remedy="Wait for the server to renew it; check this device's clock if it should be valid.",
         )
-    verified = updater.verify_metadata(opened, root, floor, now)
+    verified = updater.verify_metadata(opened, root, floor, time.now)
     if claimed.digest is not None:
         _check_assigned(claimed, verified)
-        history.check(claimed, verified, _permit(opened, root.view), now, store)
+        history.check(claimed, verified, _permit(opened, root.view), time, store)
     risen = raised(verified.floor, "sequence", speakers, claimed.sequence)
     remember(store, msgspec.structs.replace(risen, assignment_sha256=payload_sha256), proof)
     if claimed.digest is None:
@@ -81,7 +83,7 @@ def accept(assignment: bytes, proof: bytes, now: int, store: TrustStore) -> Acce
     return Accepted(claimed, verified.release, verified.bundle, repeated, targets, verified.delegation, speakers)
 
 
-def refresh(proof: bytes, now: int, store: TrustStore) -> None:
+def refresh(proof: bytes, now: int | Time, store: TrustStore) -> None:
     """Take in newer metadata, such as a root that replaces keys, without an assignment.
 
     Args:
@@ -96,7 +98,8 @@ def refresh(proof: bytes, now: int, store: TrustStore) -> None:
 
     floor = _standing_floor(store)
     opened, root = _open(proof, store.pins, floor)
-    remember(store, updater.verify_metadata(opened, root, floor, now).floor, proof)
+    time = _judged_at(Time.at(now), floor, root.view)
+    remember(store, updater.verify_metadata(opened, root, floor, time.now).floor, proof)
 
 
 def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Mark, bool]:
@@ -141,6 +144,19 @@ def _open(proof: bytes, pins: Pins, floor: Floor) -> tuple[Proof, FollowedRoot]:
 
     opened = decode_proof(proof, pins.scheme)
     return opened, updater.follow_roots(opened, pins.root, floor)
+
+
+def _judged_at(time: Time, floor: Floor, root: RootView) -> Time:
+    """The time by which a proof is judged.
+
+    What the assignment keys said of the time falls with them, before anything is judged by it: a thief may have sent
+    this device into a future in which the very metadata have expired that take his key away.
+    """
+    speakers = root.assignment.keyset
+    if has_lost(floor, "sequence", speakers) or has_lost(floor, "time", speakers):
+        now = min(time.now, max(time.own, height(floor, "time", speakers)))
+        return msgspec.structs.replace(time, now=now)
+    return time
 
 
 def _addressed(assignment: bytes, pins: Pins, root: RootView) -> tuple[Assignment, str]:

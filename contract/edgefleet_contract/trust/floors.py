@@ -40,9 +40,9 @@ class Floor(msgspec.Struct, frozen=True):
         root: Version of the newest root followed; 0 before the first.
         root_sha256: Of what that root's keys signed, so that no other root of its number is followed.
         assignment_sha256: The payload accepted under the highest sequence; the same one may come again.
-        values: By ``WHAT:KEYSET``. WHAT is ``sequence`` and others of the assignment keys, ``timestamp``, ``snapshot``,
-            ``targets``, ``security`` (of the targets keys), ``role/NAME`` and ``issued/NAME`` (of the keys to which the
-            model NAME is delegated); KEYSET is the name of a key set.
+        values: By ``WHAT:KEYSET``. WHAT is ``sequence``, ``time`` and ``accounted`` (of the assignment keys),
+            ``timestamp``, ``snapshot``, ``targets``, ``security`` (of the targets keys), ``role/NAME`` and
+            ``issued/NAME`` (of the keys to which the model NAME is delegated); KEYSET is the name of a key set.
         keysets: The key sets that ``values`` names.
     """
 
@@ -113,6 +113,11 @@ def living(floor: Floor, speakers: Speakers) -> Floor:
     named = {key.rpartition(":")[2] for key in values}
     keysets = {name: keyset for name, keyset in floor.keysets.items() if name in named}
     return msgspec.structs.replace(floor, values=values, keysets=keysets)
+
+
+def has_lost(floor: Floor, what: str, speakers: KeySet) -> bool:
+    """Whether a floor ``what`` was set by keys that do not live on in those that speak for it now."""
+    return any(not keyset.lives_on_in(speakers) for keyset, _ in _entries(floor, what))
 
 
 def _entries(floor: Floor, what: str) -> Iterator[tuple[KeySet, int]]:

@@ -9,26 +9,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgefleet_contract.errors import DowngradeRefused, PermitRefused, RollbackRefused, SecurityFloorViolated
+from edgefleet_contract.errors import (
+    DowngradeRefused,
+    IssuedAhead,
+    PermitRefused,
+    RollbackRefused,
+    SecurityFloorViolated,
+)
 from edgefleet_contract.trust.floors import Floor, KeySet, height, raised
-from edgefleet_contract.trust.statements import Assignment, Permit, Release, TrustStore
+from edgefleet_contract.trust.statements import Assignment, Permit, Release, Time, TrustStore
 
 if TYPE_CHECKING:
     from edgefleet_contract.trust.updater import Verified
 
 
-def check(assignment: Assignment, verified: Verified, permit: Permit | None, now: int, store: TrustStore) -> None:
+ISSUED_AHEAD_MS = 86_400_000  # that far may the clocks of a publisher and a server or a device lie apart
+
+
+def check_issued(release: Release, latest: int) -> None:
+    """Whether a release was signed at a time that has come.
+
+    Else a wrong clock at the publisher, or the thief of one model's keys, would be the newest for ever.
+
+    Args:
+        release: As a publisher signed it.
+        latest: UTC milliseconds that it can be by now.
+
+    Raises:
+        IssuedAhead: It was not.
+    """
+    if release.issued > latest + ISSUED_AHEAD_MS:
+        raise IssuedAhead(
+            f"The release {release.name} {release.version} was issued at {release.issued} ms, and it is {latest} ms",
+            expected="a day ahead at most",
+            remedy="Set the clock right that is wrong, the publisher's or this one, and release anew.",
+        )
+
+
+def check(assignment: Assignment, verified: Verified, permit: Permit | None, time: Time, store: TrustStore) -> None:
     """Whether this device may run the assigned release after all that it has confirmed.
 
     Args:
         assignment: With a digest.
         verified: What its proof proves.
         permit: By the targets keys; None if there is none.
-        now: UTC milliseconds.
+        time: As the device knows it.
         store: The device's memory.
 
     Raises:
         SecurityFloorViolated: The release is below the highest security floor confirmed.
+        IssuedAhead: A release of a time that has not come.
         RollbackRefused: A rollback to what this device never confirmed.
         DowngradeRefused: An older release, without a permit.
         PermitRefused: The permit is not for this device and bundle, or expired.
@@ -53,8 +83,9 @@ def check(assignment: Assignment, verified: Verified, permit: Permit | None, now
             expected="what it ran before",
             remedy="Roll that release out instead; where it is older, that takes a permit.",
         )
+    check_issued(release, time.latest)
     if release.issued < height(verified.floor, f"issued/{release.name}", verified.delegation):
-        _check_permit(permit, assignment, label, now)
+        _check_permit(permit, assignment, label, time.now)
 
 
 def confirmed(floor: Floor, release: Release, targets: KeySet, delegation: KeySet) -> Floor:

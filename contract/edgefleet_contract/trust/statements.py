@@ -18,6 +18,25 @@ SCHEME: Scheme = "tuf/1"
 Purpose = Literal["deploy", "rollback", "withdraw"]
 
 
+class Time(msgspec.Struct, frozen=True):
+    """What time it is, in UTC milliseconds, as a device knows it.
+
+    Attributes:
+        now: By which it goes.
+        own: By its own clock, without the word of the assignment keys: counts where a root has replaced these.
+        latest: The latest that the server has signed, believed or held; nothing honest was released after it.
+    """
+
+    now: int
+    own: int
+    latest: int
+
+    @classmethod
+    def at(cls, now: int | Time) -> Time:
+        """The time where nobody doubts it."""
+        return now if isinstance(now, Time) else cls(now, now, now)
+
+
 class Release(msgspec.Struct, frozen=True):
     """What a publisher says of one version of a model.
 

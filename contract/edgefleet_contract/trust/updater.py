@@ -37,6 +37,8 @@ from edgefleet_contract.trust.repository import RootView
 from edgefleet_contract.trust.statements import Release, ReleasedBundle
 
 _BASE = "proof:/"  # names in a proof as the URLs that the client asks for
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
+_END_MS = 253_402_300_799_000  # the last second that a date can name: by then all metadata have expired
 _LIMITS = UpdaterConfig(
     max_root_rotations=1,  # the client gets the newest root, and looks for one more
     max_delegations=1,  # from targets to the role of a model, no further
@@ -134,7 +136,7 @@ def verify_metadata(proof: Proof, root: FollowedRoot, floor: Floor, now: int) ->
     with tempfile.TemporaryDirectory(prefix="edgefleet-trust-") as scratch, _explained():
         updater = Updater(scratch, _BASE, fetcher=_ProofFetcher(proof), config=_LIMITS, bootstrap=root.data)
         trusted = updater._trusted_set  # noqa: SLF001 - the client has no public clock; version pinned, use tested
-        trusted.reference_time = dt.datetime.fromtimestamp(now / 1000, dt.UTC)
+        trusted.reference_time = _EPOCH + dt.timedelta(milliseconds=min(now, _END_MS))
         updater.refresh()
         info = updater.get_targetinfo(proof.path) if proof.path is not None else None
     model = "" if proof.path is None else proof.path.partition("/")[0]

@@ -11,6 +11,7 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Role, Root, Targets
 
 from edgefleet_contract.errors import Conflict, UsageMalformed
+from edgefleet_contract.trust.history import ISSUED_AHEAD_MS
 from edgefleet_contract.trust.repository import (
     EXTENSION,
     ROOT_LIFE,
@@ -60,7 +61,7 @@ def release(base: Repository, stated: StatedRelease, model_keys: tuple[Keys, int
         now: UTC milliseconds.
 
     Raises:
-        Conflict: The version stands for other bundles.
+        Conflict: The version stands for other bundles, or this machine's clock lags behind the releases of before.
         UsageMalformed: The model would have too many releases for one message.
     """
     about, name = f"release {stated.label}", stated.release.name
@@ -80,6 +81,12 @@ def release(base: Repository, stated: StatedRelease, model_keys: tuple[Keys, int
             )
         return Draft(about, base, {})
     newest = max((older.issued for older, _ in released.releases(before)), default=0)
+    if newest > now + ISSUED_AHEAD_MS:
+        raise Conflict(
+            f"A release of {name} was issued at {newest} ms, and it is {now} ms by this machine's clock",
+            expected="a clock that is right: each release is issued after the one before",
+            remedy="Set the clock of this machine right.",
+        )
     issued = msgspec.structs.replace(stated.release, issued=max(now, newest + 1))
     files = [released.as_target(issued, bundle) for bundle in stated.bundles]
     says = Targets(

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Root
 
 from edgefleet_contract import canonical
+from edgefleet_contract.trust.history import check_issued
 from edgefleet_server.audit.change import Change
 from edgefleet_server.devices.models import Device, Twin
 from edgefleet_server.rollouts.models import Assignment, Deployment
 from edgefleet_server.rollouts.states import IN_PROGRESS
-from edgefleet_server.trust import online
+from edgefleet_server.trust import online, released
 from edgefleet_server.trust.models import TrustMetadata
 from edgefleet_server.trust.online import OnlineMetadata
 from edgefleet_server.trust.online_keys import OnlineKeys
@@ -75,12 +76,14 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
         VerificationError: They are not signed as they must be.
         Conflict: They are older than what is here, or contradict it.
         OnlineKeyLost: The newest root does not name this server's keys.
+        IssuedAhead: A new release was signed by a clock that runs ahead.
     """
     session = change.session
     before = repository(session)
     grown = before.grown(files)
     if grown == before:
         return before
+    _check_issued(before, grown, change.now)
     for role in (ONLINE, ASSIGNMENT):
         keys.key(grown.root, role)
     known = before.files()
@@ -111,6 +114,14 @@ def resign(change: Change, keys: OnlineKeys, present: Repository) -> ProofBook:
     unheard = Device.twin.has(Twin.sequence != Device.sequence)  # by it the device follows a root that came meanwhile
     publish_again(session, Deployment.state.in_((*IN_PROGRESS, "rolling_back")) | unheard)
     return ProofBook(present, signed)
+
+
+def _check_issued(before: Repository, grown: Repository, now: int) -> None:
+    for name in grown.models:
+        known = released.releases(before.model(name))
+        for entry in released.releases(grown.model(name)):
+            if entry not in known:
+                check_issued(entry[0], now)
 
 
 @lru_cache(maxsize=4)

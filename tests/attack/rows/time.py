@@ -13,6 +13,7 @@ from edgefleet_contract import dsse, messages
 _TIME = "tests/attack/test_attack_time.py"
 _TLS = "tests/attack/test_attack_tls.py"
 _HOSTILE = "tests/attack/test_attack_hostile_broker.py"
+_FUTURE = "tests/attack/test_attack_future.py"
 _CLOCK = "tests/unit/test_agent_clock.py"
 
 
@@ -66,6 +67,44 @@ ROWS = (
             f"{_CLOCK}::test_a_thief_of_the_assignment_key_sends_no_device_into_the_future",
         ),
         {"edgefleet_agent.clock.AHEAD_MS": value(1 << 60)},
+    ),
+    Defence(
+        "a thief of the assignment key gains five days at each start of the agent",
+        "the five days count from what the device accounts for itself, over all its starts together",
+        (
+            f"{_FUTURE}::test_starts_give_a_thief_of_the_assignment_key_no_more_than_one",
+            f"{_CLOCK}::test_a_thief_of_the_assignment_key_walks_no_further_when_the_agent_starts_again",
+        ),
+        {
+            "edgefleet_agent.clock.TrustedClock._accounted_ms": lambda original: (
+                lambda clock: max(original(clock), clock._since(clock._adopted))
+            )
+        },
+    ),
+    Defence(
+        "a device that was sent into the future finds the metadata expired that take the stolen key away",
+        "what a key said of the time falls with the key, before anything is judged by it",
+        (
+            f"{_FUTURE}::test_a_root_gives_the_time_back_that_a_stolen_assignment_key_took",
+            f"{_CLOCK}::test_what_a_stolen_key_said_of_the_time_goes_with_the_key",
+            f"{_FUTURE}::test_metadata_are_judged_by_the_last_day_there_is",
+        ),
+        {"edgefleet_contract.trust.acceptance._judged_at": lambda _original: lambda time, _floor, _root: time},
+        ends_with="MetadataExpired",
+    ),
+    Defence(
+        "a wrong clock at the publisher, or the thief of one model's keys, releases in the future",
+        "no release of a time more than a day ahead, at the server nor on a device; none moves a clock by itself",
+        (
+            f"{_FUTURE}::test_a_release_of_a_time_that_has_not_come_is_refused",
+            f"{_FUTURE}::test_a_release_by_a_clock_a_little_ahead_moves_no_clock",
+            f"{_CLOCK}::test_a_release_that_says_it_comes_from_the_future_moves_no_clock",
+            "tests/unit/test_server_trust.py::test_a_release_by_a_clock_that_runs_ahead_is_not_taken",
+        ),
+        {
+            "edgefleet_contract.trust.history.check_issued": answering(),
+            "edgefleet_server.trust.service.check_issued": answering(),
+        },
     ),
     Defence(
         "an old time brings expired statements back, also to a board that starts in 1970",
