@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from edgefleet_contract.errors import UsageMalformed
-from edgefleet_server.cli import output
+from edgefleet_server.cli import ask, output
+from edgefleet_server.cli.ask import Yes
 from edgefleet_server.cli.options import Data, Json, Server
 from edgefleet_server.client import Client
 
 DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="As `device list` shows it: d-....")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def revoke(
     device_id: DeviceId, *, yes: Yes = False, server: Server = None, data: Data = None, as_json: Json = False
 ) -> None:
     """Shut a device out for good: its key may be in the wrong hands. What it has told stays."""
-    _confirm(
+    ask.confirm(
         f"{device_id} will be disconnected and never let in again. Its telemetry and history stay. "
         "The machine can only come back as a new device.",
         yes=yes,
@@ -40,7 +38,7 @@ def replace(
     as_json: Json = False,
 ) -> None:
     """Let a new device take the place of an old one: tags, groups, rollouts, telemetry. The old one is revoked."""
-    _confirm(
+    ask.confirm(
         f"{new} takes over tags, groups, places in rollouts and telemetry of {old}, and gets the model that it runs. "
         f"{old} will be disconnected and never let in again; telemetry that it has not sent yet is lost.",
         yes=yes,
@@ -55,7 +53,7 @@ def retire(
     device_id: DeviceId, *, yes: Yes = False, server: Server = None, data: Data = None, as_json: Json = False
 ) -> None:
     """End a device's life: it is revoked, and everything it has told is erased. Its id never comes back."""
-    _confirm(
+    ask.confirm(
         f"{device_id} will be disconnected and never let in again. Its telemetry, samples, drift, alerts, "
         "tags and fingerprint are erased for good. Its id, its part in past rollouts and the audit log stay.",
         yes=yes,
@@ -64,18 +62,6 @@ def retire(
         done = client.post(f"/devices/{device_id}/retire")
     erased = ", ".join(f"{count} {name}" for name, count in done["erased"].items() if count) or "nothing"
     _print(done, as_json, f"{device_id} is retired; erased: {erased}", "was retired before")
-
-
-def _confirm(what: str, *, yes: bool) -> None:
-    """Say what will be lost, and ask; without a terminal only --yes goes on."""
-    if yes:
-        return
-    output.note(what)
-    if not sys.stdin.isatty():
-        raise UsageMalformed("This cannot be taken back, and nobody is there to ask", remedy="Say --yes.")
-    if not typer.confirm("Go on?", err=True):
-        output.note("Nothing was done.")
-        raise typer.Exit(0)
 
 
 def _print(done: dict[str, Any], as_json: bool, said: str, before: str) -> None:

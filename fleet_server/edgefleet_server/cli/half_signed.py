@@ -107,6 +107,8 @@ def _says(draft: Draft) -> Iterator[str]:
             role = name.split(".", 1)[1].removesuffix(".json")
             before = draft.base.model(role) if role != "targets" else None
             known = set(before.targets) if before else set()
+            for label in sorted(set(released.labels(before)) - set(released.labels(signed))):
+                yield f"  withdraws {label}"
             for release, bundle in released.releases(signed):
                 if f"{release.name}/{release.version}/{bundle.target}.efb" not in known:
                     yield f"  releases {release.name} {release.version} for {bundle.target}: bundle {bundle.digest}"

@@ -12,6 +12,7 @@ from edgefleet_contract.errors import InputError
 from edgefleet_server.cli import half_signed, output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group
 from edgefleet_server.cli.permit import permit
+from edgefleet_server.cli.withdraw import tell_running, withdraw
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
@@ -21,7 +22,7 @@ from edgefleet_server.publisher.publisher import Publisher
 from edgefleet_server.publisher.statement import StatedRelease, state_release
 
 app = group()
-app.info.help = "Releases: push, permit, list, show."
+app.info.help = "Releases: push, withdraw, permit, list, show."
 
 
 @app.command()
@@ -61,6 +62,7 @@ def push(
     output.note(f"Next: edgefleet rollout create --release {release['label']} --to all")
 
 
+app.command("withdraw")(withdraw)
 app.command("permit")(permit)
 
 
@@ -75,10 +77,15 @@ def list_releases(server: Server = None, data: Data = None, as_json: Json = Fals
     if not releases:
         output.note("No release yet. Next: edgefleet release push FILE.efb ...")
         return
-    rows = output.table("RELEASE", "TARGETS", "PUSHED")
+    rows = output.table("RELEASE", "TARGETS", "PUSHED", "WITHDRAWN")
     for release in releases:
         targets = ", ".join(bundle["target"] for bundle in release["bundles"])
-        rows.add_row(output.text(release["label"]), output.text(targets), output.ago(release["pushed_at"]))
+        rows.add_row(
+            output.text(release["label"]),
+            output.text(targets),
+            output.ago(release["pushed_at"]),
+            output.text(_withdrawn(release), "red"),
+        )
     output.out().print(rows)
 
 
@@ -97,6 +104,17 @@ def show(
         return
     output.out().print(f"[bold]{release['label']}[/]  security floor {release['security_floor']}")
     _print_bundles(release)
+    if release["withdrawn_at"] is not None:
+        output.out().print(output.text("It was withdrawn: no device takes it any more.", "red"))
+        tell_running(release)
+
+
+def _withdrawn(release: dict[str, Any]) -> str | None:
+    """Whether a release was withdrawn, and how many devices still run it."""
+    if release["withdrawn_at"] is None:
+        return None
+    left = len(release["running_on"])
+    return f"yes; runs on {left}" if left else "yes"
 
 
 def _signed_draft(publisher: Publisher, path: Path, stated: StatedRelease) -> Draft:

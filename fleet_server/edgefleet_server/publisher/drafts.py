@@ -10,7 +10,7 @@ import msgspec
 from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Role, Root, Targets
 
-from edgefleet_contract.errors import Conflict, UsageMalformed
+from edgefleet_contract.errors import Conflict, NotFound, UsageMalformed
 from edgefleet_contract.trust.history import ISSUED_AHEAD_MS
 from edgefleet_contract.trust.repository import (
     EXTENSION,
@@ -103,6 +103,28 @@ def release(base: Repository, stated: StatedRelease, model_keys: tuple[Keys, int
             remedy="Go on under another name of the model.",
         )
     return draft
+
+
+def withdrawal(base: Repository, label: str, now: int) -> Draft:
+    """The role of a model without one of its releases.
+
+    Args:
+        base: What it builds on.
+        label: NAME@VERSION.
+        now: UTC milliseconds.
+
+    Raises:
+        NotFound: The role does not speak of it.
+    """
+    name, _, version = label.rpartition("@")
+    role = base.model(name)
+    if role is None or label not in released.labels(role):
+        raise NotFound(
+            f"The publisher's metadata do not speak of {label!r}", remedy="`edgefleet release list` shows releases."
+        )
+    _renew(role, now)
+    role.targets = {path: file for path, file in role.targets.items() if path.split("/")[1] != version}
+    return drafted(f"withdrawal of {label}", base, (name, role))
 
 
 def rotation(

@@ -178,6 +178,10 @@ class Publisher:
         model_keys = (self._public(own), threshold) if threshold is not None else None
         return self._signed(drafts.release(base, stated, model_keys, now))
 
+    def withdrawal(self, base: Repository, label: str, now: int) -> Draft:
+        """A model's role without the release NAME@VERSION, signed by what is here."""
+        return self._signed(drafts.withdrawal(base, label, now))
+
     def rotation(
         self,
         base: Repository,

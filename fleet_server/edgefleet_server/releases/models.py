@@ -25,6 +25,7 @@ class Release(Base):
 
     Attributes:
         issued: UTC milliseconds, as the publisher says.
+        withdrawn_at: When the publisher's metadata ceased to speak of it; None while they do.
     """
 
     __tablename__ = "releases"
@@ -36,6 +37,7 @@ class Release(Base):
     issued: Mapped[int]
     security_floor: Mapped[int]
     pushed_at: Mapped[int]
+    withdrawn_at: Mapped[int | None]
 
     bundles: Mapped[list[ReleasedBundle]] = relationship(
         back_populates="release", order_by="ReleasedBundle.target", lazy="selectin"

@@ -61,7 +61,9 @@ def push_release(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -
         raise UsageMalformed("The upload names no release", expected="its NAME@VERSION")
     with fleet.change(operator) as change:
         repository = trust.take(change, fleet.online_keys, upload.files())
-        answer = release_schema(service.push(change, repository, upload.release, fleet.blobs, fleet.content_keys))
+        answer = release_schema(
+            change.session, service.push(change, repository, upload.release, fleet.blobs, fleet.content_keys)
+        )
     fleet.wake_all()
     return answer
 
@@ -70,14 +72,14 @@ def push_release(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -
 def list_releases(fleet: FleetHere, _viewer: Viewer) -> list[ReleaseSchema]:
     """All releases, the newest first."""
     with fleet.database.read() as session:
-        return [release_schema(release) for release in service.releases(session)]
+        return [release_schema(session, release) for release in service.releases(session)]
 
 
 @router.get("/releases/{label}")
 def show_release(fleet: FleetHere, _viewer: Viewer, label: str) -> ReleaseSchema:
     """The release NAME@VERSION."""
     with fleet.database.read() as session:
-        return release_schema(service.release(session, label))
+        return release_schema(session, service.release(session, label))
 
 
 def _remember(fleet: Fleet, sha256: str, size: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
 from edgefleet_contract import manifest as manifests
+from edgefleet_server.releases import withdrawals
 from edgefleet_server.releases.models import Release
 
 
@@ -44,7 +46,12 @@ class BundleSchema(BaseModel):
 
 
 class ReleaseSchema(BaseModel):
-    """A release; ``label`` is what commands call it."""
+    """A release; ``label`` is what commands call it.
+
+    Attributes:
+        withdrawn_at: UTC milliseconds; None while it may be assigned.
+        running_on: The devices that still run it, where it was withdrawn.
+    """
 
     label: str
     name: str
@@ -52,10 +59,12 @@ class ReleaseSchema(BaseModel):
     security_floor: int
     issued: int
     pushed_at: int
+    withdrawn_at: int | None
+    running_on: list[str]
     bundles: list[BundleSchema]
 
 
-def release_schema(release: Release) -> ReleaseSchema:
+def release_schema(session: Session, release: Release) -> ReleaseSchema:
     """Describe a release."""
     bundles = []
     for bundle in release.bundles:
@@ -82,6 +91,8 @@ def release_schema(release: Release) -> ReleaseSchema:
         security_floor=release.security_floor,
         issued=release.issued,
         pushed_at=release.pushed_at,
+        withdrawn_at=release.withdrawn_at,
+        running_on=withdrawals.running(session, release) if release.withdrawn_at is not None else [],
         bundles=bundles,
     )
 

@@ -38,6 +38,19 @@ def release(session: Session, label: str) -> Release:
     return found
 
 
+def check_assignable(release: Release) -> None:
+    """Refuse what was withdrawn.
+
+    Raises:
+        Conflict: It was.
+    """
+    if release.withdrawn_at is not None:
+        raise Conflict(
+            f"The release {release.label} was withdrawn: no device takes it any more",
+            remedy="Choose another: `edgefleet release list` shows them.",
+        )
+
+
 def releases(session: Session) -> list[Release]:
     """All releases, the newest first."""
     return list(session.scalars(select(Release).order_by(Release.id.desc())))

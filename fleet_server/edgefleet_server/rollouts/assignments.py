@@ -14,9 +14,9 @@ from edgefleet_contract.trust.statements import Purpose
 from edgefleet_server.clock import DAY, SECOND, Clock
 from edgefleet_server.devices.models import Device, Twin
 from edgefleet_server.releases.content_keys import ContentKeys
-from edgefleet_server.releases.models import Blob, ReleasedBundle
+from edgefleet_server.releases.models import Blob, Release, ReleasedBundle
 from edgefleet_server.rollouts.models import Assignment, Deployment, Rollout
-from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END
+from edgefleet_server.rollouts.states import IN_PROGRESS, UNDER_WAY_AFTER_THE_END, UNSETTLED
 from edgefleet_server.trust import service as trust_service
 from edgefleet_server.trust.online_keys import OnlineKey, OnlineKeys
 from edgefleet_server.trust.server_keys import ASSIGNMENT, key_ids
@@ -61,7 +61,9 @@ class Assigner:
         """Issue again, under new sequences, what devices still need and would refuse; returns how many.
 
         These are assignments that expire soon; those below a sequence that the device reports, for a server restored
-        from a copy has forgotten what it assigned since; and all that another key signed than the root names now.
+        from a copy has forgotten what it assigned since; and all that another key signed than the root names now. Where
+        the release was withdrawn and nothing is under way, the assignment is taken back: its proof would fail, and with
+        it every newer root. What such a device runs, it keeps until it is assigned another.
         """
         key = self._key(session)
         stale = (
@@ -72,6 +74,7 @@ class Assigner:
                 Deployment,
                 (Deployment.rollout_id == Assignment.rollout_id) & (Deployment.device_id == Assignment.device_id),
             )
+            .outerjoin(Release, Release.id == Assignment.release_id)
             .where(
                 Assignment.sequence == Device.sequence,
                 Deployment.sequence == Assignment.sequence,
@@ -82,13 +85,17 @@ class Assigner:
                         | ((Twin.sequence > Device.sequence) & (Twin.reported_at >= Assignment.issued_at))
                     )
                 )
-                | (Assignment.key_id != key.id),
+                | (Assignment.key_id != key.id)
+                | (Release.withdrawn_at.is_not(None) & Deployment.state.not_in(UNSETTLED)),
             )
         )
         found = session.execute(stale).all()
         for assignment, deployment in found:
             rollout = session.get_one(Rollout, assignment.rollout_id)
             bundle = session.get_one(ReleasedBundle, assignment.digest) if assignment.digest else None
+            if bundle and bundle.release.withdrawn_at is not None and deployment.state not in UNSETTLED:
+                self.withdraw(session, rollout, deployment)
+                continue
             vectors = session.get(Blob, assignment.vectors_sha256) if assignment.vectors_sha256 else None
             self._assign(session, deployment, _Order(_purpose(assignment), rollout, bundle, vectors))
         return len(found)

@@ -168,7 +168,7 @@ class Engine:
                     digest=digest,
                 )
             case policy.Strand():
-                progress.strand(change, deployment, "it has confirmed nothing else before")
+                progress.strand(change, deployment, "it has confirmed nothing before that is still released")
 
 
 def _halt(change: Change, rollout: Rollout, stage: int, reason: str) -> None:

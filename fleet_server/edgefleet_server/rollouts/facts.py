@@ -70,13 +70,15 @@ def watched_of(session: Session, rollout: Rollout) -> list[Watched]:
 def deployed_of(session: Session, rollout: Rollout) -> list[Deployed]:
     """All deployments of a rollout that is to go back."""
     taking_part = _of_active(rollout).where(Deployment.state != "skipped")
-    return [_deployed(deployment) for deployment in session.scalars(taking_part.order_by(Deployment.device_id))]
+    return [
+        _deployed(session, deployment) for deployment in session.scalars(taking_part.order_by(Deployment.device_id))
+    ]
 
 
 def failed_of(session: Session, rollout: Rollout) -> list[Deployed]:
     """The deployments that have failed and were not sent back yet."""
     failed = _of_active(rollout).where(Deployment.state == "failed")
-    return [_deployed(deployment) for deployment in session.scalars(failed.order_by(Deployment.device_id))]
+    return [_deployed(session, deployment) for deployment in session.scalars(failed.order_by(Deployment.device_id))]
 
 
 def states_of(session: Session, rollout: Rollout) -> dict[str, int]:
@@ -97,7 +99,13 @@ def previous_of(session: Session, deployment: Deployment) -> str | None:
     """What the device can go back to: the newest bundle that it has confirmed, if we hold a release of it."""
     twin = deployment.device.twin
     candidates = [twin.running, *twin.confirmed]
-    return next((digest for digest in candidates if digest and session.get(ReleasedBundle, digest)), None)
+    return next((digest for digest in candidates if digest and _is_released(session, digest)), None)
+
+
+def _is_released(session: Session, digest: str) -> bool:
+    """Whether a device would still take this bundle."""
+    bundle = session.get(ReleasedBundle, digest)
+    return bundle is not None and bundle.release.withdrawn_at is None
 
 
 def _of_active(rollout: Rollout) -> Select[Deployment]:
@@ -115,12 +123,13 @@ def _counted_as(state: str) -> str:
     return "failed" if state in AFTER_A_FAILURE else state
 
 
-def _deployed(deployment: Deployment) -> Deployed:
+def _deployed(session: Session, deployment: Deployment) -> Deployed:
+    previous = deployment.previous
     return Deployed(
         device=deployment.device_id,
         state=cast("DeploymentState", deployment.state),
         runs_release=deployment.device.twin.running == deployment.digest != deployment.previous,
-        previous=deployment.previous,
+        previous=previous if previous and _is_released(session, previous) else None,
     )
 
 

@@ -10,9 +10,9 @@ from edgefleet_server.devices.models import Device
 from edgefleet_server.releases.models import ReleasedBundle
 from edgefleet_server.rollouts import planning
 from edgefleet_server.rollouts.models import Deployment, Rollout, Stage
-from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, IN_PROGRESS
+from edgefleet_server.rollouts.states import ACTIVE_ROLLOUTS, UNSETTLED
 
-_UNDER_WAY = ("waiting", *IN_PROGRESS, "probation", "rolling_back")
+_UNDER_WAY = ("waiting", *UNSETTLED)
 _OPEN = ("ready", *ACTIVE_ROLLOUTS)
 
 
@@ -51,7 +51,7 @@ def _bring_what_ran(change: Change, old: Device, new: Device) -> list[str]:
     session = change.session
     model = _last_rollout_of(session, old)
     bundle = planning.bundle_for(model.release, new.hardware) if model is not None else None
-    if model is None or bundle is None or new.twin.running == bundle.digest:
+    if model is None or bundle is None or model.release.withdrawn_at is not None or new.twin.running == bundle.digest:
         return []
     rollout = Rollout(
         release=model.release,

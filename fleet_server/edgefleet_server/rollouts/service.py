@@ -48,9 +48,11 @@ def create(change: Change, request: RolloutRequest, blobs: BlobStore) -> Rollout
     Raises:
         InputError: No such release, no device in the group, no bundle for any of them, stages that do not grow, or
             vectors that do not fit.
+        Conflict: The release was withdrawn, or devices would refuse it for want of a permit.
     """
     session = change.session
     release = releases.release(session, request.release)
+    releases.check_assignable(release)
     planning.check_stages(request.stages)
     planning.check_thresholds(request.success, request.error)
     devices = devices_of(session, parse_selector(request.to))

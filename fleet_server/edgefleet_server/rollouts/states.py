@@ -42,6 +42,8 @@ UNDOABLE_ROLLOUTS = ("halted", "aborted", "rolled_back")
 # Assigned, and not yet on trial: nothing of it runs, so a withdrawal undoes it.
 UNACTIVATED = ("assigned", "downloading", "verifying")
 IN_PROGRESS = (*UNACTIVATED, "trial")
+# What the policy, or the device's word, still moves.
+UNSETTLED = (*IN_PROGRESS, "probation", "rolling_back")
 EXECUTED = ("succeeded", "failed")
 # In a rollout that is under way only a device that has failed goes back, and it still counts as failed.
 AFTER_A_FAILURE = ("rolling_back", "rolled_back", "stranded")

@@ -24,6 +24,12 @@ def releases(role: Targets | None) -> list[tuple[trust.Release, trust.ReleasedBu
     return [released(path, file.length, file.hashes, file.custom) for path, file in entries]
 
 
+def labels(role: Targets | None) -> list[str]:
+    """NAME@VERSION of every release that a model's role speaks of; by the paths alone, whatever else a thief wrote."""
+    parts = [path.split("/") for path in role.targets] if role is not None else []
+    return sorted({f"{name}@{version}" for name, version, _ in parts})
+
+
 def bundles(role: Targets | None, version: str) -> tuple[trust.Release | None, list[trust.ReleasedBundle]]:
     """One version of a model and its bundles, ordered by target; None and nothing when the role has no such version.
 

@@ -138,7 +138,8 @@ class Repository:
         Raises:
             SignatureInvalid: Signed by too few of the keys that must sign.
             StatementMalformed: Not of the form that a repository of ours has.
-            Conflict: A version that is there already with other contents, an older one, or a released version changed.
+            Conflict: A version that is there already with other contents, an older one, or a released version changed
+                (to withdraw it as a whole is no change).
         """
         named = {split_name(name): data for name, data in files.items()}
         grown = self
@@ -209,13 +210,20 @@ def _with_model(repository: Repository, name: str, version: int, data: bytes) ->
     ):
         raise StatementMalformed(f"The role {name} speaks of what is not its own", expected=f"{name}/*/* only")
     _verify(repository.delegating, name, role)
-    for path, file in before.targets.items() if before else ():
-        if role.signed.targets.get(path) != file:
+    if before is not None:
+        _check_history(name, before, role.signed)
+    return replace(repository, models={**repository.models, name: data})
+
+
+def _check_history(name: str, before: Targets, after: Targets) -> None:
+    """A version may be withdrawn, as a whole; what stays of it stays as it is."""
+    kept = {path.split("/")[1] for path in after.targets}
+    for path, file in before.targets.items():
+        if path.split("/")[1] in kept and after.targets.get(path) != file:
             raise Conflict(
                 f"The role {name} changes {path}, which was released already",
                 remedy="A version never changes: give the new bundles a new one, and build on the newest metadata.",
             )
-    return replace(repository, models={**repository.models, name: data})
 
 
 def _check_whole(repository: Repository) -> None:

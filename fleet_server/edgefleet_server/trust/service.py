@@ -13,6 +13,7 @@ from edgefleet_contract import canonical
 from edgefleet_contract.trust.history import check_issued
 from edgefleet_server.audit.change import Change
 from edgefleet_server.devices.models import Device, Twin
+from edgefleet_server.releases import withdrawals
 from edgefleet_server.rollouts.models import Assignment, Deployment
 from edgefleet_server.rollouts.states import IN_PROGRESS
 from edgefleet_server.trust import online, released
@@ -74,7 +75,7 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
 
     Raises:
         VerificationError: They are not signed as they must be.
-        Conflict: They are older than what is here, or contradict it.
+        Conflict: They are older than what is here, or contradict it; or a withdrawn release is in them again.
         OnlineKeyLost: The newest root does not name this server's keys.
         IssuedAhead: A new release was signed by a clock that runs ahead.
     """
@@ -90,9 +91,13 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
     for name, data in grown.files().items():
         if name not in known:
             _store(change, *split_name(name), data)
+    withdrawals.follow(change, before, grown)
     changed = {role: number for role, number in grown.versions().items() if before.versions().get(role) != number}
     change.record("trust.changed", versions=changed)
-    resign(change, keys, grown).check([name for name in grown.models if name in changed], change.now)
+    concerned = (
+        grown.models if {"root", "targets"} & set(changed) else [name for name in grown.models if name in changed]
+    )
+    resign(change, keys, grown).check(list(concerned), change.now)
     if "root" in changed:
         publish_again(session, true())
     return grown

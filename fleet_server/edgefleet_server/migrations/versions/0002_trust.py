@@ -1,4 +1,4 @@
-"""Releases as a TUF repository, permits.
+"""Releases as a TUF repository, which can be withdrawn; permits.
 
 What was signed before was signed in another form: releases stay in the list, and can be rolled out again once they are
 pushed again.
@@ -37,5 +37,6 @@ def upgrade() -> None:
     op.drop_table("trust_roots")
     with op.batch_alter_table("releases") as releases:
         releases.drop_column("statement")
+        releases.add_column(sa.Column("withdrawn_at", sa.BigInteger(), nullable=True))
     with op.batch_alter_table("assignments") as assignments:
         assignments.add_column(sa.Column("key_id", sa.String(length=64), nullable=True))
