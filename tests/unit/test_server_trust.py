@@ -21,7 +21,9 @@ from edgefleet_contract.errors import (
     NotFound,
     OnlineKeyLost,
     SignatureInvalid,
+    StatementMalformed,
 )
+from edgefleet_contract.trust import proofs
 from edgefleet_server import migrate
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.clock import DAY, HOUR
@@ -319,3 +321,22 @@ def test_a_database_of_the_first_schema_keeps_its_fleet(tmp_path: Path) -> None:
 def digest_of(inside: Inside, label: str) -> str:
     with inside.database.read() as session:
         return releases.release(session, label).bundles[0].digest
+
+
+def test_a_root_that_some_model_s_proof_could_not_hold_is_refused(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further root adds to every proof, and the model with most versions feels it first."""
+    for version in ("1.0.0", "1.1.0", "1.2.0", "1.3.0"):
+        inside.push(tiny_bundle(inside.folder, version))
+    with inside.database.read() as session:
+        book = trust_service.proof_book(session)
+    proof = book.proof("digits/1.0.0/x86-64.efb") if book is not None else None
+    assert proof is not None
+    monkeypatch.setattr(proofs, "PROOF_LIMIT", len(proof) + 500)  # as if there were hundreds
+    before = inside.publisher.repository()
+    with pytest.raises(StatementMalformed, match="proof"):
+        rotate(inside, "root")
+    assert inside.publisher.repository() == before
+    with inside.database.read() as session:
+        assert trust_service.repository(session) == before

@@ -4,6 +4,7 @@ from attack.defence import Defence, answering
 
 _SERVER = "tests/attack/test_attack_stolen_server.py"
 _FILES = "tests/attack/test_attack_foreign_keys.py"
+_STOLEN = "tests/attack/test_attack_stolen_publisher.py"
 _TRUST = "tests/unit/test_server_trust.py"
 
 ROWS = (
@@ -41,5 +42,22 @@ ROWS = (
         "a file is completed only if it names the keys and thresholds that were settled here, and this server",
         (f"{_FILES}::test_a_planted_trust_root_is_not_completed_by_who_begins_another",),
         {"edgefleet_server.publisher.draft.Draft.says_as": answering(True)},
+    ),
+    Defence(
+        "a thief of the targets key has pushed a release before its owner knew",
+        "the owner rotates and withdraws it: its rollouts end, nobody can assign it again, and devices refuse it",
+        (
+            f"{_STOLEN}::test_what_a_thief_of_the_targets_key_has_pushed_is_withdrawn_and_runs_nowhere",
+            f"{_STOLEN}::test_devices_that_run_a_withdrawn_release_are_named_until_they_run_another",
+            f"{_STOLEN}::test_a_device_takes_no_withdrawn_release_whoever_assigns_it",
+            f"{_STOLEN}::test_a_device_never_goes_back_to_a_withdrawn_release",
+        ),
+        {"edgefleet_server.releases.withdrawals.follow": answering()},
+    ),
+    Defence(
+        "part of a release is taken away, or changed",
+        "a version is withdrawn whole; what stays of it stays as it was signed",
+        (f"{_STOLEN}::test_a_release_is_withdrawn_whole_or_not_at_all",),
+        {"edgefleet_server.trust.repository._check_history": answering()},
     ),
 )
