@@ -94,10 +94,10 @@ def take(change: Change, keys: OnlineKeys, files: Mapping[str, bytes]) -> Reposi
     withdrawals.follow(change, before, grown)
     changed = {role: number for role, number in grown.versions().items() if before.versions().get(role) != number}
     change.record("trust.changed", versions=changed)
-    concerned = (
-        grown.models if {"root", "targets"} & set(changed) else [name for name in grown.models if name in changed]
-    )
-    resign(change, keys, grown).check(list(concerned), change.now)
+    book = resign(change, keys, grown)
+    book.check([name for name in grown.models if name in changed], change.now)
+    if {"root", "targets"} & set(changed):
+        book.check(list(grown.models), now=0)  # all must fit; a role that was let expire must not keep keys in force
     if "root" in changed:
         publish_again(session, true())
     return grown
