@@ -112,6 +112,23 @@ def test_two_people_release_together_and_permit_together(site: Site, capsys: pyt
     assert device.failures == []
 
 
+def test_a_rotation_says_which_permits_ended_with_the_key_and_how_to_give_them_again(site: Site) -> None:
+    operator, device = site.operator, site.identity().device
+    operator.ask("release", "push", str(tiny_bundle(site.folder)))
+    asked = ("release", "permit", "--release", "digits@1.0.0", "--device", device)
+    status, error = operator.refused(*asked, "--expires", "1000d")
+    assert (status, error["code"]) == (2, "usage"), "nothing was signed"
+    operator.ask(*asked)
+    assert operator.ask("key", "rotate", "root")["lapsed_permits"] == []
+    status, _, said = operator.run("key", "rotate", "targets")
+    assert status == 0
+    assert "signed again if wanted: 1" in said
+    assert f"edgefleet {' '.join(asked)}" in " ".join(said.split())
+    assert "lapsed" in operator.run("release", "permits")[1]
+    operator.ask(*asked)
+    assert [given["state"] for given in operator.ask("release", "permits")] == ["in force", "replaced"]
+
+
 def test_an_operator_without_the_keys_is_refused_and_nothing_is_made(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,6 +238,8 @@ def test_a_downgrade_needs_a_permit_of_the_targets_keys(inside: Inside, tmp_path
         permit(inside, [device.id], "0" * 64)
     with pytest.raises(Conflict, match="expired"):
         permit(inside, [device.id], older, life=-1)
+    with pytest.raises(Conflict, match="would live 400 days"):
+        permit(inside, [device.id], older, life=400 * DAY)
     permit(inside, ["d-" + "a" * 16], older)
     with pytest.raises(Conflict, match=needed):
         inside.roll_out("digits@1.0.0")
@@ -261,6 +263,26 @@ def test_a_permit_that_has_expired_is_no_longer_given_to_devices(inside: Inside)
     with inside.database.read() as session:
         assert permits.in_force(session, inside.clock()).keys() == {(device.id, older)}
         assert permits.in_force(session, inside.clock() + HOUR) == {}
+
+
+def test_a_permit_dies_with_the_targets_key_that_signed_it(inside: Inside) -> None:
+    older = digest_of(inside, inside.push())
+    device = inside.device()
+    inside.roll_out(inside.push(tiny_bundle(inside.folder, "1.1.0")))
+    device.confirms()
+    inside.pass_time(60_000)
+    permit(inside, [device.id], older)
+    rotate(inside, "targets")
+    with pytest.raises(Conflict, match=f"release permit --release digits@1.0.0 --device {device.id}"):
+        inside.roll_out("digits@1.0.0")
+    with inside.database.read() as session:
+        assert permits.in_force(session, inside.clock()) == {}
+        [lapsed] = permits.lapsed(session, inside.clock())
+        assert (lapsed.digest, lapsed.devices) == (older, [device.id])
+    permit(inside, [device.id], older)
+    with inside.database.read() as session:
+        assert permits.lapsed(session, inside.clock()) == [], "the new one stands for it"
+    inside.roll_out("digits@1.0.0")
 
 
 def test_what_a_device_ran_before_needs_no_permit(inside: Inside) -> None:

@@ -13,6 +13,7 @@ from edgefleet_contract.trust.floors import Floor, KeySet
 
 VERSION = 1
 STATEMENT_LIMIT = 128 * 1024  # bytes
+PERMIT_LIFE_LIMIT = 366 * 86_400_000  # ms: a forgotten one must end some time, as all that its signers sign
 Scheme = Literal["tuf/1"]
 SCHEME: Scheme = "tuf/1"
 Purpose = Literal["deploy", "rollback", "withdraw"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgefleet_contract.errors import Conflict, InputError, UsageMalformed
-from edgefleet_server.cli import half_signed, output, trust
+from edgefleet_server.cli import half_signed, output, permit, trust
 from edgefleet_server.cli.key_forget import forget_keys, forget_powerless
 from edgefleet_server.cli.key_list import list_keys
 from edgefleet_server.cli.key_make import Encrypted, Token, init, new, read_public
@@ -160,7 +160,9 @@ def _end(client: Client, publisher: Publisher, draft: Draft, as_json: bool, *, f
     result = trust.end(client, publisher, draft)
     if result["done"]:
         result["forgotten"], result["powerless"] = forget_powerless(publisher, at_once=forget, may_ask=not as_json)
+        result["lapsed_permits"] = permit.lapsed(client)
     if as_json:
         output.print_json(result)
     else:
         trust.tell_end(draft, result)
+        permit.tell_lapsed(result.get("lapsed_permits", []))

@@ -1,4 +1,4 @@
-"""``edgefleet release permit``: leave for a downgrade, signed here by the targets keys."""
+"""``edgefleet release permit`` and ``permits``: leave for downgrades, signed here by the targets keys."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from edgefleet_contract import canonical, dsse, trust
-from edgefleet_contract.errors import InputError, SignaturesMissing
+from edgefleet_contract.errors import InputError, SignaturesMissing, UsageMalformed
+from edgefleet_contract.trust.statements import PERMIT_LIFE_LIMIT
 from edgefleet_server.cli import output
 from edgefleet_server.cli import trust as between
 from edgefleet_server.cli.options import Data, Json, Server, milliseconds
 from edgefleet_server.client import Client
-from edgefleet_server.clock import system_clock
+from edgefleet_server.clock import DAY, system_clock
 from edgefleet_server.home import home
 from edgefleet_server.publisher.keyring import TARGETS
 from edgefleet_server.publisher.publisher import Publisher
@@ -34,6 +35,8 @@ def permit(
 ) -> None:
     """Permit devices a downgrade: without leave by the targets keys they refuse what is older than they confirmed."""
     publisher, life = Publisher(home()), milliseconds("--expires", expires)
+    if life > PERMIT_LIFE_LIMIT:
+        raise UsageMalformed(f"--expires is {expires}", expected=f"at most {PERMIT_LIFE_LIMIT // DAY}d")
     with Client(server, data) as client:
         repository = between.look(client, publisher).repository
         if signed:
@@ -51,6 +54,46 @@ def permit(
         output.print_json(given)
         return
     output.out().print(f"[green]Permitted[/] {release} on {', '.join(device)} for {expires}")
+
+
+def list_permits(server: Server = None, data: Data = None, as_json: Json = False) -> None:
+    """List permits for downgrades, the newest first. LAPSED: a key that signed it was replaced."""
+    with Client(server, data) as client:
+        permits = client.get("/permits")
+    if as_json:
+        output.print_json(permits)
+        return
+    if not permits:
+        output.note("No permit yet. A rollout that needs one says so.")
+        return
+    rows = output.table("RELEASE", "STATE", "DEVICES", "GIVEN", "ENDS")
+    now = system_clock()
+    for given in permits:
+        left = given["expires"] - now
+        rows.add_row(
+            output.text(given["release"]), output.text(given["state"]), output.text(" ".join(given["devices"])),
+            output.ago(given["stored_at"]), output.text(f"in {output.duration(left)}" if left > 0 else "ended"),
+        )  # fmt: skip
+    output.out().print(rows)
+
+
+def lapsed(client: Client) -> list[dict[str, Any]]:
+    """The permits that lapsed with a key of theirs, and that nobody has signed again."""
+    return [given for given in client.get("/permits") if given["state"] == "lapsed"]
+
+
+def tell_lapsed(permits: list[dict[str, Any]]) -> None:
+    """Say by which commands permits that lapsed are given again."""
+    if not permits:
+        return
+    commands = [
+        f"  edgefleet release permit --release {given['release']} "
+        + " ".join(f"--device {device}" for device in given["devices"])
+        for given in permits
+    ]
+    output.note(
+        "\n".join([f"Permits that ended with their key, to be signed again if wanted: {len(permits)}", *commands])
+    )
 
 
 def _by_digest(client: Client, label: str, devices: list[str]) -> dict[str, list[str]]:

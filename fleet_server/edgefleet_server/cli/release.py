@@ -11,7 +11,7 @@ import typer
 from edgefleet_contract.errors import InputError
 from edgefleet_server.cli import half_signed, output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group
-from edgefleet_server.cli.permit import permit
+from edgefleet_server.cli.permit import list_permits, permit
 from edgefleet_server.cli.withdraw import tell_running, withdraw
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
@@ -64,6 +64,7 @@ def push(
 
 app.command("withdraw")(withdraw)
 app.command("permit")(permit)
+app.command("permits")(list_permits)
 
 
 @app.command("list")

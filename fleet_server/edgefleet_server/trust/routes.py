@@ -64,14 +64,15 @@ def make_key(fleet: FleetHere, admin: Admin, role: Literal["online", "assignment
 def list_permits(fleet: FleetHere, _viewer: Viewer) -> list[PermitSchema]:
     """All permits for downgrades, the newest first."""
     with fleet.database.read() as session:
-        return [_permit_schema(session, permit) for permit in permits.permits(session)]
+        states = permits.states(session, fleet.clock())
+        return [_permit_schema(session, permit, states[permit.id]) for permit in permits.permits(session)]
 
 
 @router.post("/permits", status_code=201)
 def add_permit(fleet: FleetHere, approver: Approver, envelope: SmallBody) -> PermitSchema:
     """Take a permit that the publisher's targets keys signed."""
     with fleet.change(approver) as change:
-        answer = _permit_schema(change.session, permits.add(change, envelope))
+        answer = _permit_schema(change.session, permits.add(change, envelope), "in force")
     fleet.wake_all()
     return answer
 
@@ -87,7 +88,7 @@ def _schema(fleet: Fleet, session: Session) -> TrustSchema:
     )
 
 
-def _permit_schema(session: Session, permit: DowngradePermit) -> PermitSchema:
+def _permit_schema(session: Session, permit: DowngradePermit, state: str) -> PermitSchema:
     return PermitSchema(
         id=permit.id,
         release=releases.labels(session, {permit.digest}).get(permit.digest),
@@ -95,4 +96,5 @@ def _permit_schema(session: Session, permit: DowngradePermit) -> PermitSchema:
         devices=permit.devices,
         expires=permit.expires,
         stored_at=permit.stored_at,
+        state=state,
     )

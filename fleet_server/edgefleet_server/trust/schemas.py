@@ -40,6 +40,8 @@ class PermitSchema(BaseModel):
     Attributes:
         release: NAME@VERSION of the bundle.
         expires: UTC milliseconds.
+        state: "in force", "lapsed" (a key that signed it was replaced: sign it again), "replaced" (likewise, and
+            somebody has) or "expired".
     """
 
     id: int
@@ -48,6 +50,7 @@ class PermitSchema(BaseModel):
     devices: list[str]
     expires: int
     stored_at: int
+    state: str
 
 
 class Upload(msgspec.Struct, frozen=True):
