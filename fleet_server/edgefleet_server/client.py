@@ -13,7 +13,7 @@ import httpx
 
 from edgefleet_contract.errors import EdgefleetError, NotFound, ServerUnreachable, Unauthorized, revive
 from edgefleet_server.addresses import console_of
-from edgefleet_server.data_folder import admin_token_path
+from edgefleet_server.client_token import address, token_for
 from edgefleet_server.home import default_data
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -28,13 +28,18 @@ class Client:
     Args:
         url: Of the console; None takes EDGEFLEET_SERVER, else where the server of ``data`` last was, else the default.
         data: Data folder of a server on this machine, for its address and its token; None takes EDGEFLEET_DATA, else
-            ``$EDGEFLEET_HOME/server``. EDGEFLEET_TOKEN goes before the token found there.
+            ``$EDGEFLEET_HOME/server``. EDGEFLEET_TOKEN goes before the token found there, for that server only.
+
+    Raises:
+        UsageMalformed: The address is none, or the token would cross a network in the clear.
+        Unauthorized: The token cannot be read.
     """
 
     def __init__(self, url: str | None = None, data: Path | None = None) -> None:
         data = data or default_data()
         self.url = url or os.environ.get("EDGEFLEET_SERVER") or console_of(data) or DEFAULT_URL
-        headers = {"Authorization": f"Bearer {_token(data)}"}
+        self._token = token_for(address(self.url), data)
+        headers = {"Authorization": f"Bearer {self._token.text}"} if self._token.text else {}
         # A console with its own TLS may have a certificate of a private authority: SSL_CERT_FILE names it.
         self._http = httpx.Client(
             base_url=f"{self.url.rstrip('/')}/api/v1",
@@ -103,7 +108,13 @@ class Client:
             ) from cause
         if response.is_success:
             return response
-        raise _as_error(response)
+        error = _as_error(response)
+        if isinstance(error, Unauthorized) and self._token.withheld:
+            raise Unauthorized(
+                f"No token was sent to {self.url}: {self._token.withheld}",
+                remedy="Set EDGEFLEET_TOKEN to a token of this server, or leave --server and EDGEFLEET_SERVER out.",
+            )
+        raise error
 
 
 def _as_error(response: httpx.Response) -> EdgefleetError:
@@ -114,22 +125,6 @@ def _as_error(response: httpx.Response) -> EdgefleetError:
             f"{response.request.url} answered with status {response.status_code}, and not as a fleet server does",
             remedy="Check --server: something else may listen there.",
         )
-
-
-def _token(data: Path) -> str:
-    configured = os.environ.get("EDGEFLEET_TOKEN")
-    if configured:
-        return configured
-    path = admin_token_path(data)
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return ""  # the server will say what it needs, if it is there at all
-    except OSError as cause:
-        raise Unauthorized(
-            f"The admin token {str(path)!r} cannot be read: {cause.strerror}",
-            remedy="Run as the user who runs the server, or set EDGEFLEET_TOKEN.",
-        ) from cause
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -211,7 +211,9 @@ class Ingest:
             raise MessageMalformed(f"A message came on the topic {message.topic!r}")
         topic, device = parsed
         if device not in known:
-            senders.tell_unknown(Change(session, self._clock(), device), device)
+            # The last words of one that is being shut out are no news.
+            if not devices.departed(session, device):
+                senders.tell_unknown(Change(session, self._clock(), device), device)
             raise NotFound(f"There is no device {device!r}")
         if topic is topics.REPORTED:
             with session.begin_nested():  # what a refused report has begun is undone

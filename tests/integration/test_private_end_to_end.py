@@ -135,7 +135,7 @@ def check_samples(site: Site, mine: Path, device: str, folder: Path) -> None:
     site.operator.ask("sample", "key", "--key", str(folder / "stranger.pem"))
     strange = site.operator.ask("sample", "fetch", "--out", str(folder / "none"), "--key", str(folder / "stranger.pem"))
     assert strange == {"written": [], "sealed_to_others": 1}
-    erased = site.operator.ask("device", "erase", device)
+    erased = site.operator.ask("device", "erase", device, "--yes")
     assert erased["samples"] == 1
     assert site.operator.ask("sample", "list") == []
 

@@ -69,7 +69,11 @@ def test_a_user_sets_a_password_by_the_word_of_an_admin_and_signs_in(site: Site)
         (("token", "revoke", "0123"), 2, "not_found"),
         (("audit", "verify", "--checkpoint", "7"), 2, "usage"),
         (("audit", "verify", "--file", "/nowhere/at/all"), 2, "data.not_found"),
+        (("audit", "verify", "--file", "/bin/sh"), 2, "data.malformed"),
+        (("audit", "verify", "--file", "/dev/null"), 2, "data.malformed"),
         (("audit", "export", "/nowhere/at/all"), 2, "output.unwritable"),
+        (("device", "erase", "d-nobody"), 2, "usage"),
+        (("server", "backup", "--out", "/nowhere/at/all"), 2, "output.unwritable"),
     ],
 )
 def test_what_cannot_be_done_is_told(site: Site, words: tuple[str, ...], status: int, code: str) -> None:
@@ -109,7 +113,10 @@ def test_the_audit_log_is_exported_and_verified_here_and_later(site: Site, tmp_p
     assert (newest["act"], newest["actor"], newest["origin"]) == ("user.role_changed", "admin", "127.0.0.1")
     assert "user.role_changed" in site.operator.run("audit", "list")[1]
 
-    lines = [json.loads(line) for line in export.read_text().splitlines()]
+    exported = export.read_text()
+    assert site.operator.refused("audit", "export", str(export))[1]["code"] == "output.unwritable"
+    assert export.read_text() == exported, "an earlier export is not written over"
+    lines = [json.loads(line) for line in exported.splitlines()]
     lines[0]["actor"] = "somebody"
     write(export, lines)
     assert site.operator.refused("audit", "verify", "--file", str(export))[1]["code"] == "audit.altered"

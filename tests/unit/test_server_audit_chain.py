@@ -79,6 +79,14 @@ def test_whatever_is_done_to_an_entry_is_found(inside: Inside, how: str) -> None
         chain.verify(log(inside))
 
 
+@pytest.mark.parametrize("details", [{"number": 2**70}, {"text": "\ud800"}])
+def test_an_entry_that_no_server_writes_is_an_altered_one(inside: Inside, details: dict[str, Any]) -> None:
+    entries = log(inside)
+    entries[1]["details"] = details
+    with pytest.raises(AuditLogAltered):
+        chain.verify(entries)
+
+
 def test_an_end_that_was_cut_off_is_found_by_the_checkpoint_alone(inside: Inside) -> None:
     checkpoint = chain.verify(log(inside))
     tamper(inside, f"DELETE FROM audit_log WHERE id = {checkpoint.count}")

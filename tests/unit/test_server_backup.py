@@ -23,6 +23,7 @@ from edgefleet_contract.errors import (
 )
 from edgefleet_server.backup import sealing
 from edgefleet_server.backup.contents import Entry, Table, decode_table
+from edgefleet_server.backup.create import create
 from edgefleet_server.backup.restore import restore
 from edgefleet_server.clock import DAY
 from edgefleet_server.data_folder import for_the_owner_alone
@@ -205,6 +206,12 @@ def test_a_file_that_is_there_is_not_written_over(inside: Inside) -> None:
     backed_up(inside)
     with pytest.raises(OutputUnwritable):
         backed_up(inside)
+
+
+def test_a_backup_into_a_folder_that_is_not_there_is_told_with_its_path(inside: Inside) -> None:
+    nowhere = inside.folder / "nowhere" / "b"
+    with pytest.raises(OutputUnwritable, match="nowhere/b"):
+        create(inside.data.path, nowhere, inside.clock)
 
 
 def test_the_commands_say_what_they_did(

@@ -12,6 +12,7 @@ from sqlalchemy import inspect, select
 
 from edgefleet_contract.errors import Conflict, DeviceRevoked, NotFound
 from edgefleet_contract.messages import TelemetryRecord
+from edgefleet_server.alerts import service as alerts
 from edgefleet_server.alerts.offline import SILENT_AFTER, OfflineWatch
 from edgefleet_server.authority import DEVICE_LIFE
 from edgefleet_server.clock import DAY
@@ -89,6 +90,16 @@ def test_the_revocation_list_is_the_authoritys_and_outlives_what_is_on_it(inside
     inside.clock.turn(DEVICE_LIFE + DAY)
     with inside.database.read() as session:
         assert certificates.revoked(session, inside.clock()) == [], "what has ended by itself need not be listed"
+
+
+@pytest.mark.parametrize("verb", [lifecycle.revoke, lifecycle.retire, lifecycle.replace])
+def test_the_last_words_of_one_that_left_open_no_alert(inside: Inside, verb: Any) -> None:
+    device, successor = inside.device(), inside.device()
+    last_words = device.message("idle", sequence=0)
+    act(inside, verb, device, *([successor] if verb == lifecycle.replace else []))
+    inside.ingest.store([last_words])
+    with inside.database.read() as session:
+        assert alerts.alerts(session, everything=True) == []
 
 
 @pytest.mark.parametrize("verb", [lifecycle.revoke, lifecycle.retire])

@@ -77,7 +77,7 @@ def verify(entries: Iterable[dict[str, Any]], known: Checkpoint | None = None) -
     """
     end = Checkpoint()
     for entry in entries:
-        if entry["hash"] != link(end.hash, entry):
+        if not _follows(entry, end.hash):
             raise AuditLogAltered(
                 f"Entry {entry['id']} of the audit log does not follow from the {end.count} entries before it",
                 remedy="Somebody altered, removed or moved entries here or just before. Compare with your last export.",
@@ -98,3 +98,10 @@ def verify(entries: Iterable[dict[str, Any]], known: Checkpoint | None = None) -
             intact=end.count,
         )
     return end
+
+
+def _follows(entry: dict[str, Any], previous: str) -> bool:
+    try:
+        return bool(entry["hash"] == link(previous, entry))
+    except (OverflowError, UnicodeError):  # numbers and text that no server writes
+        return False

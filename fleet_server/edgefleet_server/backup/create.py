@@ -59,7 +59,7 @@ def create(
                 *(Entry(f"{BLOBS}/{sha256}", sha256, size) for sha256, size in blobs),
             ],
         )
-        with whole_file(out) as file, _sealed(file, passphrase) as stream:
+        with _telling_unwritable(out), whole_file(out) as file, _sealed(file, passphrase) as stream:
             _write(stream, table, data, {DATABASE: copy}, kept)
     sync_folder(out.absolute().parent)
     return table
@@ -73,6 +73,19 @@ def _copy_database(source: Path, copy: Path) -> tuple[str, list[tuple[str, int]]
         own.execute("PRAGMA journal_mode=DELETE")
         [(schema,)] = own.execute("SELECT version_num FROM alembic_version")
         return schema, list(own.execute("SELECT sha256, size FROM blobs ORDER BY sha256"))
+
+
+@contextmanager
+def _telling_unwritable(out: Path) -> Iterator[None]:
+    """What cannot be made beside ``out`` is a wrong ``out``; all else is not."""
+    try:
+        yield
+    except OSError as cause:
+        if cause.filename is None or Path(cause.filename).parent != out.parent:
+            raise
+        raise OutputUnwritable(
+            f"The backup {str(out)!r} cannot be written: {cause.strerror}", remedy="Name a folder that is there."
+        ) from cause
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def verify(
     known = chain.parse_checkpoint(checkpoint) if checkpoint is not None else None
     if file is not None:
         end = chain.verify(_exported(file), known)
+        if end.count == 0:  # not even who began it
+            raise DataMalformed(f"There is no entry in {str(file)!r}", expected="an export, whole")
     else:
         with Client(server, data) as client:
             end = chain.verify(_pages(client), known)
@@ -77,7 +79,7 @@ def verify(
 
 @app.command()
 def export(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON line for each entry.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON line for each entry. It must not exist yet.")],
     *,
     checkpoint: CheckpointOption = None,
     server: Server = None,
@@ -93,6 +95,8 @@ def export(
             yield entry
 
     known = chain.parse_checkpoint(checkpoint) if checkpoint is not None else None
+    if path.exists():  # an earlier export may be all that shows what was altered since
+        raise OutputUnwritable(f"{str(path)!r} exists already", expected="a file that is not there yet")
     with Client(server, data) as client:
         end = chain.verify(noted(_pages(client)), known)
     try:
@@ -119,7 +123,7 @@ def _pages(client: Client, **query: str | None) -> Iterator[dict[str, Any]]:
 
 def _exported(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open() as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 entry = _entry(line)
                 if entry is None:
@@ -129,9 +133,9 @@ def _exported(path: Path) -> Iterator[dict[str, Any]]:
         raise DataNotFound(f"The export {str(path)!r} cannot be read: {cause.strerror}") from cause
 
 
-def _entry(line: str) -> dict[str, Any] | None:
+def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) and {*chain.FIELDS, "hash"} <= entry.keys() else None

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from edgefleet_contract.enrolment import VERSION, ClaimToken, encode_token
-from edgefleet_server.cli import device_batch, device_departure, output, trust
+from edgefleet_server.cli import ask, device_batch, device_departure, output, trust
+from edgefleet_server.cli.ask import Yes
+from edgefleet_server.cli.device_departure import DeviceId
 from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds, pairs
 from edgefleet_server.client import Client
 from edgefleet_server.home import home
@@ -18,8 +20,6 @@ app.info.help = "Devices: claim tokens, batches, list, tags, replace and retire.
 app.add_typer(device_batch.app, name="batch")
 for _act in (device_departure.revoke, device_departure.replace, device_departure.retire):
     app.command()(_act)
-
-DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="As `device list` shows it: d-....")]
 
 
 @app.command()
@@ -117,8 +117,11 @@ def tag(
 
 
 @app.command()
-def erase(device_id: DeviceId, server: Server = None, data: Data = None, as_json: Json = False) -> None:
+def erase(
+    device_id: DeviceId, *, yes: Yes = False, server: Server = None, data: Data = None, as_json: Json = False
+) -> None:
     """Delete all samples and telemetry of a device from the server, also from its disk. The device stays enrolled."""
+    ask.confirm(f"All samples, telemetry and sketches of {device_id} are erased for good. It stays enrolled.", yes=yes)
     with Client(server, data) as client:
         erased = client.post(f"/devices/{device_id}/erase")
     if as_json:

@@ -21,7 +21,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         help="Data folder of a server on this machine, for its address and admin token. Default: EDGEFLEET_DATA, "
-        "else $EDGEFLEET_HOME/server. EDGEFLEET_TOKEN goes before the token found there."
+        "else $EDGEFLEET_HOME/server. EDGEFLEET_TOKEN goes before the token found there, and that goes nowhere else."
     ),
 ]
 RoleOption = Annotated[

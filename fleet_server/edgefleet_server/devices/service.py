@@ -31,6 +31,13 @@ def known(session: Session, device_ids: set[str]) -> set[str]:
     return set(session.scalars(select(Device.id).where(Device.id.in_(device_ids), Device.standing == ACTIVE)))
 
 
+def departed(session: Session, device_id: str) -> bool:
+    """Whether it enrolled once, and has been revoked, replaced or retired since."""
+    return (
+        session.scalars(select(Device.id).where(Device.id == device_id, Device.standing != ACTIVE)).first() is not None
+    )
+
+
 def any_device(session: Session) -> bool:
     """Whether any device has enrolled."""
     return session.scalars(select(Device.id).limit(1)).first() is not None
