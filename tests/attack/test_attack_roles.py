@@ -12,11 +12,13 @@ import pytest
 
 from edgefleet_server.app import operator_app, operator_routes
 from edgefleet_server.auth import least_role
+from edgefleet_server.clock import DAY
 from edgefleet_server.console.routes import PAGES
 from edgefleet_server.rollouts.routes import Verb
+from edgefleet_server.users import api_tokens
 from edgefleet_server.users.roles import Role
 from support.server_http import served
-from support.server_people import bearer, token
+from support.server_people import TAGS, bearer, token, user
 from support.server_state import Inside
 from support.unchanged import unchanged
 
@@ -136,6 +138,33 @@ def test_a_token_for_one_thing_is_for_nothing_else(inside: Inside, client: httpx
             answer = ask(client, act, headers)
             pushes = act.path.startswith(("/api/v1/trust", "/api/v1/permits", "/api/v1/blobs", "/api/v1/releases"))
             assert pushes == (code(answer) != "auth.forbidden"), (act, answer.text)
+
+
+def test_a_token_makes_no_token_for_more_than_it_is_for(inside: Inside, client: httpx.Client) -> None:
+    headers = bearer(token(inside, Role.ADMIN, "users:write", "devices:read"))
+    client.get("/api/v1/me", headers=headers)  # writes down that the token was used
+    asked = {"role": "admin", "life_ms": 3_600_000, "label": ""}
+    with unchanged(inside.data.path):
+        for scopes in (None, [], ["devices:write"], ["users:write", "releases:push"]):
+            answer = client.post("/api/v1/api-tokens", headers=headers, json={**asked, "scopes": scopes})
+            assert (answer.status_code, code(answer)) == (403, "auth.forbidden"), scopes
+    made = client.post("/api/v1/api-tokens", headers=headers, json={**asked, "scopes": ["users:read", "devices:read"]})
+    assert made.status_code == 201, made.text
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"role": "viewer"}], ids=["disabled", "demoted"])
+def test_the_tokens_of_an_admin_end_when_he_is_no_admin_any_more(
+    inside: Inside, client: httpx.Client, change: dict[str, object]
+) -> None:
+    name = user(inside, "eve" + str(change.get("role", "")), Role.ADMIN)
+    with inside.fleet.change(name) as act:
+        made, first = api_tokens.create(act, Role.ADMIN, DAY, None, "", TAGS)
+    with inside.fleet.change(f"token:{made.id}") as act:
+        _, second = api_tokens.create(act, Role.ADMIN, DAY, None, "", TAGS)
+    others = token(inside, Role.ADMIN)
+    assert client.patch(f"/api/v1/users/{name}", headers=bearer(others), json=change).status_code == 200
+    answered = [client.get("/api/v1/me", headers=bearer(text)).status_code for text in (first, second, others)]
+    assert answered == [401, 401, 200]
 
 
 def test_a_role_that_was_lowered_is_lower_at_the_next_request(inside: Inside, client: httpx.Client) -> None:

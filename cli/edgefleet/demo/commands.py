@@ -89,7 +89,7 @@ class Commands:
     def ask(self, *words: str) -> Any:
         """As :meth:`run`, without showing it: for looking again and again."""
         done = subprocess.run(  # noqa: S603 - our own command, no shell
-            [sys.executable, "-m", "edgefleet", *words, "--json"],
+            [sys.executable, "-P", "-m", "edgefleet", *words, "--json"],
             env=self.environment, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -106,7 +106,7 @@ class Commands:
         log = self._logs / f"{name.replace(' ', '-')}.log"
         with log.open("a") as errors:
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [sys.executable, "-m", "edgefleet", *words, "--json"],
+                [sys.executable, "-P", "-m", "edgefleet", *words, "--json"],
                 env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
         child = Child(name, process, log)

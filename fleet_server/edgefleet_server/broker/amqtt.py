@@ -20,4 +20,4 @@ def prepare(settings: BrokerSettings) -> list[str]:
         "revocations": str(settings.revocations),
     }
     write_durable(configuration, json.dumps(content, indent=2).encode())
-    return [sys.executable, "-m", "edgefleet_server.broker.amqtt_child", str(configuration)]
+    return [sys.executable, "-P", "-m", "edgefleet_server.broker.amqtt_child", str(configuration)]

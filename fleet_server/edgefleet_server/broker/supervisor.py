@@ -33,7 +33,7 @@ class Supervisor:
     """
 
     def __init__(self, command: list[str], log: Path, on_restart: Callable[[], None]) -> None:
-        self._command = [sys.executable, "-m", "edgefleet_server.broker.leash", str(os.getpid()), *command]
+        self._command = [sys.executable, "-P", "-m", "edgefleet_server.broker.leash", str(os.getpid()), *command]
         self._log_path = log
         self._on_restart = on_restart
         self._stopping = threading.Event()

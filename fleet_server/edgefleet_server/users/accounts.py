@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from edgefleet_contract.errors import Conflict, NotFound, Unauthorized, UsageMalformed
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY
-from edgefleet_server.users import passwords
+from edgefleet_server.users import api_tokens, passwords
 from edgefleet_server.users.models import Session, User
 from edgefleet_server.users.roles import Role
 from edgefleet_server.users.secrets import new_secret, sha256
@@ -59,20 +59,23 @@ def add(change: Change, name: str, role: Role) -> tuple[User, str]:
 
 
 def set_role(change: Change, name: str, role: Role) -> User:
-    """Let a user do more, or less; from their next request on."""
+    """Let a user do more, or less; from their next request on. Who is no admin any more leaves no API tokens behind."""
     found = user(change.session, name)
     before, found.role = found.role, role.label
     change.record("user.role_changed", user=name, before=before, role=role.label)
+    if role < Role.ADMIN:
+        api_tokens.revoke_made_by(change, name)
     return found
 
 
 def set_disabled(change: Change, name: str, disabled: bool) -> User:
-    """Shut a user out, or let them in again; shutting out ends their sessions."""
+    """Shut a user out, or let them in again; shutting out ends their sessions and the API tokens that they made."""
     found = user(change.session, name)
     found.disabled = disabled
+    change.record("user.disabled" if disabled else "user.enabled", user=name)
     if disabled:
         end_sessions(change.session, name)
-    change.record("user.disabled" if disabled else "user.enabled", user=name)
+        api_tokens.revoke_made_by(change, name)
     return found
 
 

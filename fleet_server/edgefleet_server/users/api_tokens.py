@@ -13,11 +13,11 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from edgefleet_contract.errors import NotFound, Unauthorized, UsageMalformed
+from edgefleet_contract.errors import Forbidden, NotFound, Unauthorized, UsageMalformed
 from edgefleet_server.audit.change import Change
 from edgefleet_server.clock import DAY, MINUTE
 from edgefleet_server.users.models import ApiToken
-from edgefleet_server.users.roles import Role
+from edgefleet_server.users.roles import Principal, Role
 from edgefleet_server.users.secrets import new_secret, sha256
 
 PREFIX = "eft_"
@@ -35,6 +35,27 @@ def scope(tag: str, *, writes: bool) -> str:
 def allows(scopes: Collection[str], tag: str, *, writes: bool) -> bool:
     """Whether a token with these scopes may use a route with this tag."""
     return scope(tag, writes=True) in scopes or (not writes and scope(tag, writes=False) in scopes)
+
+
+def check_within(maker: Principal, scopes: Collection[str] | None) -> None:
+    """Refuse a token that is for more than the one with which it is made.
+
+    Raises:
+        Forbidden: It is.
+    """
+    if maker.scopes is None:
+        return
+    beyond = [wanted for wanted in scopes or () if not _covers(maker.scopes, wanted)]
+    if not scopes or beyond:
+        raise Forbidden(
+            f"The token would be for {beyond[0] if beyond else 'everything'}, and {maker.name} is for less",
+            expected=f"scopes within {', '.join(sorted(maker.scopes))}",
+        )
+
+
+def _covers(scopes: Collection[str], wanted: str) -> bool:
+    tag, _, act = wanted.partition(":")
+    return allows(scopes, tag, writes=act != READ)
 
 
 def create(
@@ -115,4 +136,12 @@ def revoke(change: Change, token_id: str) -> ApiToken:
     if token.revoked_at is None:
         token.revoked_at = change.now
         change.record("api_token.revoked", token=token.id)
+        revoke_made_by(change, f"token:{token.id}")
     return token
+
+
+def revoke_made_by(change: Change, maker: str) -> None:
+    """End all tokens that ``maker`` has made, and those that were made with these: nobody answers for them now."""
+    query = select(ApiToken.id).where(ApiToken.created_by == maker, ApiToken.revoked_at.is_(None))
+    for token_id in change.session.scalars(query).all():
+        revoke(change, token_id)

@@ -84,8 +84,9 @@ def list_api_tokens(fleet: FleetHere, _admin: Admin) -> list[ApiTokenSchema]:
 
 @router.post("/api-tokens", status_code=201)
 def create_api_token(fleet: FleetHere, admin: Admin, request: Request, asked: ApiTokenCreate) -> ApiTokenCreated:
-    """Make an API token; its text is in this answer and nowhere else."""
+    """Make an API token, for no more than whoever makes it; its text is in this answer and nowhere else."""
     tags: Iterable[str] = request.app.state.tags
+    api_tokens.check_within(admin, asked.scopes)
     with fleet.change(admin) as change:
         token, text = api_tokens.create(
             change, Role.of(asked.role), asked.life_ms, asked.scopes, asked.label, frozenset(tags)
@@ -95,6 +96,6 @@ def create_api_token(fleet: FleetHere, admin: Admin, request: Request, asked: Ap
 
 @router.delete("/api-tokens/{token_id}")
 def revoke_api_token(fleet: FleetHere, admin: Admin, token_id: str) -> ApiTokenSchema:
-    """End an API token, and every session that it began."""
+    """End an API token, the sessions that it began, and the tokens that were made with it."""
     with fleet.change(admin) as change:
         return api_token_schema(api_tokens.revoke(change, token_id))

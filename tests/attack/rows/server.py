@@ -11,6 +11,7 @@ from attack.defence import Defence, answering, value
 
 _BACKUP = "tests/unit/test_server_backup.py"
 _RESTORED = "tests/attack/test_attack_restored.py"
+_PLANTED = "tests/attack/test_attack_planted_modules.py"
 _WORDS = "tests/attack/test_attack_words.py"
 
 
@@ -23,6 +24,11 @@ def _any_certificate(_original: Any) -> Any:
         return x509.load_pem_x509_certificate(pem.encode())
 
     return check_issued
+
+
+def _from_the_working_folder(original: Any) -> Any:
+    """Python as it starts by default."""
+    return lambda command, **options: original([word for word in command if word != "-P"], **options)
 
 
 def _with_secrets(original: Any) -> Any:
@@ -106,6 +112,7 @@ ROWS = (
             f"{_RESTORED}::test_a_key_that_was_revoked_is_not_taken_up_with_a_token",
         ),
         {"edgefleet_server.authority.Authority.check_issued": _any_certificate},
+        ends_with="IdentityMismatch",  # of the agent, which gets another device's certificate
     ),
     Defence(
         "a thief finds a backup without keys",
@@ -133,6 +140,15 @@ ROWS = (
             f"{_BACKUP}::test_a_link_in_place_of_a_file_is_refused",
         ),
         {"edgefleet_server.backup.contents._NAME": value(re.compile(".*", re.DOTALL))},
+    ),
+    Defence(
+        "whoever can write where agent or server are started plants modules for their children",
+        "every child in Python is started without its working folder on the path",
+        (
+            f"{_PLANTED}::test_a_renewal_runs_no_module_of_the_folder_in_which_the_agent_was_started",
+            f"{_PLANTED}::test_a_broker_child_runs_no_module_of_its_folder",
+        ),
+        {"subprocess.Popen": _from_the_working_folder},
     ),
     Defence(
         "SQL in the place of a name",

@@ -54,6 +54,18 @@ ROWS: tuple[Defence, ...] = (
         {"edgefleet_server.auth._check_scope": answering()},
     ),
     Defence(
+        "an admin who was shut out or demoted goes on with API tokens that he made before",
+        "the tokens end with him, and with a token those that were made with it",
+        (_ROLES + "test_the_tokens_of_an_admin_end_when_he_is_no_admin_any_more",),
+        {"edgefleet_server.users.api_tokens.revoke_made_by": answering()},
+    ),
+    Defence(
+        "a token with scopes makes one without",
+        "whoever has scopes makes tokens within them alone",
+        (_ROLES + "test_a_token_makes_no_token_for_more_than_it_is_for",),
+        {"edgefleet_server.users.api_tokens.check_within": answering()},
+    ),
+    Defence(
         "a token is read in a copy of the database, or in a log",
         "tokens, sessions and setup words are kept as SHA-256 of 256 random bits, passwords by scrypt; none is logged",
         (
