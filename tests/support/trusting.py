@@ -13,6 +13,7 @@ from support.contract_samples import DEVICE, HARDWARE, NOW, MemoryStore
 from support.tuf_repository import TufRepository
 
 SERIAL = "{:064x}"
+SKY = (1 << 31) - 1  # as high as a thief can drive a version
 
 
 def publish(repository: TufRepository, serial: int, *, security_floor: int = 0, issued: int | None = None) -> str:
@@ -75,3 +76,11 @@ class Device:
         before = list(self.store.raised), list(self.store.kept)
         yield
         assert (self.store.raised, self.store.kept) == before
+
+
+def experienced(repository: TufRepository) -> Device:
+    """A device that has confirmed releases 1 and 2, under sequences 1 and 2."""
+    device = Device(repository)
+    for serial in (1, 2):
+        device.take(repository, publish(repository, serial), serial)
+    return device

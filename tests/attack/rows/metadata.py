@@ -11,6 +11,10 @@ from attack.defence import Defence, answering
 _HERE = "tests/attack/test_attack_metadata.py"
 _AGENT = "tests/unit/test_agent_trust.py"
 _TRUST = "tests/unit/test_contract_trust.py"
+_ROOTS = "tests/attack/test_attack_roots.py"
+_FAST_FORWARD = "tests/attack/test_attack_fast_forward.py"
+_ENVELOPES = "tests/unit/test_contract_envelopes.py"
+_READ_ROOTS = "tests/unit/test_contract_roots.py"
 _UPDATER = "edgefleet_contract.trust.updater"
 _ACCEPTANCE = "edgefleet_contract.trust.acceptance"
 
@@ -73,13 +77,13 @@ ROWS = (
         (
             f"{_HERE}::test_online_keys_cannot_release_anything",
             f"{_HERE}::test_the_keys_of_one_model_do_not_release_another",
-            f"{_HERE}::test_a_root_needs_the_keys_of_the_one_before",
-            f"{_HERE}::test_a_root_of_two_keys_needs_both",
+            f"{_ROOTS}::test_a_root_needs_the_keys_of_the_one_before",
+            f"{_ROOTS}::test_a_root_of_two_keys_needs_both",
             f"{_HERE}::test_a_role_lists_only_paths_of_its_model",
             f"{_HERE}::test_an_entry_that_speaks_of_another_bundle_is_refused",
             f"{_TRUST}::test_metadata_need_the_keys_of_their_own_role",
             f"{_TRUST}::test_a_bundle_that_nobody_released_is_refused",
-            f"{_TRUST}::test_a_threshold_counts_keys_not_signatures",
+            f"{_ENVELOPES}::test_a_threshold_counts_keys_not_signatures",
             f"{_AGENT}::test_a_release_by_a_strange_key_is_rejected",
             f"{_AGENT}::test_a_forged_proof_of_a_known_assignment_changes_nothing",
         ),
@@ -89,14 +93,14 @@ ROWS = (
         "an abandoned root key signs another history",
         "the floor holds the hash of the newest root, and roots are followed one by one",
         (
-            f"{_HERE}::test_an_abandoned_root_key_makes_no_other_history",
-            f"{_HERE}::test_a_root_is_not_skipped",
-            f"{_HERE}::test_a_device_that_missed_three_roots_follows_them",
-            f"{_HERE}::test_an_old_root_is_refused_with_all_that_it_signed",
-            "tests/unit/test_contract_trust.py::test_a_root_whose_threshold_cannot_be_met_is_refused",
-            "tests/unit/test_contract_trust.py::test_a_pinned_root_that_was_altered_is_no_root",
-            "tests/unit/test_contract_trust.py::test_one_key_under_two_names_does_not_make_two",
-            "tests/unit/test_contract_trust.py::test_what_is_no_root_of_ours_is_refused",
+            f"{_ROOTS}::test_an_abandoned_root_key_makes_no_other_history",
+            f"{_ROOTS}::test_a_root_is_not_skipped",
+            f"{_ROOTS}::test_a_device_that_missed_three_roots_follows_them",
+            f"{_ROOTS}::test_an_old_root_is_refused_with_all_that_it_signed",
+            f"{_READ_ROOTS}::test_a_root_whose_threshold_cannot_be_met_is_refused",
+            f"{_READ_ROOTS}::test_a_pinned_root_that_was_altered_is_no_root",
+            f"{_READ_ROOTS}::test_one_key_under_two_names_does_not_make_two",
+            f"{_READ_ROOTS}::test_what_is_no_root_of_ours_is_refused",
         ),
         {f"{_UPDATER}._check_known": answering()},
     ),
@@ -104,10 +108,10 @@ ROWS = (
         "fast-forward: a thief drives versions and sequences to the sky, to lock the owner out",
         "floors belong to keys, and fall with those that a root replaces",
         (
-            f"{_HERE}::test_a_root_that_replaces_stolen_keys_lets_the_owner_in_again",
-            f"{_HERE}::test_a_thiefs_sequence_falls_with_the_key_even_when_the_floor_is_lost",
-            f"{_HERE}::test_only_the_floors_of_replaced_keys_fall",
-            f"{_HERE}::test_a_key_added_lets_no_floor_fall",
+            f"{_FAST_FORWARD}::test_a_root_that_replaces_stolen_keys_lets_the_owner_in_again",
+            f"{_FAST_FORWARD}::test_a_thiefs_sequence_falls_with_the_key_even_when_the_floor_is_lost",
+            f"{_FAST_FORWARD}::test_only_the_floors_of_replaced_keys_fall",
+            f"{_FAST_FORWARD}::test_a_key_added_lets_no_floor_fall",
             f"{_AGENT}::test_a_known_assignment_brings_a_root_that_replaces_stolen_keys",
         ),
         {"edgefleet_contract.trust.floors.KeySet.lives_on_in": answering(True)},

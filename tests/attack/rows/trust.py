@@ -13,7 +13,8 @@ from attack.defence import Defence, answering, value
 
 _AGENT = "tests/unit/test_agent_trust.py"
 _TRUST = "tests/unit/test_contract_trust.py"
-_METADATA = "tests/attack/test_attack_metadata.py"
+_FAST_FORWARD = "tests/attack/test_attack_fast_forward.py"
+_ENVELOPES = "tests/unit/test_contract_envelopes.py"
 
 
 def _unverified(_original: Any) -> Any:
@@ -44,7 +45,7 @@ ROWS = (
             f"{_AGENT}::test_an_unsigned_assignment_is_refused",
             "tests/unit/test_agent_trust.py::test_the_keys_obeyed_are_those_of_the_newest_root_and_none_where_it_is_lost",
             f"{_AGENT}::test_bytes_that_are_no_message_are_refused",
-            f"{_METADATA}::test_a_replaced_assignment_key_assigns_nothing_more",
+            f"{_FAST_FORWARD}::test_a_replaced_assignment_key_assigns_nothing_more",
         ),
         {"edgefleet_contract.dsse.verify": _unverified},
     ),
@@ -70,8 +71,8 @@ ROWS = (
         "a statement of one kind, or of another scheme, is passed off as another",
         "the type is signed with the payload; the scheme is pinned at enrolment",
         (
-            f"{_TRUST}::test_a_statement_of_one_type_is_not_taken_for_another",
-            f"{_TRUST}::test_garbage_is_refused_and_forgotten",
+            f"{_ENVELOPES}::test_a_statement_of_one_type_is_not_taken_for_another",
+            f"{_ENVELOPES}::test_garbage_is_refused_and_forgotten",
             "tests/unit/test_contract_trust.py::test_a_device_pinned_to_another_scheme_refuses_this_one",
         ),
         {"edgefleet_contract.dsse.pre_authentication_encoding": lambda _: lambda _kind, payload: payload},
