@@ -10,12 +10,13 @@ from edgefleet_agent import detection, events, states, verify
 from edgefleet_agent.events import Event
 from edgefleet_agent.folder import SlotName
 from edgefleet_agent.inference import InferenceChild
+from edgefleet_agent.judgement import judge_desired, judge_slot, told
 from edgefleet_agent.parts import Parts
 from edgefleet_agent.probation import Probation
 from edgefleet_agent.record import Record, save_record
 from edgefleet_agent.slots import Seal
 from edgefleet_agent.states import Action
-from edgefleet_contract import canonical, dsse, messages, trust
+from edgefleet_contract import trust
 from edgefleet_contract.blocks import Block
 from edgefleet_contract.errors import (
     AssignmentExpired,
@@ -26,11 +27,8 @@ from edgefleet_contract.errors import (
     EdgefleetError,
     HealthCheckFailed,
     InferenceFailed,
-    SecurityFloorViolated,
-    StatementMalformed,
     VerificationError,
 )
-from edgefleet_contract.messages import ErrorReport
 from edgefleet_contract.trust import Accepted, FileReference, ReleasedBundle
 
 log = logging.getLogger(__name__)
@@ -65,7 +63,7 @@ class Deployment:
         record = self._record
         if record.state == "trial" and record.trials >= states.TRIALS_LIMIT:
             failure = HealthCheckFailed(f"The trial was cut off {record.trials} times", expected="that it ends")
-            self._apply(events.Unhealthy(_told(failure)))
+            self._apply(events.Unhealthy(told(failure)))
         else:
             self._apply(events.Started())
 
@@ -76,19 +74,7 @@ class Deployment:
             VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
             DiskFailed: The floor cannot be raised; nothing has changed.
         """
-        time, store, confirmed = self._parts.clock.known(), self._parts.store, self._record.confirmed
-        if assignment == messages.NOTHING_ASSIGNED or self._is_known(assignment):
-            if not store.is_kept(proof):  # metadata were renewed, or a root replaces keys
-                verify.refresh(proof, time, store, confirmed=confirmed)
-            return
-        try:
-            accepted = verify.accept(assignment, proof, time, store, confirmed=confirmed)
-        except verify.AssignmentRefused as refusal:
-            if refusal.mark is None:
-                raise refusal.error from refusal
-            self._apply(events.Refused(refusal.mark, _told(refusal.error)))
-            return
-        self._apply(events.Withdrawn(accepted) if accepted.bundle is None else events.Assigned(accepted))
+        self._apply(judge_desired(self._parts, self._record, assignment, proof))
 
     def take_block(self, block: Block) -> None:
         """Take a block, if it is one that is missing."""
@@ -111,25 +97,12 @@ class Deployment:
     def _serve_what_is_whole(self) -> None:
         while (slot := self._record.running) is not None:
             try:
-                self._check_slot(slot)
+                judge_slot(self._parts, self._record, slot)
             except EdgefleetError as error:
-                self._apply(events.Damaged(_told(error)))
+                self._apply(events.Damaged(told(error)))
             else:
                 self._parts.served.serve(slot, self._record.slots[slot], None)
                 return
-
-    def _check_slot(self, slot: SlotName) -> None:
-        slots, floor = self._parts.slots, trust.highest(self._parts.store.floor(), "security")
-        if not slots.is_whole(slot, self._record.slots[slot]):
-            raise DataFolderMalformed(f"The bundle in slot {slot!r} is damaged", remedy="Check the device's storage.")
-        manifest = slots.manifest(slot)
-        if manifest.security_floor < floor:
-            raise SecurityFloorViolated(
-                f"No start of, nor revert to, slot {slot!r}: {manifest.name} {manifest.version} has security floor"
-                f" {manifest.security_floor}",
-                expected=f"at least {floor}, which this device has confirmed",
-                remedy="Roll out a release whose security floor is as high.",
-            )
 
     # --- the machine -------------------------------------------------------------------------------------------------
 
@@ -144,7 +117,7 @@ class Deployment:
                 if isinstance(event, events.Assigned | events.Withdrawn | events.Refused):
                     raise
                 if not isinstance(event, events.Unable):
-                    event = events.Unable(_told(error))
+                    event = events.Unable(told(error))
                     continue
                 log.warning("state not durable: %s", error)  # told all the same; after a restart it is tried again
             self._leave(self._record, record)
@@ -177,11 +150,11 @@ class Deployment:
         try:
             return act()
         except (VerificationError, BundleMalformed) as error:
-            return events.Invalid(_told(error))
+            return events.Invalid(told(error))
         except (HealthCheckFailed, InferenceFailed) as error:
-            return events.Unhealthy(_told(error))
+            return events.Unhealthy(told(error))
         except EdgefleetError as error:
-            return events.Unable(_told(error))
+            return events.Unable(told(error))
 
     # --- actions -----------------------------------------------------------------------------------------------------
 
@@ -259,15 +232,6 @@ class Deployment:
 
     # --- what they ask ------------------------------------------------------------------------------------------------
 
-    def _is_known(self, assignment: bytes) -> bool:
-        """Whether this very assignment was acted on: brokers repeat what they retain."""
-        envelope = canonical.decode(
-            assignment, dsse.Envelope, what="assignment", limit=dsse.ENVELOPE_LIMIT, error=StatementMalformed
-        )
-        floor = self._parts.store.floor()
-        same = canonical.sha256(dsse.unverified_payload(envelope)) == floor.assignment_sha256
-        return same and trust.highest(floor, "sequence") == self._record.sequence
-
     def _assigned(self) -> tuple[Accepted, ReleasedBundle]:
         accepted = self._record.accepted
         assert accepted is not None
@@ -317,7 +281,3 @@ class Deployment:
         child, self._tried = self._tried, None
         if child is not None:
             child.close()
-
-
-def _told(error: EdgefleetError) -> ErrorReport:
-    return ErrorReport(error.code, error.text())
