@@ -30,22 +30,39 @@ _SEE = "See it work"
 NOUNS: dict[str, Noun] = {
     "target": Noun(_COMPILE, "edgefleet_compiler.cli.target", "app", "Hardware to compile for: list, show"),
     "model": Noun(
-        _COMPILE, "edgefleet_compiler.cli.model", "app", "Models: inspect, fit, compile, compare, benchmark, sweep"
+        _COMPILE,
+        "edgefleet_compiler.cli.model",
+        "app",
+        "Models: inspect, fit, compile, finetune, compare, benchmark, sweep",
     ),
     "bundle": Noun(_COMPILE, "edgefleet_compiler.cli.bundle", "app", "Bundles: pack, show, verify, unpack"),
-    "server": Noun(_FLEET, "edgefleet_server.cli.server", "app", "The fleet server: run, upgrade"),
-    "device": Noun(_FLEET, "edgefleet_server.cli.device", "app", "Devices: claim tokens, list, show, tag, erase"),
-    "release": Noun(_FLEET, "edgefleet_server.cli.release", "app", "Releases: push, list, show"),
-    "rollout": Noun(
-        _FLEET, "edgefleet_server.cli.rollout", "app", "Rollouts in stages: create, watch, abort, rollback"
+    "server": Noun(_FLEET, "edgefleet_server.cli.server", "app", "The fleet server: run, upgrade, backup, restore"),
+    "device": Noun(
+        _FLEET,
+        "edgefleet_server.cli.device",
+        "app",
+        "Devices: token, batch, list, show, tag, replace, revoke, retire, erase",
     ),
-    "drift": Noun(_FLEET, "edgefleet_server.cli.drift", "app", "Drift of the inputs that devices see"),
+    "release": Noun(
+        _FLEET, "edgefleet_server.cli.release", "app", "Releases: push, list, show, withdraw, permit, permits"
+    ),
+    "rollout": Noun(
+        _FLEET,
+        "edgefleet_server.cli.rollout",
+        "app",
+        "Rollouts in stages: create, list, show, watch, start, pause, resume, abort, rollback",
+    ),
+    "drift": Noun(_FLEET, "edgefleet_server.cli.drift", "app", "Drift of the inputs that devices see: show"),
     "sample": Noun(_FLEET, "edgefleet_server.cli.sample", "app", "Raw samples, sealed by devices: key, list, fetch"),
-    "alert": Noun(_FLEET, "edgefleet_server.cli.alert", "app", "Alerts: list, acknowledge"),
-    "key": Noun(_FLEET, "edgefleet_server.cli.key", "app", "Signing keys of the publisher: init, list"),
-    "user": Noun(_FLEET, "edgefleet_server.cli.user", "app", "Users of the server: add, list, role, disable, password"),
+    "alert": Noun(_FLEET, "edgefleet_server.cli.alert", "app", "Alerts: list, ack"),
+    "key": Noun(
+        _FLEET, "edgefleet_server.cli.key", "app", "Signing keys: new, init, list, rotate, renew, sign, send, forget"
+    ),
+    "user": Noun(
+        _FLEET, "edgefleet_server.cli.user", "app", "Users of the server: add, list, role, disable, enable, password"
+    ),
     "token": Noun(_FLEET, "edgefleet_server.cli.token", "app", "API tokens for programs: create, list, revoke"),
     "audit": Noun(_FLEET, "edgefleet_server.cli.audit", "app", "The audit log: list, verify, export"),
-    "agent": Noun(_DEVICE, "edgefleet_agent.cli", "main", "The agent: enroll, run, status, infer"),
+    "agent": Noun(_DEVICE, "edgefleet_agent.cli", "main", "The agent: enroll, run, status, clock, infer, batch"),
     "demo": Noun(_SEE, "edgefleet.demo.command", "app", "A model's whole way, from compiler to halted rollout"),
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from edgefleet.border import run_guarded
 from edgefleet.main import main
@@ -112,6 +115,13 @@ def test_help_shows_every_noun(capsys: Captured) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {noun} " in out and entry.help in out for noun, entry in NOUNS.items())
+
+
+@pytest.mark.parametrize("noun", [noun for noun, entry in NOUNS.items() if entry.attribute == "app"])
+def test_help_names_every_verb_of_a_noun(noun: str) -> None:
+    command = get_command(importlib.import_module(NOUNS[noun].module).app)
+    said = set(re.findall(r"[a-z]+", NOUNS[noun].help.partition(":")[2]))
+    assert said == set(getattr(command, "commands", ()))
 
 
 def test_without_arguments_help_is_shown_and_the_exit_status_is_usage(capsys: Captured) -> None:

@@ -97,10 +97,26 @@ def test_a_model_cannot_be_called_as_a_role_of_the_repository(tmp_path: Path, na
         state_release([tiny_bundle(tmp_path, name=name)], NOON)
 
 
+def test_a_short_passphrase_is_not_taken_for_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEFLEET_PASSPHRASE", "sesame seeds"[:11])
+    with pytest.raises(InputError, match="11 characters"):
+        Publisher(tmp_path / "home").keyring.make({"root": 1}, {"root": 1}, passphrase=True)
+    assert not (tmp_path / "home" / "keys.json").exists()
+
+
+def test_a_key_that_others_can_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [key] = Publisher(tmp_path / "home").keyring.make({"root": 1}, {"root": 1})
+    assert Publisher(tmp_path / "home").keyring.signer(key.id) is not None
+    assert capsys.readouterr().err == ""
+    (tmp_path / "home" / "keys" / key.place).chmod(0o644)
+    assert Publisher(tmp_path / "home").keyring.signer(key.id) is not None
+    assert "chmod 600" in capsys.readouterr().err
+
+
 def test_keys_behind_a_passphrase_open_with_it_alone(
     tmp_path: Path, server: ServerKeys, stated: StatedRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEFLEET_PASSPHRASE", "open sesame")
+    monkeypatch.setenv("EDGEFLEET_PASSPHRASE", "open sesame, please")
     Publisher(tmp_path / "home").keyring.make({"root": 1, "targets": 1}, {"root": 1, "targets": 1}, passphrase=True)
     for file in (tmp_path / "home" / "keys").iterdir():
         assert b"ENCRYPTED" in file.read_bytes()

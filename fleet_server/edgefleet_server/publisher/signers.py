@@ -21,6 +21,7 @@ from edgefleet_contract.errors import InputError
 from edgefleet_server.data_folder import write_durable
 
 PASSPHRASE = "EDGEFLEET_PASSPHRASE"  # noqa: S105 - the name of a variable
+_LENGTH = 12  # characters, at least: whoever has a key file can guess for as long as they like
 
 
 class Passphrase:
@@ -36,7 +37,7 @@ class Passphrase:
             new: Whether it is being chosen, and so must be typed twice.
 
         Raises:
-            InputError: There is neither the variable nor a terminal.
+            InputError: There is neither the variable nor a terminal, or what is chosen is too short.
         """
         if self._known is None:
             if not sys.stdin.isatty():
@@ -49,6 +50,10 @@ class Passphrase:
             )
         if not self._known:
             raise InputError("The passphrase is empty", expected="one character at least")
+        if new and len(self._known) < _LENGTH:
+            raise InputError(
+                f"The passphrase has {len(self._known)} characters", expected=f"{_LENGTH} at least, such as five words"
+            )
         return self._known.encode()
 
 
@@ -77,6 +82,7 @@ def open_file(path: Path, passphrase: Passphrase) -> Signer:
             f"The signing key {str(path)!r} cannot be read: {cause.strerror}",
             remedy="Bring the key back from where it is kept, or set EDGEFLEET_HOME to the folder that has it.",
         ) from cause
+    _tell_if_shared(path)
     secret = passphrase.ask(new=False) if b"ENCRYPTED" in content else None
     try:
         key = serialization.load_pem_private_key(content, secret)
@@ -89,6 +95,12 @@ def open_file(path: Path, passphrase: Passphrase) -> Signer:
     if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
         raise InputError(f"The signing key {str(path)!r} is a {type(key).__name__}", expected="an Ed25519 key")
     return CryptoSigner(key)
+
+
+def _tell_if_shared(path: Path) -> None:
+    # A warning and no refusal: keys lie on sticks whose file systems know no owners.
+    if path.stat().st_mode & 0o077:
+        typer.echo(f"Others on this machine can read the signing key {str(path)!r}. Next: chmod 600", err=True)
 
 
 def _as_pem(key: ed25519.Ed25519PrivateKey, passphrase: Passphrase | None) -> bytes:
