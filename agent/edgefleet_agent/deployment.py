@@ -49,6 +49,7 @@ class Deployment:
         self._changed = changed
         self._tried: InferenceChild | None = None
         self._probation: Probation | None = None
+        self._owes_floors = record.state == "confirmed"  # or they may stand: raising them twice does no harm
 
     @property
     def record(self) -> Record:
@@ -59,6 +60,7 @@ class Deployment:
 
     def start(self) -> None:
         """Serve what is confirmed, and go on with what a stop interrupted."""
+        self._attempt(self._raise_floors)  # first: they say what may serve
         self._serve_what_is_whole()
         record = self._record
         if record.state == "trial" and record.trials >= states.TRIALS_LIMIT:
@@ -74,6 +76,7 @@ class Deployment:
             VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
             DiskFailed: The floor cannot be raised; nothing has changed.
         """
+        self._raise_floors()
         self._apply(judge_desired(self._parts, self._record, assignment, proof))
 
     def take_block(self, block: Block) -> None:
@@ -88,7 +91,8 @@ class Deployment:
             self._parts.fetcher.ask_again()
 
     def tick(self) -> None:
-        """Ask for blocks again, and watch the probation."""
+        """Ask for blocks again, watch the probation, and raise the floors if that was impossible so far."""
+        self._attempt(self._raise_floors)
         if self._record.state == "downloading":
             self._apply(self._attempt(self._parts.fetcher.tick))
         if self._probation is not None and self._probation.is_due:
@@ -198,18 +202,26 @@ class Deployment:
         self._tried, gathered, amiss = self._parts.trials.try_out(self._record, self._vectors())
         return events.Healthy(gathered, amiss)
 
-    def _settle(self) -> None:
+    def _settle(self) -> Event | None:
         """Serve what was confirmed. Every step may have been done before the agent was stopped."""
         record, accepted = self._record, self._record.accepted
         assert record.running is not None
+        self._owes_floors = True
+        amiss = self._attempt(self._raise_floors)
         if self._tried is not None:
             child, self._tried = self._tried, None
             self._parts.served.serve(record.running, record.slots[record.running], child)
-        if accepted is not None and accepted.release is not None:
-            trust.confirm(accepted, self._parts.store)
-            if accepted.assignment.vectors is not None and not record.probation_over:
-                self._probation = Probation(self._parts.clock, accepted.assignment.probation_ms)
+        if accepted is not None and accepted.assignment.vectors is not None and not record.probation_over:
+            self._probation = Probation(self._parts.clock, accepted.assignment.probation_ms)
         self._tidy()
+        return amiss
+
+    def _raise_floors(self) -> None:
+        """Raise the floors that the last confirmation raises; until that is durable, no other assignment is taken."""
+        if self._owes_floors:
+            if self._record.accepted is not None:
+                trust.confirm(self._record.accepted, self._parts.store)
+            self._owes_floors = False
 
     def _observe(self) -> Event:
         probation, vectors = self._probation, self._vectors()

@@ -15,6 +15,7 @@ _AGENT = "tests/unit/test_agent_trust.py"
 _TRUST = "tests/unit/test_contract_trust.py"
 _FAST_FORWARD = "tests/attack/test_attack_fast_forward.py"
 _ENVELOPES = "tests/unit/test_contract_envelopes.py"
+_CONFIRMATIONS = "tests/attack/test_attack_confirmations.py"
 
 
 def _unverified(_original: Any) -> Any:
@@ -33,6 +34,18 @@ def _forgetful(original: Any) -> Any:
         return sum(original(self, boot, 1 << 60) for boot in {pending.boot for pending in self._pending})
 
     return acknowledge
+
+
+def _once(original: Any) -> Any:
+    """Tried when a bundle is confirmed, and never again."""
+
+    def raise_floors(self: Any) -> None:
+        try:
+            original(self)
+        finally:
+            self._owes_floors = False
+
+    return raise_floors
 
 
 ROWS = (
@@ -86,6 +99,16 @@ ROWS = (
             f"{_AGENT}::test_the_servers_own_assignment_that_trust_refuses_is_rejected_under_its_sequence",
         ),
         {"edgefleet_contract.trust.history.height": answering(0)},
+    ),
+    Defence(
+        "the disk is full, or the power fails, just when a confirmation raises the floors",
+        "they are raised before anything else is taken, at each tick and start until they are durable",
+        (
+            f"{_CONFIRMATIONS}::test_floors_that_could_not_be_raised_are_raised_before_anything_else_is_taken",
+            f"{_CONFIRMATIONS}::test_floors_are_raised_as_soon_as_there_is_room",
+            f"{_CONFIRMATIONS}::test_floors_are_raised_at_a_start_before_a_slot_is_chosen",
+        ),
+        {"edgefleet_agent.deployment.Deployment._raise_floors": _once},
     ),
     Defence(
         "a bundle for other hardware",
