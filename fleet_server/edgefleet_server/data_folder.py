@@ -173,6 +173,11 @@ def lost(path: Path, why: str) -> DataFolderMalformed:
     )
 
 
+def is_admin_token_retired(data: Path) -> bool:
+    """Whether somebody has put the admin token out of use."""
+    return read_kept(admin_token_path(data)).strip() == _RETIRED.encode()
+
+
 def admin_token_path(data: Path) -> Path:
     """Where the token of a server lies, for commands on the same machine."""
     return data / "admin.token"

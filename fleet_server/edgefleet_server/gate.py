@@ -58,8 +58,7 @@ class Gate:
         else:
             raise Unauthorized(
                 "The request has no valid token",
-                remedy="Set EDGEFLEET_TOKEN to an API token, or to the contents of admin.token in the server's data "
-                "folder.",
+                remedy="Set EDGEFLEET_TOKEN to an API token: `edgefleet token create --user NAME` makes one.",
             )
         self.limits.principals.take(found.name)
         return found
@@ -148,6 +147,11 @@ class Gate:
         if self._admin_token is not None and hmac.compare_digest(sha256(token), self._admin_token):
             return Principal(sessions.FIRST_ADMIN, Role.ADMIN, origin=origin)
         self.refusals.record("sign_in.refused", "nobody", origin, by="token")
+        if self._admin_token is None:
+            raise Unauthorized(
+                "The admin token of this server is retired",
+                remedy="Set EDGEFLEET_TOKEN to an API token: `edgefleet token create --user NAME` makes one.",
+            )
         raise Unauthorized("The admin token is wrong", remedy="It stands in admin.token in the server's data folder.")
 
     def _of_api_token(self, text: str, origin: str | None) -> Principal:

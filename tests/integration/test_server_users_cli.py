@@ -11,6 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from edgefleet_server.cli.server import _tell_ready
+from edgefleet_server.config import ServerConfig
+from edgefleet_server.data_folder import admin_token_path
 from support.server_people import PASSWORD
 from support.server_runs import Operator, Site, running_site
 
@@ -126,3 +129,41 @@ def test_the_audit_log_is_exported_and_verified_here_and_later(site: Site, tmp_p
 
 def write(path: Path, lines: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_an_admin_makes_a_token_by_their_password_where_the_admin_token_is_retired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [PASSWORD]
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_options: typed[0])
+    with running_site(tmp_path, capsys, broker="amqtt") as site:
+        site.operator.ask("user", "add", "maria", "--role", "admin")
+        site.operator.ask("user", "password", "maria", "--ask")
+    admin_token_path(tmp_path / "data").write_text("retired\n")
+    with running_site(tmp_path, capsys, broker="amqtt") as site:
+        capsys.readouterr()
+        _tell_ready(site.server.addresses, ServerConfig(data=tmp_path / "data"), as_json=False)
+        told = capsys.readouterr().out
+        assert "retired: users sign in" in told
+        assert "admin.token" not in told
+        status, error = site.operator.refused("user", "list")
+        assert (status, error["code"]) == (4, "auth.refused")
+        assert "is retired" in str(error)
+        asked = ("token", "create", "--user", "maria", "--role", "viewer", "--expires", "1h")
+        site.operator.environment["EDGEFLEET_TOKEN"] = site.operator.ask(*asked)["text"]
+        assert site.operator.ask("device", "list") == []
+        del site.operator.environment["EDGEFLEET_TOKEN"]
+        typed[0] = "another password than hers"
+        status, error = site.operator.refused(*asked)
+        assert (status, error["code"]) == (4, "auth.refused")
+        assert "name or the password" in str(error)
+
+
+def test_a_password_is_not_sent_in_the_clear_beyond_this_machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_options: PASSWORD)
+    stranger = Operator(site.folder / "elsewhere", site.folder / "nowhere", site.operator._capture)
+    elsewhere = ("--server", "http://fleet.invalid:8080")
+    asked = ("token", "create", "--user", "maria", "--role", "viewer", "--expires", "1h", *elsewhere)
+    status, error = stranger.refused(*asked)
+    assert (status, error["code"]) == (2, "usage")
+    assert "in the clear" in str(error)

@@ -16,7 +16,13 @@ from edgefleet_server.addresses import Addresses
 from edgefleet_server.cli import backup, output
 from edgefleet_server.cli.options import Json, group
 from edgefleet_server.config import CONSOLE_PORT, LOOPBACK, ServerConfig
-from edgefleet_server.data_folder import DataFolder, admin_token_path, check_present, for_the_owner_alone
+from edgefleet_server.data_folder import (
+    DataFolder,
+    admin_token_path,
+    check_present,
+    for_the_owner_alone,
+    is_admin_token_retired,
+)
 from edgefleet_server.erasure.terms import Terms
 from edgefleet_server.home import default_data
 from edgefleet_server.stop_signals import StopSignals
@@ -137,7 +143,8 @@ def _tell_ready(addresses: Addresses, config: ServerConfig, *, as_json: bool) ->
     console.print("[bold green]The fleet server is ready.[/]")
     rows = output.properties()
     rows.add_row("Console", output.text(addresses.console))
-    rows.add_row("Admin token", output.text(admin_token_path(config.data)))
+    retired = is_admin_token_retired(config.data)
+    rows.add_row("Admin token", output.text("retired: users sign in" if retired else admin_token_path(config.data)))
     rows.add_row("Devices enroll at", output.text(addresses.devices))
     rows.add_row("Broker", output.text(f"{addresses.broker.host}:{addresses.broker.port}"))
     console.print(rows)

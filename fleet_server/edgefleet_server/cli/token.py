@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import typer
 from edgefleet_server.cli import output
 from edgefleet_server.cli.options import Data, Json, RoleOption, Server, group, milliseconds
 from edgefleet_server.client import Client
+from edgefleet_server.client_session import UserClient
 from edgefleet_server.clock import system_clock
 
 app = group()
@@ -26,13 +28,16 @@ def create(
         typer.Option(help="What it is for, as devices:read, rollouts:write or releases:push; may be repeated."),
     ] = None,
     label: Annotated[str, typer.Option(help="What people should know of it.")] = "",
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="Make it as this user, who is an admin: asks for the password.")
+    ] = "",
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make an API token. It is printed once, and kept nowhere; programs give it as EDGEFLEET_TOKEN."""
     body = {"role": role, "life_ms": milliseconds("--expires", expires), "scopes": scope or None, "label": label}
-    with Client(server, data) as client:
+    with _client(user, server, data) as client:
         made = client.post("/api-tokens", body)
     if as_json:
         output.print_json(made)
@@ -76,6 +81,13 @@ def revoke(
         output.print_json(token)
     else:
         output.out().print(output.text(f"Revoked {token['id']}."))
+
+
+def _client(user: str, server: str | None, data: Path | None) -> Client:
+    """A session by the token that is found, or by the password of a user."""
+    if not user:
+        return Client(server, data)
+    return UserClient(user, str(typer.prompt(f"Password of {user}", hide_input=True, err=True)), server, data)
 
 
 def _state(token: dict[str, Any]) -> str:
