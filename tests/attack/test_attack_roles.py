@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import httpx
@@ -136,8 +137,26 @@ def test_a_token_for_one_thing_is_for_nothing_else(inside: Inside, client: httpx
     with unchanged(inside.data.path):
         for act in acts():
             answer = ask(client, act, headers)
-            pushes = act.path.startswith(("/api/v1/trust", "/api/v1/permits", "/api/v1/blobs", "/api/v1/releases"))
+            pushes = act.path.startswith(("/api/v1/blobs", "/api/v1/releases"))
+            pushes |= act.method == "GET" and act.path.startswith(("/api/v1/trust", "/api/v1/permits"))
             assert pushes == (code(answer) != "auth.forbidden"), (act, answer.text)
+
+
+def test_a_token_that_pushes_releases_brings_no_root(tmp_path: Path) -> None:
+    """Not even one that enough people have signed: which keys count is not for a build machine to change."""
+    inside = Inside(tmp_path)
+    label, base = inside.push(), inside.publisher.repository()
+    draft = inside.publisher.rotation(base, ["root"], inside.online_keys.public(base.root), [], inside.clock())
+    root = {"metadata": {name: data.decode() for name, data in draft.files().items()}}
+    pushes, keys = (bearer(token(inside, Role.OPERATOR, scope)) for scope in ("releases:push", "trust:write"))
+    with served(operator_app(inside.fleet)) as client:
+        client.get("/api/v1/trust", headers=pushes)  # writes down that the token was used
+        with unchanged(inside.data.path):
+            alone = client.put("/api/v1/trust", headers=pushes, json=root)
+            within = client.post("/api/v1/releases", headers=pushes, json={**root, "release": label})
+        assert (alone.status_code, code(alone), code(within)) == (403, "auth.forbidden", "usage")
+        assert client.put("/api/v1/trust", headers=keys, json=root).status_code == 200
+    inside.close()
 
 
 def test_a_token_makes_no_token_for_more_than_it_is_for(inside: Inside, client: httpx.Client) -> None:

@@ -15,6 +15,7 @@ from edgefleet_server.releases import service
 from edgefleet_server.releases.models import Blob
 from edgefleet_server.releases.schemas import BlobSchema, ReleaseSchema, release_schema
 from edgefleet_server.trust import service as trust
+from edgefleet_server.trust.repository import split_name
 from edgefleet_server.trust.schemas import decode_upload
 
 router = APIRouter(prefix="/api/v1", tags=["releases"])
@@ -59,6 +60,12 @@ def push_release(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -
     upload = decode_upload(body)
     if upload.release is None:
         raise UsageMalformed("The upload names no release", expected="its NAME@VERSION")
+    roots = [name for name in upload.metadata if split_name(name)[0] == "root"]
+    if roots:
+        raise UsageMalformed(
+            f"The upload of {upload.release} holds {roots[0]}, and a release changes no key",
+            expected="the root by itself, from whoever may change keys: `edgefleet key rotate`, `key send`",
+        )
     with fleet.change(operator) as change:
         repository = trust.take(change, fleet.online_keys, upload.files())
         answer = release_schema(

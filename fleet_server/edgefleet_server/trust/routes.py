@@ -19,17 +19,19 @@ from edgefleet_server.trust.models import DowngradePermit
 from edgefleet_server.trust.schemas import FileSchema, PermitSchema, TrustSchema, decode_upload
 from edgefleet_server.trust.server_keys import described
 
-router = APIRouter(prefix="/api/v1", tags=["releases"])  # whoever may push releases needs these
+_READ = ["releases"]  # whoever may push releases looks at these
+_CHANGE = ["trust"]  # and may yet change no key, nor permit a downgrade
+router = APIRouter(prefix="/api/v1")
 
 
-@router.get("/trust")
+@router.get("/trust", tags=[*_READ])
 def show_trust(fleet: FleetHere, _viewer: Viewer) -> TrustSchema:
     """The server's public keys, and which of the publisher's metadata it has."""
     with fleet.database.read() as session:
         return _schema(fleet, session)
 
 
-@router.get("/trust/metadata/{name}")
+@router.get("/trust/metadata/{name}", tags=[*_READ])
 def show_metadata(fleet: FleetHere, _viewer: Viewer, name: str) -> FileSchema:
     """One metadata file of the publisher's."""
     with fleet.database.read() as session:
@@ -39,7 +41,7 @@ def show_metadata(fleet: FleetHere, _viewer: Viewer, name: str) -> FileSchema:
     return FileSchema(name=name, data=data.decode())
 
 
-@router.put("/trust")
+@router.put("/trust", tags=[*_CHANGE])
 def put_metadata(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -> TrustSchema:
     """Take newer metadata of the publisher's: JSON ``{"metadata": {NAME: TEXT}}``, verified as devices verify it."""
     with fleet.change(operator) as change:
@@ -51,7 +53,7 @@ def put_metadata(fleet: FleetHere, operator: OperatorRole, body: MetadataBody) -
     return answer
 
 
-@router.post("/trust/keys/{role}", status_code=201)
+@router.post("/trust/keys/{role}", tags=[*_CHANGE], status_code=201)
 def make_key(fleet: FleetHere, admin: Admin, role: Literal["online", "assignment"]) -> dict[str, object]:
     """Make a key of the server's own, which counts as soon as a root of the publisher's names it."""
     with fleet.change(admin) as change:
@@ -60,7 +62,7 @@ def make_key(fleet: FleetHere, admin: Admin, role: Literal["online", "assignment
     return made
 
 
-@router.get("/permits")
+@router.get("/permits", tags=[*_READ])
 def list_permits(fleet: FleetHere, _viewer: Viewer) -> list[PermitSchema]:
     """All permits for downgrades, the newest first."""
     with fleet.database.read() as session:
@@ -68,7 +70,7 @@ def list_permits(fleet: FleetHere, _viewer: Viewer) -> list[PermitSchema]:
         return [_permit_schema(session, permit, states[permit.id]) for permit in permits.permits(session)]
 
 
-@router.post("/permits", status_code=201)
+@router.post("/permits", tags=[*_CHANGE], status_code=201)
 def add_permit(fleet: FleetHere, approver: Approver, envelope: SmallBody) -> PermitSchema:
     """Take a permit that the publisher's targets keys signed."""
     with fleet.change(approver) as change:
