@@ -208,6 +208,9 @@ class Agent:
 
     def _take_desired(self, payload: bytes) -> None:
         self._retry = None
+        if not payload:  # nobody signed it, so that nothing follows from it
+            log.info("the broker retains no assignment any more: this device may have been taken out of the fleet")
+            return
         sha256 = hashlib.sha256(payload).hexdigest()
         if sha256 == self._refused:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
@@ -11,7 +13,7 @@ from edgefleet_server import http_errors
 from edgefleet_server.alerts import routes as alerts
 from edgefleet_server.alerts import service as alert_service
 from edgefleet_server.audit import routes as audit
-from edgefleet_server.auth import gate_of, least_role
+from edgefleet_server.auth import SAFE_METHODS, gate_of, least_role
 from edgefleet_server.console import routes as console
 from edgefleet_server.console import sign_in
 from edgefleet_server.console.headers import SecurityHeaders
@@ -30,8 +32,9 @@ from edgefleet_server.rollouts import service as rollout_service
 from edgefleet_server.samples import routes as samples
 from edgefleet_server.telemetry import routes as telemetry
 from edgefleet_server.trust import routes as trust
+from edgefleet_server.users import api_tokens
 from edgefleet_server.users import routes as users
-from edgefleet_server.users.roles import Principal
+from edgefleet_server.users.roles import Principal, Role
 
 _PARTS = (
     devices, batch_routes, trust, releases, rollouts, telemetry, samples, erasure, alerts, audit, users,
@@ -50,6 +53,7 @@ def operator_app(fleet: Fleet) -> FastAPI:
     for part in _PARTS:
         app.include_router(part.router)
     app.state.tags = {tag for route in operator_routes() for tag in route.tags}  # of which scopes are made
+    app.state.least_roles = _least_roles()
     app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(Unauthorized, _unauthorized)
     app.mount("/static", static_files())
@@ -71,6 +75,19 @@ def operator_routes() -> list[APIRoute]:
         wrong = "states no role" if least_role(route) is None else "states a role, and is open"
         assert (least_role(route) is None) == (route.path in OPEN), f"The route {route.path} {wrong}"
     return found
+
+
+def _least_roles() -> dict[str, Role]:
+    """For each scope, the lowest role that one of its routes asks for."""
+    least: dict[str, Role] = {}
+    for route in operator_routes():
+        role = least_role(route)
+        if role is None:  # open to everybody, whatever their token is for
+            continue
+        for tag, method in product(route.tags, route.methods or ()):
+            scope = api_tokens.scope(str(tag), writes=method not in SAFE_METHODS)
+            least[scope] = min(role, least.get(scope, role))
+    return least
 
 
 def device_app(fleet: Fleet) -> FastAPI:

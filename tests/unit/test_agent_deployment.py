@@ -238,6 +238,17 @@ def test_a_withdrawal_ends_a_download_and_keeps_what_runs(bench: Bench) -> None:
     assert list(bench.folder.download.iterdir()) == []
 
 
+def test_a_cleared_assignment_changes_nothing_and_is_no_error(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.confirm(bench.bundle("1.0.0"))
+    with bench.run() as run:
+        before = run.settle()
+        caplog.clear()
+        run.network.send(topics.DESIRED, b"")
+        assert run.settle() == before
+        assert run.agent.served.is_ready
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_a_newer_assignment_takes_over_from_a_download(bench: Bench) -> None:
     first, second = bench.bundle("1.0.0"), bench.bundle("1.1.0", padding=1000)
     bench.side.withhold = True

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from sqlalchemy import inspect, select
 
-from edgefleet_contract.errors import Conflict, DeviceRevoked, NotFound
+from edgefleet_contract.errors import Conflict, DeviceRevoked, NotFound, UsageMalformed
 from edgefleet_contract.messages import TelemetryRecord
 from edgefleet_server.alerts import service as alerts
 from edgefleet_server.alerts.offline import SILENT_AFTER, OfflineWatch
@@ -207,3 +207,10 @@ def test_only_an_active_device_takes_over_and_only_from_another(inside: Inside) 
         act(inside, lifecycle.replace, one, inside.device())
     with pytest.raises(NotFound), inside.fleet.change("admin") as change:
         lifecycle.revoke(change, "d-aaaaaaaaaaaaaaaa")
+
+
+def test_a_wrong_tag_is_quoted_in_part() -> None:
+    with pytest.raises(UsageMalformed) as refusal:
+        parse_selector("room=" + "x" * 5000)
+    assert "'room=xxx" in refusal.value.text()
+    assert len(refusal.value.text()) < 500

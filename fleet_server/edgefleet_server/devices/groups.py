@@ -16,6 +16,8 @@ GROUP_KEY = "group"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@+-]{0,127}")
 
+_SHOWN = 200  # characters of a wrong tag: more than any right one has
+
 
 @dataclass(frozen=True)
 class Selector:
@@ -52,7 +54,7 @@ def check_tag(key: str, value: str) -> tuple[str, str]:
     """
     if _KEY.fullmatch(key) is None or _VALUE.fullmatch(value) is None:
         raise UsageMalformed(
-            f"The tag is {f'{key}={value}'!r}",
+            f"The tag is {f'{key}={value}'[:_SHOWN]!r}",
             expected="KEY=VALUE: letters, digits and . _ / - in the key (64), also space : @ + in the value (128)",
         )
     return key, value

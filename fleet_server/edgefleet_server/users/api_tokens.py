@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edgefleet_contract.errors import Forbidden, NotFound, Unauthorized, UsageMalformed
 from edgefleet_server.audit.change import Change
-from edgefleet_server.clock import DAY, MINUTE
+from edgefleet_server.clock import DAY, MINUTE, SECOND
 from edgefleet_server.users.models import ApiToken
 from edgefleet_server.users.roles import Principal, Role
 from edgefleet_server.users.secrets import new_secret, sha256
@@ -75,7 +75,7 @@ def create(
         UsageMalformed: A life that is too short or too long, an unknown scope, or a label that is too long.
     """
     if not MINUTE <= life <= LONGEST_LIFE:
-        raise UsageMalformed(f"The token would live {life} ms", expected="a minute to 366 days")
+        raise UsageMalformed(f"The token would live {_in_words(life)}", expected="a minute to 366 days")
     known = {scope(tag, writes=writes) for tag in tags for writes in (False, True)}
     unknown = sorted(set(scopes or ()) - known)
     if unknown:
@@ -96,6 +96,25 @@ def create(
     change.session.add(token)
     change.record("api_token.created", token=token.id, role=role.label, scopes=token.scopes, expires=token.expires_at)
     return token, f"{PREFIX}{token.id}_{secret}"
+
+
+def check_within_role(role: Role, scopes: list[str] | None, least: Mapping[str, Role]) -> None:
+    """Refuse scopes that a token of ``role`` could never use: whoever asks for them means another role.
+
+    Args:
+        role: The token's.
+        scopes: What it is to be for.
+        least: The lowest role that any route of a scope asks for.
+
+    Raises:
+        UsageMalformed: One is above the role.
+    """
+    for wanted in scopes or ():
+        if least.get(wanted, role) > role:
+            raise UsageMalformed(
+                f"The scope {wanted} is of no use to a token of the role {role.label}",
+                expected=f"a token of the role {least[wanted].label} at least, or another scope",
+            )
 
 
 def check(session: Session, now: int, text: str) -> ApiToken:
@@ -145,3 +164,7 @@ def revoke_made_by(change: Change, maker: str) -> None:
     query = select(ApiToken.id).where(ApiToken.created_by == maker, ApiToken.revoked_at.is_(None))
     for token_id in change.session.scalars(query).all():
         revoke(change, token_id)
+
+
+def _in_words(life: int) -> str:
+    return f"{life // DAY} days" if life >= DAY else f"{life / SECOND:g} s"

@@ -87,6 +87,7 @@ def create_api_token(fleet: FleetHere, admin: Admin, request: Request, asked: Ap
     """Make an API token, for no more than whoever makes it; its text is in this answer and nowhere else."""
     tags: Iterable[str] = request.app.state.tags
     api_tokens.check_within(admin, asked.scopes)
+    api_tokens.check_within_role(Role.of(asked.role), asked.scopes, request.app.state.least_roles)
     with fleet.change(admin) as change:
         token, text = api_tokens.create(
             change, Role.of(asked.role), asked.life_ms, asked.scopes, asked.label, frozenset(tags)
