@@ -129,6 +129,18 @@ def test_a_rotation_says_which_permits_ended_with_the_key_and_how_to_give_them_a
     assert [given["state"] for given in operator.ask("release", "permits")] == ["in force", "replaced"]
 
 
+def test_a_push_says_when_its_label_is_lower_than_one_before(site: Site) -> None:
+    said = {}
+    for version in ("1.9.0", "1.10.0", "1.9.1"):
+        status, _, said[version] = site.operator.run("release", "push", str(tiny_bundle(site.folder, version)))
+        assert status == 0
+    assert "lower label" not in said["1.9.0"] + said["1.10.0"]
+    assert "digits@1.9.1 has a lower label than digits@1.10.0" in said["1.9.1"]
+    status, _, again = site.operator.run("release", "push", str(tiny_bundle(site.folder, "1.9.0")))
+    assert status == 0
+    assert "lower label" not in again
+
+
 def test_an_operator_without_the_keys_is_refused_and_nothing_is_made(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgefleet_contract.errors import InputError
-from edgefleet_server.cli import half_signed, output, trust
+from edgefleet_server.cli import half_signed, label_order, output, trust
 from edgefleet_server.cli.options import Data, Json, Server, group
 from edgefleet_server.cli.permit import list_permits, permit
 from edgefleet_server.cli.withdraw import tell_running, withdraw
@@ -48,7 +48,10 @@ def push(
         repository = trust.begin(client, publisher, state)
         draft = _signed_draft(publisher, signed, stated) if signed else publisher.release(repository, stated, now)
         handed = trust.hand_on(draft)
+        order = label_order.warning(stated.label, client.get("/releases"))
         release = _push(client, publisher, stated, draft, sealer) if handed is None else None
+    if order is not None:
+        output.note(order)
     if as_json:
         output.print_json(release or {"half_signed": str(handed), "missing": trust.told_of(draft)})
         return
