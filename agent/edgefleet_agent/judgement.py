@@ -55,10 +55,10 @@ def judge_slot(parts: Parts, record: Record, slot: SlotName) -> None:
         DataFolderMalformed: It is damaged.
         SecurityFloorViolated: It is below the highest security floor confirmed.
     """
-    floor = trust.highest(parts.store.floor(), "security")
     if not parts.slots.is_whole(slot, record.slots[slot]):
         raise DataFolderMalformed(f"The bundle in slot {slot!r} is damaged", remedy="Check the device's storage.")
     manifest = parts.slots.manifest(slot)
+    floor = trust.highest(parts.store.floor(), f"security/{manifest.name}")
     if manifest.security_floor < floor:
         raise SecurityFloorViolated(
             f"No start of, nor revert to, slot {slot!r}: {manifest.name} {manifest.version} has security floor"

@@ -30,7 +30,7 @@ class NoRoomForFloors(Disk):
 
     def write(self, path: Path, data: bytes) -> None:
         is_floor = path.name == "floor.json"
-        if self.is_full and is_floor and highest(msgspec.json.decode(data, type=Floor), "security") >= SECURITY:
+        if self.is_full and is_floor and highest(msgspec.json.decode(data, type=Floor), "security/digits") >= SECURITY:
             raise DiskFailed("No room")
         super().write(path, data)
 
@@ -52,7 +52,7 @@ class Scene:
         self.side.desired = self.operator.assign(self.device, [self.second], 2, issued=ISSUED + 1)
 
     def security_floor(self) -> int:
-        return highest(load_floor(self.folder), "security")
+        return highest(load_floor(self.folder), "security/digits")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from edgefleet_contract.errors import (
     SecurityFloorViolated,
     SignatureInvalid,
 )
-from support.contract_samples import NOW
-from support.trusting import SKY, Device, experienced, publish
+from support.contract_samples import HARDWARE, NOW
+from support.trusting import SERIAL, SKY, Device, experienced, publish
 from support.tuf_repository import Holders, TufRepository
 
 pytestmark = pytest.mark.attack
@@ -66,7 +66,7 @@ def test_a_thiefs_sequence_falls_with_the_key_even_when_the_floor_is_lost(
 
 @pytest.mark.parametrize(
     ("replaced", "fallen"),
-    [("targets", {"security", "issued/digits"}), ("timestamp", set()), ("assignment", {"sequence"})],
+    [("targets", {"security/digits", "issued/digits"}), ("timestamp", set()), ("assignment", {"sequence"})],
 )
 def test_only_the_floors_of_replaced_keys_fall(
     ours: TufRepository, device: Device, replaced: str, fallen: set[str]
@@ -77,7 +77,38 @@ def test_only_the_floors_of_replaced_keys_fall(
     ours.replace_keys(**{replaced: Holders.fresh()})
     trust.refresh(ours.proof("digits/2.0.0/x86-64.efb"), NOW, device.store)
     floor = device.store.floor()
-    assert {what for what in ("sequence", "security", "issued/digits") if trust.highest(floor, what) == 0} == fallen
+    whats = ("sequence", "security/digits", "issued/digits")
+    assert {what for what in whats if trust.highest(floor, what) < SKY} == fallen
+
+
+def test_a_planned_replacement_of_targets_keys_lets_no_floor_fall(ours: TufRepository, device: Device) -> None:
+    old = publish(ours, 3, security_floor=0)
+    device.take(ours, publish(ours, 5, security_floor=5), 5)
+    ours.replace_keys(targets=Holders.fresh())
+    ours.sign_all("role/digits")
+    trust.refresh(ours.proof(), NOW, device.store)  # even where a message without a model comes first
+    with pytest.raises(SecurityFloorViolated):
+        device.take(ours, old, 6)
+    with pytest.raises(DowngradeRefused):
+        device.take(ours, publish(ours, 6, security_floor=5, issued=4), 6)
+    device.take(ours, publish(ours, 7, security_floor=5), 6)
+
+
+def test_the_thief_of_one_models_keys_raises_the_floor_of_that_model_alone(ours: TufRepository, device: Device) -> None:
+    ours.delegated["digits"] = Holders.fresh()
+    ours.sign_all("role/digits")
+    thief = ours.copy()
+    device.take(thief, publish(thief, 66, security_floor=SKY), 3)
+    release = trust.Release("speech", "4.0.0", 4, 1)
+    path = ours.release(release, trust.ReleasedBundle("x86-64", [HARDWARE], SERIAL.format(4), "f" * 64, 1000))
+    ours.versions = {**thief.versions, "role/speech": 1}
+    ours.sign_all("role/digits")
+    device.take(ours, path, 4)
+    with device.unchanged(), pytest.raises(SecurityFloorViolated):
+        device.take(ours, publish(ours, 5), 5)
+    ours.delegated["digits"] = Holders.fresh()
+    ours.sign_all("role/digits")
+    device.take(ours, publish(ours, 6), 5)
 
 
 def test_a_key_added_lets_no_floor_fall(ours: TufRepository, device: Device) -> None:

@@ -13,7 +13,7 @@ from edgefleet_contract.trust.floors import KeySet
 from support.trusting import Device, publish
 from support.tuf_repository import Holders, TufRepository
 
-WHATS = ("sequence", "timestamp", "snapshot", "targets", "role/digits", "security")
+WHATS = ("sequence", "timestamp", "snapshot", "targets", "role/digits", "security/digits")
 ROLES = ("root", "targets", "timestamp", "snapshot", "assignment")
 SKY = 1 << 40
 
@@ -50,7 +50,7 @@ class Histories(RuleBasedStateMachine):
         """Send something. Where the device believes it, nothing may be below what living keys said before."""
         accepted = self.device.take(repository, path, sequence)
         assert accepted.release is not None
-        told = {**repository.versions, "sequence": sequence, "security": accepted.release.security_floor}
+        told = {**repository.versions, "sequence": sequence, "security/digits": accepted.release.security_floor}
         for what, keyset, value in self.reached:
             assert told[what] >= value or not lives_on(keyset, speakers(repository, what)), what
         self.reached += [(what, speakers(repository, what), told[what]) for what in WHATS]

@@ -238,5 +238,8 @@ def test_confirmation_raises_the_floors_and_never_lowers_them() -> None:
         sample_release(name="speech", security_floor=3, issued=7),
     )
     floor = store.floor()
-    heights = {what: trust.highest(floor, what) for what in ("security", "issued/digits", "issued/speech")}
-    assert heights == {"security": 3, "issued/digits": 50, "issued/speech": 7}
+    heights = {
+        what: trust.highest(floor, what)
+        for what in ("security/digits", "security/speech", "issued/digits", "issued/speech")
+    }
+    assert heights == {"security/digits": 3, "security/speech": 3, "issued/digits": 50, "issued/speech": 7}

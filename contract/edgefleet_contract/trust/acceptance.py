@@ -11,6 +11,7 @@ chosen by the message.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -71,7 +72,7 @@ def accept(assignment: bytes, proof: bytes, now: int | Time, store: TrustStore) 
             f"Assignment {claimed.sequence} expired at {claimed.expires} ms, and it is {time.now} ms",
             remedy="Wait for the server to renew it; check this device's clock if it should be valid.",
         )
-    verified = updater.verify_metadata(opened, root, floor, time.now)
+    verified = _with_confirmed(updater.verify_metadata(opened, root, floor, time.now), store)
     if claimed.digest is not None:
         _check_assigned(claimed, verified)
         history.check(claimed, verified, _permit(opened, root.view), time, store)
@@ -79,8 +80,7 @@ def accept(assignment: bytes, proof: bytes, now: int | Time, store: TrustStore) 
     remember(store, msgspec.structs.replace(risen, assignment_sha256=payload_sha256), proof)
     if claimed.digest is None:
         return Accepted(claimed, None, None, repeated, assigners=speakers)
-    targets = verified.speakers.targets
-    return Accepted(claimed, verified.release, verified.bundle, repeated, targets, verified.delegation, speakers)
+    return Accepted(claimed, verified.release, verified.bundle, repeated, verified.delegation, speakers)
 
 
 def refresh(proof: bytes, now: int | Time, store: TrustStore) -> None:
@@ -99,7 +99,8 @@ def refresh(proof: bytes, now: int | Time, store: TrustStore) -> None:
     floor = _standing_floor(store)
     opened, root = _open(proof, store.pins, floor)
     time = _judged_at(Time.at(now), floor, root.view)
-    remember(store, updater.verify_metadata(opened, root, floor, time.now).floor, proof)
+    verified = _with_confirmed(updater.verify_metadata(opened, root, floor, time.now), store)
+    remember(store, verified.floor, proof)
 
 
 def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Mark, bool]:
@@ -124,9 +125,9 @@ def addressed(assignment: bytes, proof: bytes, store: TrustStore) -> tuple[Mark,
 
 def confirm(accepted: Accepted, store: TrustStore) -> None:
     """Raise the floors that a confirmation raises: security floor, and age of the model's releases."""
-    release, targets, delegation = accepted.release, accepted.targets, accepted.delegation
-    if release is not None and targets is not None and delegation is not None:
-        store.raise_floor(history.confirmed(store.floor(), release, targets, delegation))
+    release, delegation = accepted.release, accepted.delegation
+    if release is not None and delegation is not None:
+        store.raise_floor(history.confirmed(store.floor(), release, delegation))
 
 
 def remember(store: TrustStore, floor: Floor, proof: bytes) -> None:
@@ -234,13 +235,22 @@ def _standing_floor(store: TrustStore) -> Floor:
     try:
         opened, root = _open(kept, store.pins, floor)
         verified = updater.verify_metadata(opened, root, floor, now=0)  # at the time 0, nothing has expired
-        listed = [release for release, bundle in verified.listed() if store.has_confirmed(bundle.digest)]
+        verified = _with_confirmed(verified, store)
     except VerificationError:
         return floor  # both are lost: all that is left is the pinned root
     acted_on = store.acted_on()
     assigners = acted_on.keys or verified.speakers.assignment
-    restored = raised(verified.floor, "sequence", assigners, max(acted_on.sequence - 1, 0))
-    for release in listed:
-        assert verified.delegation is not None
-        restored = history.confirmed(restored, release, verified.speakers.targets, verified.delegation)
-    return restored
+    return raised(verified.floor, "sequence", assigners, max(acted_on.sequence - 1, 0))
+
+
+def _with_confirmed(verified: Verified, store: TrustStore) -> Verified:
+    """The same, with the floors of what this device has confirmed of the model, where the metadata still list it.
+
+    So a planned replacement of keys lets no floor fall, and neither does the loss of the floor's file. What a thief
+    released, the owner withdraws before new keys sign the list.
+    """
+    floor = verified.floor
+    for release, bundle in verified.listed():
+        if verified.delegation is not None and store.has_confirmed(bundle.digest):
+            floor = history.confirmed(floor, release, verified.delegation)
+    return replace(verified, floor=floor)

@@ -41,8 +41,8 @@ class Floor(msgspec.Struct, frozen=True):
         root_sha256: Of what that root's keys signed, so that no other root of its number is followed.
         assignment_sha256: The payload accepted under the highest sequence; the same one may come again.
         values: By ``WHAT:KEYSET``. WHAT is ``sequence``, ``time`` and ``accounted`` (of the assignment keys),
-            ``timestamp``, ``snapshot``, ``targets``, ``security`` (of the targets keys), ``role/NAME`` and
-            ``issued/NAME`` (of the keys to which the model NAME is delegated); KEYSET is the name of a key set.
+            ``timestamp``, ``snapshot``, ``targets``, and ``role/NAME``, ``issued/NAME`` and ``security/NAME`` (of the
+            keys to which the model NAME is delegated); KEYSET is the name of a key set.
         keysets: The key sets that ``values`` names.
     """
 
@@ -77,7 +77,7 @@ class Speakers:
         if model:
             return self.delegations.get(model)
         named = {"timestamp": self.timestamp, "snapshot": self.snapshot}
-        return named.get(kind) or (self.targets if kind in ("targets", "security") else self.assignment)
+        return named.get(kind) or (self.targets if kind == "targets" else self.assignment)
 
 
 def height(floor: Floor, what: str, speakers: KeySet | None) -> int:

@@ -2,7 +2,7 @@
 
 *Revert*: the agent alone, to its last confirmed slot; no assignment is involved. *Rollback*: the server assigns what
 this device confirmed before. *Downgrade*: anything else that is older; it needs a permit by the offline targets keys.
-Below the highest security floor confirmed, nothing runs, whoever permits it.
+Below the highest security floor that was confirmed of a model, nothing of it runs, whoever permits it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def check(assignment: Assignment, verified: Verified, permit: Permit | None, tim
     assert digest is not None
     label = f"{release.name} {release.version}"
     act = "rollback" if assignment.purpose == "rollback" else "assignment"
-    lowest = height(verified.floor, "security", verified.speakers.targets)
+    lowest = height(verified.floor, f"security/{release.name}", verified.delegation)
     if release.security_floor < lowest:
         raise SecurityFloorViolated(
             f"The {act} is refused: {label} has security floor {release.security_floor}",
@@ -88,9 +88,9 @@ def check(assignment: Assignment, verified: Verified, permit: Permit | None, tim
         _check_permit(permit, assignment, label, time.now)
 
 
-def confirmed(floor: Floor, release: Release, targets: KeySet, delegation: KeySet) -> Floor:
+def confirmed(floor: Floor, release: Release, delegation: KeySet) -> Floor:
     """The floor after a confirmation of a release of ``delegation``'s model."""
-    floor = raised(floor, "security", targets, release.security_floor)
+    floor = raised(floor, f"security/{release.name}", delegation, release.security_floor)
     return raised(floor, f"issued/{release.name}", delegation, release.issued)
 
 

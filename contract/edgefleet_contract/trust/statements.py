@@ -149,8 +149,8 @@ class Accepted(msgspec.Struct, frozen=True):
         release: The proven release; None when the assignment names no bundle.
         bundle: The assigned bundle of that release.
         repeated: The very same assignment was accepted before.
-        targets, delegation: The key sets under which a confirmation raises the security floor, and the age of the
-            model's releases; None as ``release``.
+        delegation: The key set under which a confirmation raises the security floor and the age of the model's
+            releases; None as ``release``.
         assigners: The key set under which the assignment's sequence counts.
     """
 
@@ -158,7 +158,6 @@ class Accepted(msgspec.Struct, frozen=True):
     release: Release | None
     bundle: ReleasedBundle | None
     repeated: bool
-    targets: KeySet | None = None
     delegation: KeySet | None = None
     assigners: KeySet | None = None
 

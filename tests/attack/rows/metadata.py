@@ -32,6 +32,17 @@ def _without_limits(original: Any) -> Any:
     return dataclasses.replace(original, **{f"{name}_max_length": 1 << 40 for name in lengths})
 
 
+def _whatever_model(original: Any) -> Any:
+    """One security floor for all models."""
+
+    def height(floor: Any, what: str, speakers: Any) -> int:
+        if what.startswith("security/"):
+            return max((value for key, value in floor.values.items() if key.startswith("security/")), default=0)
+        return int(original(floor, what, speakers))
+
+    return height
+
+
 ROWS = (
     Defence(
         "rollback by a wiped metadata store and an old repository",
@@ -116,6 +127,19 @@ ROWS = (
         ),
         {"edgefleet_contract.trust.floors.KeySet.lives_on_in": answering(True)},
         ends_with="AssignmentReplayed",
+    ),
+    Defence(
+        "a planned replacement of offline keys lets old, vulnerable releases come back",
+        "what a device has confirmed, and the new keys still list, counts under the new keys",
+        (f"{_FAST_FORWARD}::test_a_planned_replacement_of_targets_keys_lets_no_floor_fall",),
+        {"edgefleet_contract.trust.acceptance._with_confirmed": lambda _original: lambda verified, _store: verified},
+    ),
+    Defence(
+        "the thief of one model's keys raises the security floor, so that no model can be released any more",
+        "each model has a security floor of its own, under the keys of its own role",
+        (f"{_FAST_FORWARD}::test_the_thief_of_one_models_keys_raises_the_floor_of_that_model_alone",),
+        {"edgefleet_contract.trust.history.height": _whatever_model},
+        ends_with="SecurityFloorViolated",
     ),
     Defence(
         "a device that has nothing assigned goes on obeying a stolen key",
