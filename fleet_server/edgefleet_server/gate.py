@@ -13,7 +13,7 @@ from edgefleet_server.audit.change import Change
 from edgefleet_server.audit.refusals import Refusals
 from edgefleet_server.clock import MINUTE
 from edgefleet_server.core import Core
-from edgefleet_server.rate_limits import RateLimits, origin_of
+from edgefleet_server.rate_limits import RateLimits, origin_of, site_of
 from edgefleet_server.users import accounts, api_tokens, passwords, sessions
 from edgefleet_server.users.models import ApiToken, User
 from edgefleet_server.users.roles import Principal, Role
@@ -132,7 +132,7 @@ class Gate:
         return sessions.begin(change.session, change.now, user=name)
 
     def _limit_sign_in(self, origin: str | None, name: str | None = None) -> None:
-        self.limits.sign_in_origins.take(origin or "")
+        self.limits.sign_in_origins.take(site_of(origin))
         if name is not None:
             self.limits.sign_in_names.take(name)
 

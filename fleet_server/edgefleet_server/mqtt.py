@@ -14,13 +14,16 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgefleet_contract import topics
+from edgefleet_contract import messages, topics
 from edgefleet_contract.errors import BrokerUnreachable
 from edgefleet_server.authority import SERVER_NAME, Credentials
 
 _log = logging.getLogger(__name__)
 _KEEPALIVE = 30  # seconds
 _INFLIGHT = 1000  # messages of ours that the broker may leave unacknowledged
+_PACKET_LIMIT = messages.MESSAGE_LIMIT + 64 * 1024  # topic and header around a payload
+WAITING = 256  # messages that are held for the ingest: a batch and more, and 80 MB at most
+_PATIENCE = 1.0  # seconds that the network waits for the ingest to make room
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Incoming:
     qos: int
 
 
+class _Client(paho.Client):
+    """Paho, which would take packets of 256 MB into memory from whoever is the broker."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > _PACKET_LIMIT:  # what is left of a packet, which paho asks for whole
+            raise ConnectionAbortedError(f"a packet of {bufsize} bytes")
+        return super()._sock_recv(bufsize)
+
+
 class Connection:
     """Connects, subscribes to everything that devices send, and reconnects by itself.
 
@@ -43,17 +55,15 @@ class Connection:
 
     Attributes:
         on_connect: Called at each (re)connection, in the network thread.
-        incoming: What devices have sent.
+        incoming: What devices have sent, so much of it as is held.
     """
 
     def __init__(self, host: str, port: int, authority: Path, credentials: Credentials) -> None:
         self._address = (host, port)
         self.on_connect: Callable[[], None] = lambda: None
         self._connected = threading.Event()
-        self.incoming: queue.SimpleQueue[Incoming] = queue.SimpleQueue()
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=SERVER_NAME, clean_session=False, manual_ack=True
-        )
+        self.incoming: queue.Queue[Incoming] = queue.Queue(WAITING)
+        self._client = _Client(CallbackAPIVersion.VERSION2, client_id=SERVER_NAME, clean_session=False, manual_ack=True)
         self._client.username_pw_set(SERVER_NAME)
         self._client.tls_set(
             ca_certs=str(authority),
@@ -153,4 +163,9 @@ class Connection:
     def _received(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         if message.qos == 0:
             return  # no row of the topic table: it could be sent without limit, for nobody acknowledges it
-        self.incoming.put(Incoming(message.topic, bytes(message.payload), message.mid, message.qos))
+        taken = Incoming(message.topic, bytes(message.payload), message.mid, message.qos)
+        try:
+            self.incoming.put(taken, timeout=_PATIENCE)
+        except queue.Full:  # the device hears of no acknowledgement, and sends it again
+            _log.warning("topic=%s a message was dropped: %d wait already", message.topic, WAITING)
+            self.acknowledge(taken)

@@ -1,15 +1,16 @@
 """How often somebody may ask: token buckets, by name, by principal and by address.
 
 A bucket holds so many tries and fills up again slowly. Buckets live in this process' memory, and there are not more of
-them than :data:`BUCKETS`, so that an attacker with many names or addresses fills no memory. Where a server stands
-behind a proxy, all of its clients have the proxy's address; the proxy has to limit them then.
+them than :data:`BUCKETS`, so that an attacker with many names or addresses fills no memory. Only a full one is
+forgotten, for it says nothing; so nobody gets new tries by inventing names until their own bucket is forgotten. Where a
+server stands behind a proxy, all of its clients have the proxy's address; the proxy has to limit them then.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -18,6 +19,9 @@ from edgefleet_contract.errors import RateLimited
 from edgefleet_server.clock import SECOND, Clock
 
 BUCKETS = 10_000
+_NEWCOMERS = "\0"  # no name, principal or address
+_SWEEP_INTERVAL = SECOND
+_SITE_BITS = 64  # of an IPv6 address: whoever has one has all that begin with these
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Rate:
 
 
 class Limiter:
-    """A bucket for each key. The one that was not asked for longest is forgotten first.
+    """A bucket for each key; while there are too many that are not full, those that come new share one.
 
     Args:
         what: What is limited, for the error.
@@ -42,7 +46,8 @@ class Limiter:
         self._rate = rate
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._buckets: dict[str, tuple[float, int]] = {}
+        self._swept_at = -_SWEEP_INTERVAL
 
     def take(self, key: str) -> None:
         """One more of ``key``.
@@ -65,13 +70,25 @@ class Limiter:
         """Take one; the seconds to wait when there is none."""
         with self._lock:
             now = self._clock()
-            left, then = self._buckets.pop(key, (float(self._rate.burst), now))
-            left = min(self._rate.burst, left + max(0, now - then) / SECOND * self._rate.per_second)
+            if key not in self._buckets and not self._has_room(now):
+                key = _NEWCOMERS
+            left = self._left(key, now)
             taken = left >= 1
             self._buckets[key] = (left - 1 if taken else left, now)
-            if len(self._buckets) > BUCKETS:
-                self._buckets.popitem(last=False)
             return 0.0 if taken else (1 - left) / self._rate.per_second
+
+    def _left(self, key: str, now: int) -> float:
+        """What is in a bucket by now."""
+        left, then = self._buckets.get(key, (float(self._rate.burst), now))
+        return min(self._rate.burst, left + max(0, now - then) / SECOND * self._rate.per_second)
+
+    def _has_room(self, now: int) -> bool:
+        """Whether there may be another bucket; full ones are forgotten for it, though not at each request."""
+        if len(self._buckets) >= BUCKETS and abs(now - self._swept_at) >= _SWEEP_INTERVAL:
+            self._swept_at = now
+            for key in [key for key in self._buckets if self._left(key, now) >= self._rate.burst]:
+                del self._buckets[key]
+        return len(self._buckets) < BUCKETS
 
 
 class RateLimits:
@@ -100,6 +117,19 @@ def origin_of(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
+def site_of(origin: str | None) -> str:
+    """What an address is limited by: itself, or of IPv6 the network of one site."""
+    try:
+        address = ipaddress.ip_address(origin or "")
+    except ValueError:
+        return origin or ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), _SITE_BITS), strict=False))
+
+
 def limited_enrolment(request: Request) -> None:
     """A dependency of what devices call.
 
@@ -108,4 +138,4 @@ def limited_enrolment(request: Request) -> None:
     """
     limits = request.app.state.fleet.gate.limits
     assert isinstance(limits, RateLimits)
-    limits.enrolments.take(origin_of(request) or "")
+    limits.enrolments.take(site_of(origin_of(request)))

@@ -198,5 +198,45 @@ def test_an_attacker_with_many_names_fills_no_memory(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(rate_limits, "BUCKETS", 100)
     limiter = Limiter("tries", Rate(1, 1), TurnableClock())
     for number in range(1000):
-        limiter.take(str(number))
-    assert len(limiter._buckets) == 100
+        limiter.allows(str(number))
+    assert len(limiter._buckets) <= 101, "those that come new share one"
+
+
+@pytest.mark.attack
+def test_an_attacker_with_many_names_gets_no_new_tries_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "BUCKETS", 100)
+    clock = TurnableClock()
+    limiter = Limiter("tries", Rate(2, 0.1), clock)
+    assert [limiter.allows("jo") for _ in range(3)] == [True, True, False]
+    for number in range(1000):
+        limiter.allows(str(number))
+    assert not limiter.allows("jo")
+    clock.turn(60 * SECOND)
+    assert [limiter.allows("somebody new") for _ in range(3)] == [True, True, False], "full buckets make room"
+
+
+@pytest.mark.attack
+def test_a_site_with_many_addresses_has_one_bucket(inside: Inside) -> None:
+    for number in range(10):
+        with pytest.raises(Unauthorized):
+            inside.gate.sign_in_by_password(f"jo{number}", PASSWORD, f"2001:db8:1:2::{number:x}")
+    with pytest.raises(RateLimited):
+        inside.gate.sign_in_by_password("jo", PASSWORD, "2001:db8:1:2:ffff::1")
+    with pytest.raises(Unauthorized):
+        inside.gate.sign_in_by_password("jo", PASSWORD, "2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("testclient", "testclient"),
+        (None, ""),
+    ],
+)
+def test_an_address_is_limited_by_its_site(origin: str | None, site: str) -> None:
+    assert rate_limits.site_of(origin) == site

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from edgefleet_server.core import Core
-from edgefleet_server.rate_limits import RateLimits
+from edgefleet_server.rate_limits import RateLimits, site_of
 
 
 class Refusals:
@@ -20,7 +20,7 @@ class Refusals:
 
     def record(self, act: str, actor: str, origin: str | None, **details: Any) -> None:
         """Note that ``actor`` was refused ``act``."""
-        if not (self._limits.refusals.allows(origin or "") and self._limits.all_refusals.allows("")):
+        if not (self._limits.refusals.allows(site_of(origin)) and self._limits.all_refusals.allows("")):
             with self._lock:
                 self._untold += 1
             return

@@ -7,6 +7,7 @@ from typing import Any
 from attack.defence import Defence, answering, value
 
 _SKETCHES = "tests/unit/test_contract_sketches.py"
+_GIANTS = "tests/attack/test_attack_server_connection.py"
 _FLOOD = "tests/attack/test_attack_flood.py"
 _NUMBERS = "tests/attack/test_attack_numbers.py"
 
@@ -58,6 +59,15 @@ ROWS = (
         ),
         {"edgefleet_server.admission.OperationalError": value(ZeroDivisionError)},
         ends_with="OperationalError",
+    ),
+    Defence(
+        "a hostile broker fills the server's memory with packets of 256 MB, or with more than it can take",
+        "the server hangs up before it reads such a packet, and holds so many messages and no more",
+        (
+            f"{_GIANTS}::test_the_server_hangs_up_on_a_packet_that_no_device_can_send",
+            f"{_GIANTS}::test_the_server_holds_no_more_messages_than_it_can",
+        ),
+        {"edgefleet_server.mqtt._PACKET_LIMIT": value(1 << 40)},
     ),
     Defence(
         "one device lies about its inputs, so that the fleet seems to drift, or not to",

@@ -86,6 +86,15 @@ ROWS: tuple[Defence, ...] = (
         {"edgefleet_server.rate_limits.Limiter._take": answering(0.0)},
     ),
     Defence(
+        "passwords are tried from as many IPv6 addresses as a site has, or until one's own bucket is forgotten",
+        "addresses of IPv6 are limited by /64, and only full buckets are forgotten",
+        (
+            _USERS + "test_a_site_with_many_addresses_has_one_bucket",
+            _USERS + "test_an_attacker_with_many_names_gets_no_new_tries_with_one",
+        ),
+        {"edgefleet_server.gate.site_of": lambda _: str},
+    ),
+    Defence(
         "another site's page acts with an operator's session (CSRF)",
         "SameSite=Strict, and a session acts only where Sec-Fetch-Site or Origin say that our own page asks",
         (
