@@ -127,7 +127,15 @@ def status(folder: DataFolder) -> dict[str, object]:
     described = describe_folder(folder)
     agent = running_agent(folder)
     if agent is None:
-        return {**described, "agent": None, "connected": False, "ready": False, "clock": None, "spool": None}
+        return {
+            **described,
+            "agent": None,
+            "connected": False,
+            "revoked": None,
+            "ready": False,
+            "clock": None,
+            "spool": None,
+        }
     with AgentClient(agent) as client:
         return {**client.status(), "agent": {"pid": agent.pid, "serving": agent.serving}}
 

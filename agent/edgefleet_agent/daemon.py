@@ -60,6 +60,10 @@ class Network(Protocol):
     def is_connected(self) -> bool:
         """Whether the broker is there now."""
 
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether the broker says that this device's certificate is revoked."""
+
     def start(self, now_ms: Callable[[], int]) -> None:
         """Connect, now and whenever the connection is lost, to whom is in date at ``now_ms``."""
 
@@ -181,6 +185,7 @@ class Agent:
         return {
             **described,
             "connected": self._network.is_connected,
+            "revoked": self._network.is_shut_out,
             "clock": status.describe_clock(self._clock, is_stale=self._timekeeper.is_stale),
             "ready": self.served.is_ready,
             "spool": {"records": len(self._spool), "bytes": self._spool.size_bytes},

@@ -86,12 +86,18 @@ def as_text(state: dict[str, Any], folder: DataFolder) -> str:
     }
     if agent:
         rows["ready"] = "yes" if state["ready"] else "no"
-        rows["network"] = "connected" if state["connected"] else "not connected"
+        rows["network"] = _network_text(state)
         rows["clock"] = _clock_text(state["clock"])
         rows["spool"] = f"{_counted(spool['records'])} waiting, {round(spool['bytes'] / 1000)} KB on disk"
     else:
         rows["next"] = f"`edgefleet-agent run --data {folder.root}` starts it"
     return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
+
+
+def _network_text(state: dict[str, Any]) -> str:
+    if state["revoked"]:
+        return "shut out: this device was revoked, replaced or retired. It can only enroll anew, in a new folder"
+    return "connected" if state["connected"] else "not connected"
 
 
 def _clock_text(clock: dict[str, Any]) -> str:

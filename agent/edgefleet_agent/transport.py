@@ -24,16 +24,27 @@ log = logging.getLogger(__name__)
 _KEEPALIVE_S = 60
 _FIRST_RECONNECT_S = 2.0
 _LAST_RECONNECT_S = 120.0
+_REVOKED = "ALERT_CERTIFICATE_REVOKED"  # OpenSSL's name of alert 44 (RFC 8446, section 6.2), less its prefix
 _PACKET_LIMIT = max(messages.MESSAGE_LIMIT, blocks.BLOCK_BYTES) + 64 * 1024  # topic and header around a payload
 
 
 class _Client(mqtt.Client):
-    """Paho, which would take packets of 256 MB into memory from whoever is the broker."""
+    """Paho, which would take packets of 256 MB into memory from whoever is the broker, and tells no TLS alert.
+
+    Attributes:
+        is_shut_out: Whether the broker's last word was that our certificate is revoked.
+    """
+
+    is_shut_out = False
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > _PACKET_LIMIT:  # what is left of a packet, which paho asks for whole
             raise ConnectionAbortedError(f"a packet of {bufsize} bytes")
-        return super()._sock_recv(bufsize)
+        try:
+            return super()._sock_recv(bufsize)
+        except ssl.SSLError as error:  # TLS 1.3 refuses a client after its handshake (RFC 8446, section 4.4.3)
+            self.is_shut_out = _REVOKED in (error.reason or "")
+            raise
 
 
 class Transport:
@@ -71,6 +82,11 @@ class Transport:
     def is_connected(self) -> bool:
         """Whether the broker is there now."""
         return self._client.is_connected()
+
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether the broker says that this device's certificate is revoked."""
+        return self._client.is_shut_out
 
     def start(self, now_ms: Callable[[], int]) -> None:
         """Connect, now and whenever the connection is lost, to whom is in date at ``now_ms``."""
@@ -110,6 +126,7 @@ class Transport:
             return
         log.info("broker connected host=%s port=%d", self._broker.host, self._broker.port)
         self._backoff.reset()
+        self._client.is_shut_out = False
         client.subscribe(self._subscriptions)
         self._inbox.put(Connected())
 

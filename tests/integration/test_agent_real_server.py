@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,26 @@ def test_a_release_is_rolled_out_and_a_worse_one_rolled_back(server: RealServer,
         assert (seen["release"], seen["state"]) == ("digits@1.0.0", "confirmed")
         assert seen["sequence"] == seen["reported_sequence"] > confirmed["sequence"]
         eventually(lambda: server.command("device", "show", device)["telemetry"]["n"] > 2, "telemetry on the server")
+        assert agent.stop() == 0
+    finally:
+        agent.kill()
+
+
+@pytest.mark.parametrize("server", ["mosquitto"], indirect=True)
+def test_a_revoked_device_knows_it_and_says_so(server: RealServer, tmp_path: Path) -> None:
+    device = server.enroll(tmp_path / "agent")
+    agent = AgentProcess(tmp_path / "agent")
+
+    def status() -> dict[str, object]:
+        shown: dict[str, object] = json.loads(run_command("status", "--data", tmp_path / "agent", "--json").stdout)
+        return shown
+
+    try:
+        eventually(lambda: status()["connected"], "connected")
+        assert status()["revoked"] is False
+        server.command("device", "revoke", device, "--yes")
+        eventually(lambda: status()["revoked"], "the agent knows that it is revoked")
+        assert "shut out" in run_command("status", "--data", tmp_path / "agent").stdout
         assert agent.stop() == 0
     finally:
         agent.kill()

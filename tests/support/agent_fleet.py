@@ -241,6 +241,7 @@ class InProcessNetwork:
         self.side = side
         self.inbox = inbox
         self.is_connected = False
+        self.is_shut_out = False
 
     def start(self, now_ms: Callable[[], int]) -> None:
         self.connect()

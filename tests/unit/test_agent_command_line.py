@@ -115,6 +115,7 @@ def test_the_state_of_a_running_agent_is_told_in_words(tmp_path: Path) -> None:
         "error": {"code": "agent.disk_failed", "text": "No room"},
         "agent": {"pid": 7, "serving": "http://127.0.0.1:8501"},
         "connected": False,
+        "revoked": False,
         "ready": True,
         "spool": {"records": 0, "bytes": 15_200},
         "clock": {
