@@ -13,7 +13,8 @@ def tell_unknown(change: Change, device: str) -> None:
         kind="unknown",
         cause=f"unknown:{device}",
         text=f"Device {device} has a certificate of this fleet, and the server does not know it: it enrolled after the "
-        "backup that the server was restored from, or was removed. Enroll it again",
+        "backup that the server was restored from. On the device, stop the agent, remove its data folder, and enroll "
+        "it with a new token (`edgefleet device token`)",
     )
 
 
