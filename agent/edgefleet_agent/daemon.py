@@ -23,6 +23,7 @@ from edgefleet_agent.folder import DataFolder, Lock, RunningAgent
 from edgefleet_agent.identity import Identity
 from edgefleet_agent.inbox import Connected, Inbox, Item, Received, Stop
 from edgefleet_agent.jitter import Backoff
+from edgefleet_agent.judgement import may_be_the_clocks
 from edgefleet_agent.outbox import Outbox
 from edgefleet_agent.parts import Parts
 from edgefleet_agent.private import ContentKeys
@@ -206,6 +207,8 @@ class Agent:
             self._take_ack(self._order(payload, Ack))
         elif topic is topics.TIME:
             self._timekeeper.answered(self._order(payload, SignedTime))
+            if self._retry is not None:
+                self._retry = (self._clock.monotonic(), self._retry[1])
 
     def _order(self, envelope: bytes, kind: type[Order]) -> Order:
         """What the server, and nobody else, tells this device."""
@@ -225,7 +228,8 @@ class Agent:
             self._retry_backoff.reset()
         except EdgefleetError as error:
             log.warning("assignment refused code=%s: %s", error.code, error)
-            if isinstance(error, VerificationError | InputError):
+            is_final = isinstance(error, VerificationError | InputError)
+            if is_final and not may_be_the_clocks(error, self._clock):
                 self._refused = sha256
             else:
                 self._retry = (self._clock.monotonic() + self._retry_backoff.next(), payload)

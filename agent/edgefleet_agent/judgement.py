@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from edgefleet_agent import events, verify
+from edgefleet_agent.clock import TrustedClock
 from edgefleet_agent.events import Event
 from edgefleet_agent.folder import SlotName
 from edgefleet_agent.parts import Parts
 from edgefleet_agent.record import Record
 from edgefleet_contract import canonical, dsse, messages, trust
 from edgefleet_contract.errors import (
+    AssignmentExpired,
     DataFolderMalformed,
     EdgefleetError,
+    IssuedAhead,
+    MetadataExpired,
+    PermitRefused,
     SecurityFloorViolated,
     StatementMalformed,
 )
@@ -31,7 +36,8 @@ def judge_desired(parts: Parts, record: Record, assignment: bytes, proof: bytes)
         The event that it is; None where there is no news.
 
     Raises:
-        VerificationError: It is not the server's, not for this device, or an old one; nothing has changed.
+        VerificationError: It is not the server's, not for this device, or an old one, or it seems to be out of date
+            while this device does not know the time; nothing has changed.
         DiskFailed: The floor cannot be raised; nothing has changed.
     """
     time, store = parts.clock.known(), parts.store
@@ -42,10 +48,17 @@ def judge_desired(parts: Parts, record: Record, assignment: bytes, proof: bytes)
     try:
         accepted = verify.accept(assignment, proof, time, store, confirmed=record.confirmed)
     except verify.AssignmentRefused as refusal:
-        if refusal.mark is None:
+        if refusal.mark is None or may_be_the_clocks(refusal.error, parts.clock):
             raise refusal.error from refusal
         return events.Refused(refusal.mark, told(refusal.error))
     return events.Withdrawn(accepted) if accepted.bundle is None else events.Assigned(accepted)
+
+
+def may_be_the_clocks(error: EdgefleetError, clock: TrustedClock) -> bool:
+    """Whether an error may come of a clock that is wrong as long as the server has not told the time."""
+    return clock.source != "signed" and isinstance(
+        error, AssignmentExpired | MetadataExpired | IssuedAhead | PermitRefused
+    )
 
 
 def judge_slot(parts: Parts, record: Record, slot: SlotName) -> None:

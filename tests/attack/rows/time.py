@@ -107,6 +107,15 @@ ROWS = (
         },
     ),
     Defence(
+        "a false network time at a start makes a device reject what it was assigned, as expired",
+        "while the server has not signed the time, what seems out of date is tried again, and not rejected",
+        ("tests/attack/test_attack_boot_clock.py::test_a_wrong_system_clock_at_a_start_rejects_nothing_for_good",),
+        {
+            "edgefleet_agent.judgement.may_be_the_clocks": answering(False),
+            "edgefleet_agent.daemon.may_be_the_clocks": answering(False),
+        },
+    ),
+    Defence(
         "an old time brings expired statements back, also to a board that starts in 1970",
         "a durable time floor: build time, and what was signed last",
         (
