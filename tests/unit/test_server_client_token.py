@@ -71,6 +71,7 @@ def test_the_token_of_a_data_folder_goes_to_the_server_of_that_folder(data: Path
     assert listener.shown == [ADMIN_TOKEN] * 3
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("by", ["--server", "EDGEFLEET_SERVER"])
 def test_the_token_of_a_data_folder_goes_to_no_other_server(
     data: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, by: str
@@ -91,6 +92,7 @@ def test_a_token_that_is_given_goes_to_the_server_that_is_given(
     assert listener.shown == ["given"]
 
 
+@pytest.mark.attack
 def test_no_token_crosses_a_network_in_the_clear(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses_path(data).write_text(json.dumps({"console": "http://192.0.2.1:8080"}))
     with pytest.raises(UsageMalformed, match="in the clear"):

@@ -12,6 +12,7 @@ from attack.defence import Defence, answering, value
 _BACKUP = "tests/unit/test_server_backup.py"
 _RESTORED = "tests/attack/test_attack_restored.py"
 _PLANTED = "tests/attack/test_attack_planted_modules.py"
+_TOKEN = "tests/unit/test_server_client_token.py"
 _WORDS = "tests/attack/test_attack_words.py"
 
 
@@ -167,5 +168,17 @@ ROWS = (
         "in the clear on loopback only; TLS beyond it",
         ("tests/unit/test_server_config.py::test_beyond_loopback_the_console_needs_a_certificate",),
         {"edgefleet_server.config.is_loopback": answering(True)},
+    ),
+    Defence(
+        "an address from somebody else (--server, EDGEFLEET_SERVER) collects the admin token of a data folder",
+        "that token goes to the server of its own folder, and nowhere else",
+        (f"{_TOKEN}::test_the_token_of_a_data_folder_goes_to_no_other_server",),
+        {"edgefleet_server.client_token._origin": answering()},
+    ),
+    Defence(
+        "an operator's token is read on its way",
+        "commands send none over http:// beyond this machine",
+        (f"{_TOKEN}::test_no_token_crosses_a_network_in_the_clear",),
+        {"edgefleet_server.client_token.is_loopback": answering(True)},
     ),
 )
