@@ -54,6 +54,12 @@ ROWS: tuple[Defence, ...] = (
         {"edgefleet_server.auth._check_scope": answering()},
     ),
     Defence(
+        "a build machine's token brings a root, and so other keys",
+        "keys have a scope of their own, and no push of a release brings a root",
+        (_ROLES + "test_a_token_that_pushes_releases_brings_no_root",),
+        {"edgefleet_server.releases.routes.split_name": answering(("", 0))},
+    ),
+    Defence(
         "an admin who was shut out or demoted goes on with API tokens that he made before",
         "the tokens end with him, and with a token those that were made with it",
         (_ROLES + "test_the_tokens_of_an_admin_end_when_he_is_no_admin_any_more",),
