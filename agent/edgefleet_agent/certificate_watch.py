@@ -50,7 +50,14 @@ class CertificateWatch:
             self._not_before = self._clock.monotonic() + self._backoff.next()
             log.info("certificate is due; it is renewed")
             self._child = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-P", "-m", "edgefleet_agent.renewal", str(self._folder.root)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "edgefleet_agent.renewal",
+                    str(self._folder.root),
+                    str(self._clock.now_ms()),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
             )

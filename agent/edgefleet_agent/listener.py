@@ -50,8 +50,10 @@ def parse_server(url: str) -> Server:
     return Server(url, host, port or 443)
 
 
-def exchange(server: Server, context: ssl.SSLContext, method: str, path: str, body: bytes | None) -> bytes:
-    """One HTTPS request.
+def exchange(
+    server: Server, context: ssl.SSLContext, method: str, path: str, body: bytes | None, now_ms: int | None = None
+) -> bytes:
+    """One HTTPS request, to whom is in date at ``now_ms`` (UTC milliseconds; by default as the system clock has it).
 
     Raises:
         ServerUnreachable: No answer, or no TLS.
@@ -62,7 +64,7 @@ def exchange(server: Server, context: ssl.SSLContext, method: str, path: str, bo
         connection.connect()
         if context.verify_mode is ssl.CERT_REQUIRED:
             assert isinstance(connection.sock, ssl.SSLSocket)
-            tls.check_in_date(connection.sock, time.time_ns() // 1_000_000)
+            tls.check_in_date(connection.sock, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         response = connection.getresponse()
         data = response.read(ENROLMENT_LIMIT + 1)

@@ -4,14 +4,13 @@ The next key, request and certificate are files of their own; the card that name
 identity is whole until the new one is, and what an interrupted attempt left is what the next one sends: the server
 answers the same request with the same certificate.
 
-Run as ``python -m edgefleet_agent.renewal FOLDER``; a refusal is told on stdout as JSON, and by the exit status.
+Run as ``python -m edgefleet_agent.renewal FOLDER NOW``; a refusal is told on stdout as JSON, and by the exit status.
 """
 
 from __future__ import annotations
 
 import secrets
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,17 +66,17 @@ def server_of(mine: Identity) -> Server:
     return parse_server(mine.card.server)
 
 
-def _ask_server(folder: DataFolder) -> Ask:
+def _ask_server(folder: DataFolder, now: int) -> Ask:
     mine = Identity(folder)
     server, context = server_of(mine), trusting(mine.authority_file.read_bytes())
-    return lambda envelope: exchange(server, context, "POST", RENEW_PATH, envelope)
+    return lambda envelope: exchange(server, context, "POST", RENEW_PATH, envelope, now)
 
 
-def main(root: str) -> int:
-    """Renew the identity of one data folder, whose agent waits for it; the exit status."""
+def main(root: str, now_ms: str) -> int:
+    """Renew the identity of one data folder, whose agent waits for it and says what time it is; the exit status."""
     folder = DataFolder(Path(root))
     try:
-        renew(folder, Disk(), time.time_ns() // 1_000_000, _ask_server(folder))
+        renew(folder, Disk(), int(now_ms), _ask_server(folder, int(now_ms)))
     except EdgefleetError as error:
         sys.stdout.buffer.write(canonical.encode(error.as_json()))
         return error.exit_status
@@ -85,4 +84,4 @@ def main(root: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], sys.argv[2]))

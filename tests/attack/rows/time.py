@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,15 @@ def _unverified(_original: Callable[..., Any]) -> Callable[..., Any]:
         return messages.decode(payload, kind)
 
     return opened
+
+
+def _by_the_system_clock(original: Any) -> Any:
+    """A renewal that is told what the system clock says."""
+
+    def start(command: list[str], **options: Any) -> Any:
+        return original([*command[:-1], str(time.time_ns() // 1_000_000)], **options)
+
+    return start
 
 
 ROWS = (
@@ -168,6 +178,12 @@ ROWS = (
             f"{_HOSTILE}::test_garbage_and_forgeries_change_nothing_and_the_agent_goes_on",
         ),
         {"edgefleet_agent.inbox._ROOM": dict.fromkeys},
+    ),
+    Defence(
+        "the certificate of a server that was stolen long ago, while the device's system clock lags",
+        "a renewal judges the server by the time that the agent trusts",
+        ("tests/attack/test_attack_expired_server.py::test_a_renewal_judges_the_server_by_the_trusted_time",),
+        {"subprocess.Popen": _by_the_system_clock},
     ),
     Defence(
         "a hostile broker sends packets of 256 MB (endless data)",
