@@ -43,7 +43,8 @@ foreign = {line.split()[-1] for line in open("/proc/self/maps") if "site-package
 print(json.dumps({"held": held, "modules": sorted(sys.modules), "native": sorted(foreign)}))
 """
 CHILD = IN_A_CHILD.replace(
-    "ACCEPT(assignment, proof, now, store)", "verify.accept(assignment, proof, now, store, confirmed=[])"
+    "ACCEPT(assignment, proof, now, store)",
+    "verify.accept(assignment, proof, verify.Time.at(now), store, confirmed=[])",
 )
 HERE = IN_A_CHILD.replace("ACCEPT(", "verify.trust.accept(")
 # A board may have a cryptography that lacks names which securesystemslib imports, such as that of Debian 12.
