@@ -173,3 +173,29 @@ def test_a_release_is_withdrawn_whole_or_not_at_all(inside: Inside) -> None:
 def running(inside: Inside) -> list[str]:
     with inside.database.read() as session:
         return withdrawals.running(session, releases.release(session, EVIL))
+
+
+def test_a_stolen_key_of_one_model_is_replaced_and_signs_nothing_more(inside: Inside) -> None:
+    inside.publisher.keyring.make({"model/digits": 1}, {"model/digits": 1})
+    inside.push(bundle(inside, "1.0.0"))
+    stolen = inside.publisher.repository().delegated("digits")
+    assert stolen is not None
+    shutil.copytree(inside.folder / "home", inside.folder / "thief")
+    thief = Publisher(inside.folder / "thief")
+    base = inside.publisher.repository()
+    inside.take(inside.publisher.model_rotation(base, "digits", inside.clock()))
+
+    evil = state_release([bundle(inside, "6.6.6")], inside.clock())
+    forged = thief.release(thief.repository(), evil, inside.clock())
+    [(_, role)] = forged.new.items()
+    role.signed.version += 1
+    role.signatures.clear()
+    thief.sign(forged)
+    draft = Draft(forged.about, inside.publisher.repository(), {"3.digits.json": role})
+    refused(inside, draft, SignatureInvalid)
+
+    inside.push(bundle(inside, "1.1.0"))
+    after = inside.publisher.repository().delegated("digits")
+    assert after is not None
+    assert set(stolen.keyids).isdisjoint(after.keyids), "a push does not bring old keys back"
+    assert (len(after.keyids), after.threshold) == (1, 1)

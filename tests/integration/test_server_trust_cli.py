@@ -49,7 +49,7 @@ def test_stolen_server_keys_are_replaced_while_the_fleet_runs(site: Site) -> Non
     until(lambda: device.running)
     assert site.operator.ask("key", "rotate", "online", "assignment")["done"]
     until(lambda: device.memory.current.root == 2 and len(device.sequences) == 2)
-    assert site.operator.ask("key", "rotate", "root", "targets")["done"]
+    assert site.operator.ask("key", "rotate", "root", "targets", "--yes")["done"]
     label = site.operator.ask("release", "push", str(tiny_bundle(site.folder, "1.1.0", labelled=False)))["label"]
     before = device.running
     roll_out(site, label)

@@ -51,3 +51,31 @@ def test_a_withdrawn_release_is_taken_by_nobody_and_named_where_it_runs(site: Si
     assert device.failures == []
     acts = [entry["act"] for entry in operator.ask("audit", "list")]
     assert "release.withdrawn" in acts
+
+
+def test_new_keys_sign_nothing_again_before_their_owner_has_seen_what(site: Site) -> None:
+    operator = site.operator
+    operator.ask("key", "init")
+    operator.ask("key", "init", "--model", "digits")
+    status, error = operator.refused("key", "rotate", "model/digits")
+    assert (status, error["code"]) == (2, "conflict"), "there is no trust root yet"
+    push(site, "1.0.0")
+    push(site, "6.6.6")
+    own = (operator.home / "keys.json").read_bytes()
+    status, _, said = operator.run("key", "rotate", "model/digits")
+    assert status == 2
+    assert "digits@1.0.0, digits@6.6.6" in " ".join(said.split())
+    assert (operator.home / "keys.json").read_bytes() == own, "no key is made before"
+    done = operator.ask("key", "rotate", "model/digits", "--yes")
+    assert done["signed_again"] == ["digits@1.0.0", "digits@6.6.6"]
+    status, _, said = operator.run("key", "rotate", "targets")
+    assert status == 2
+    assert "digits has keys of its own" in " ".join(said.split())
+    assert operator.ask("key", "rotate", "targets", "--yes")["signed_again"] == []
+    assert operator.ask("release", "withdraw", "digits@6.6.6", "--yes")["done"]
+    push(site, "1.1.0")
+    for roles in (("model/digits", "targets"), ("model/",), ("model/a/b",)):
+        status, error = operator.refused("key", "rotate", *roles)
+        assert (status, error["code"]) == (2, "usage"), roles
+    status, error = operator.refused("key", "rotate", "model/other")
+    assert (status, error["code"]) == (2, "not_found")

@@ -109,6 +109,8 @@ def _says(draft: Draft) -> Iterator[str]:
             known = set(before.targets) if before else set()
             for label in sorted(set(released.labels(before)) - set(released.labels(signed))):
                 yield f"  withdraws {label}"
+            if before is not None and before.targets == signed.targets:
+                yield f"  signs again {', '.join(released.labels(signed))}"
             for release, bundle in released.releases(signed):
                 if f"{release.name}/{release.version}/{bundle.target}.efb" not in known:
                     yield f"  releases {release.name} {release.version} for {bundle.target}: bundle {bundle.digest}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgefleet_contract.errors import Conflict, InputError, UsageMalformed
-from edgefleet_server.cli import half_signed, output, permit, trust
+from edgefleet_contract.trust.repository import check_role
+from edgefleet_server.cli import ask, half_signed, output, permit, trust
+from edgefleet_server.cli.ask import Yes
 from edgefleet_server.cli.key_forget import forget_keys, forget_powerless
 from edgefleet_server.cli.key_list import list_keys
 from edgefleet_server.cli.key_make import Encrypted, Token, init, new, read_public
@@ -16,10 +18,12 @@ from edgefleet_server.cli.options import Data, Json, Server, group, milliseconds
 from edgefleet_server.client import Client
 from edgefleet_server.clock import system_clock
 from edgefleet_server.home import home
+from edgefleet_server.publisher import drafts
 from edgefleet_server.publisher.draft import Draft
-from edgefleet_server.publisher.keyring import OFFLINE_ROLES
+from edgefleet_server.publisher.keyring import OFFLINE_ROLES, TARGETS, model_role
 from edgefleet_server.publisher.publisher import Publisher
 from edgefleet_server.publisher.role_change import RoleChange
+from edgefleet_server.trust.repository import Repository
 from edgefleet_server.trust.server_keys import SERVER_ROLES
 
 app = group()
@@ -38,7 +42,9 @@ Forget = Annotated[
 
 @app.command()
 def rotate(
-    roles: Annotated[list[str], typer.Argument(metavar="ROLE...", help="root, targets, online, assignment.")],
+    roles: Annotated[
+        list[str], typer.Argument(metavar="ROLE...", help="root, targets, online, assignment; or model/NAME.")
+    ],
     key: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Bring in this key, as `key new` wrote it; repeatable.")
     ] = None,
@@ -51,6 +57,7 @@ def rotate(
     passphrase: Encrypted = False,
     pkcs11: Token = "",
     forget: Forget = False,
+    yes: Yes = False,
     server: Server = None,
     data: Data = None,
     as_json: Json = False,
@@ -59,9 +66,7 @@ def rotate(
 
     Without --key, --drop and --threshold, fresh keys take the place of those that were made on this machine.
     """
-    unknown = sorted(set(roles) - {*OFFLINE_ROLES, *SERVER_ROLES})
-    if unknown:
-        raise UsageMalformed(f"The role is {unknown[0]!r}", expected=", ".join((*OFFLINE_ROLES, *SERVER_ROLES)))
+    model = _model(roles)
     offline = [role for role in OFFLINE_ROLES if role in roles]
     online = [role for role in SERVER_ROLES if role in roles]
     change = _change(offline, key or [], drop or [], threshold, makes_keys=passphrase or bool(pkcs11))
@@ -70,18 +75,16 @@ def rotate(
         state = trust.look(client, publisher)
         if not state.repository.roots:
             raise Conflict("There is no trust root yet, and so nothing to replace", remedy="`edgefleet device token`.")
-        keys = trust.fresh_keys(client, state, online)
-        draft = publisher.rotation(
-            state.repository,
-            offline,
-            keys,
-            online,
-            system_clock(),
-            change=change,
-            passphrase=passphrase,
-            token=pkcs11,
-        )
-        _end(client, publisher, draft, as_json, forget=forget)
+        base, now = state.repository, system_clock()
+        again = _agreed(base, roles, yes=yes)
+        if model:
+            draft = publisher.model_rotation(base, model, now, passphrase=passphrase, token=pkcs11)
+        else:
+            keys = trust.fresh_keys(client, state, online)
+            draft = publisher.rotation(
+                base, offline, keys, online, now, change=change, passphrase=passphrase, token=pkcs11
+            )
+        _end(client, publisher, draft, as_json, forget=forget, signed_again=again)
 
 
 @app.command()
@@ -141,6 +144,37 @@ def send(
         _end(client, publisher, draft, as_json, forget=forget)
 
 
+def _model(roles: list[str]) -> str:
+    """The model whose keys are to be replaced; empty for other roles."""
+    if len(roles) == 1 and roles[0].startswith(model_role("")):
+        return check_role(roles[0].removeprefix(model_role("")))
+    unknown = sorted(set(roles) - {*OFFLINE_ROLES, *SERVER_ROLES})
+    if unknown:
+        raise UsageMalformed(
+            f"The role is {unknown[0]!r}",
+            expected=f"{', '.join((*OFFLINE_ROLES, *SERVER_ROLES))}; or model/NAME by itself",
+        )
+    return ""
+
+
+def _agreed(base: Repository, roles: list[str], *, yes: bool) -> list[str]:
+    """The releases that new keys sign again, once their owner has looked: one of them may be a thief's."""
+    chosen = [role for role in roles if role == TARGETS or role.startswith(model_role(""))]
+    again = [label for role in chosen for label in drafts.signed_again(base, role)]
+    own = drafts.own_keys(base) if TARGETS in chosen else {}
+    if again:
+        output.note(f"The new keys sign these releases again, which stay good: {', '.join(again)}")
+    for name, keys in own.items():
+        output.note(f"{name} has keys of its own, which stay: {', '.join(key[:16] for key in keys)}")
+    if again or own:
+        ask.confirm(
+            "Right after this, withdraw releases that are not yours, `edgefleet release withdraw NAME@VERSION`, and "
+            "replace keys that are not: `edgefleet key rotate model/NAME`.",
+            yes=yes,
+        )
+    return again
+
+
 def _change(
     offline: list[str], files: list[Path], drop: list[str], threshold: int | None, *, makes_keys: bool
 ) -> RoleChange | None:
@@ -155,9 +189,11 @@ def _change(
     return RoleChange(read_public(files, offline[0]), drop, threshold)
 
 
-def _end(client: Client, publisher: Publisher, draft: Draft, as_json: bool, *, forget: bool = False) -> None:
-    """Send what is complete; write down what is not."""
-    result = trust.end(client, publisher, draft)
+def _end(
+    client: Client, publisher: Publisher, draft: Draft, as_json: bool, *, forget: bool = False, **told: Any
+) -> None:
+    """Send what is complete; write down what is not; ``told`` is for programs."""
+    result = {**trust.end(client, publisher, draft), **told}
     if result["done"]:
         result["forgotten"], result["powerless"] = forget_powerless(publisher, at_once=forget, may_ask=not as_json)
         result["lapsed_permits"] = permit.lapsed(client)

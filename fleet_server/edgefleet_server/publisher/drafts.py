@@ -156,6 +156,33 @@ def rotation(
     return drafted(f"new keys for {', '.join([*offline, *online])}", base, *roles)
 
 
+def model_rotation(base: Repository, name: str, keys: tuple[Keys, int], now: int) -> Draft:
+    """Targets metadata that let ``keys``, and no others, speak for a model; its role is signed again by them.
+
+    Args:
+        base: What it builds on; with that model.
+        name: Of the model.
+        keys: Its new keys, and how many of them must sign.
+        now: UTC milliseconds.
+    """
+    targets = base.delegating
+    _renew(targets, now)
+    _delegate(targets, name, *keys)
+    return drafted(f"new keys for {name}", base, ("targets", targets), (name, _renewed_model(base, name, now)))
+
+
+def signed_again(base: Repository, role: str) -> list[str]:
+    """NAME@VERSION of each release that new keys of "targets" or ``model/NAME`` sign again."""
+    chosen = set(base.models) - set(own_keys(base)) if role == "targets" else {role.removeprefix("model/")}
+    return [label for name in sorted(chosen) for label in released.labels(base.model(name))]
+
+
+def own_keys(base: Repository) -> dict[str, list[str]]:
+    """The models for which others than the targets keys speak, with the ids of these."""
+    speaking = sorted(base.root.roles["targets"].keyids)
+    return {name: said.keyids for name, said in _roles(base.delegating).items() if sorted(said.keyids) != speaking}
+
+
 def renewal(base: Repository, before: int, now: int) -> Draft:
     """Everything that expires before ``before`` (UTC milliseconds) once more, with a later date."""
     limit, roles = as_datetime(before), list[tuple[str, Any]]()
@@ -176,12 +203,13 @@ def renewal(base: Repository, before: int, now: int) -> Draft:
 def _delegating(
     base: Repository, name: str, model_keys: tuple[Keys, int] | None, now: int
 ) -> list[tuple[str, Targets]]:
-    """Targets metadata that delegate to the model as wished; none where they do already."""
+    """Targets metadata that delegate to a model that has no keys of its own yet; none where it has, or gets none.
+
+    Keys of its own stay until a rotation names others: not every key that was ever made for it is still good.
+    """
     targets, role = base.delegating, base.root.roles["targets"]
     present = base.delegated(name)
-    if present is not None and (
-        model_keys is None or sorted(present.keyids) == sorted(key.keyid for key in model_keys[0])
-    ):
+    if present is not None and (model_keys is None or sorted(present.keyids) != sorted(role.keyids)):
         return []
     keys, threshold = model_keys or ([base.root.keys[key_id] for key_id in role.keyids], role.threshold)
     _renew(targets, now)

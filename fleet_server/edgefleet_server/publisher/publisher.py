@@ -15,7 +15,7 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import Root
 
 from edgefleet_contract import canonical, dsse, trust
-from edgefleet_contract.errors import Conflict, InputError
+from edgefleet_contract.errors import Conflict, InputError, NotFound
 from edgefleet_server.publisher import drafts
 from edgefleet_server.publisher.draft import Draft
 from edgefleet_server.publisher.keyring import (
@@ -216,6 +216,21 @@ class Publisher:
         else:
             keys = self._replaced(base, offline, passphrase=passphrase, token=token)
         return self._signed(drafts.rotation(base, keys, server, online, now))
+
+    def model_rotation(
+        self, base: Repository, name: str, now: int, *, passphrase: bool = False, token: str = ""
+    ) -> Draft:
+        """Fresh keys of this machine, which alone speak for a released model; as many as it had of its own, else one.
+
+        Raises:
+            NotFound: It was never released.
+        """
+        present, role = base.delegated(name), model_role(name)
+        if present is None:
+            raise NotFound(f"There is no model {name!r}", remedy="`edgefleet release list` shows the releases of each.")
+        count, threshold = (len(present.keyids), present.threshold) if name in drafts.own_keys(base) else (1, 1)
+        made = self.keyring.make({role: count}, {role: threshold}, passphrase=passphrase, token=token)
+        return self._signed(drafts.model_rotation(base, name, (self._public(made), threshold), now))
 
     def named_once(self) -> set[str]:
         """Every key that some version of the root has named."""

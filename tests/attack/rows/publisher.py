@@ -1,11 +1,25 @@
 """The publisher's keys: what a stolen server cannot do."""
 
+from typing import Any
+
 from attack.defence import Defence, answering
 
 _SERVER = "tests/attack/test_attack_stolen_server.py"
 _FILES = "tests/attack/test_attack_foreign_keys.py"
 _STOLEN = "tests/attack/test_attack_stolen_publisher.py"
 _TRUST = "tests/unit/test_server_trust.py"
+
+
+def _beside_the_old(original: Any) -> Any:
+    """In place of a delegation to new keys: one to the old ones as well."""
+
+    def delegate(targets: Any, name: str, keys: Any, threshold: int) -> None:
+        present = targets.delegations.roles.get(name)
+        old = [targets.delegations.keys[key_id] for key_id in present.keyids] if present else []
+        original(targets, name, [*old, *keys], threshold)
+
+    return delegate
+
 
 ROWS = (
     Defence(
@@ -53,6 +67,12 @@ ROWS = (
             f"{_STOLEN}::test_a_device_never_goes_back_to_a_withdrawn_release",
         ),
         {"edgefleet_server.releases.withdrawals.follow": answering()},
+    ),
+    Defence(
+        "a thief has the key of one model, and releases of it go on to be signed by whatever key was ever made for it",
+        "`key rotate model/NAME` delegates to fresh keys alone, and no push brings others back",
+        (f"{_STOLEN}::test_a_stolen_key_of_one_model_is_replaced_and_signs_nothing_more",),
+        {"edgefleet_server.publisher.drafts._delegate": _beside_the_old},
     ),
     Defence(
         "part of a release is taken away, or changed",
