@@ -120,7 +120,7 @@ def test_a_rotation_says_which_permits_ended_with_the_key_and_how_to_give_them_a
     assert (status, error["code"]) == (2, "usage"), "nothing was signed"
     operator.ask(*asked)
     assert operator.ask("key", "rotate", "root")["lapsed_permits"] == []
-    status, _, said = operator.run("key", "rotate", "targets")
+    status, _, said = operator.run("key", "rotate", "targets", "--yes")
     assert status == 0
     assert "signed again if wanted: 1" in said
     assert f"edgefleet {' '.join(asked)}" in " ".join(said.split())

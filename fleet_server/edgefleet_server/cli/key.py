@@ -76,11 +76,11 @@ def rotate(
         if not state.repository.roots:
             raise Conflict("There is no trust root yet, and so nothing to replace", remedy="`edgefleet device token`.")
         base, now = state.repository, system_clock()
+        keys = trust.fresh_keys(client, state, online)
         again = _agreed(base, roles, yes=yes)
         if model:
             draft = publisher.model_rotation(base, model, now, passphrase=passphrase, token=pkcs11)
         else:
-            keys = trust.fresh_keys(client, state, online)
             draft = publisher.rotation(
                 base, offline, keys, online, now, change=change, passphrase=passphrase, token=pkcs11
             )
