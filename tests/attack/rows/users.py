@@ -161,6 +161,7 @@ ROWS: tuple[Defence, ...] = (
             _CHAIN + "test_whatever_is_done_to_an_entry_is_found",
             _CHAIN + "test_an_end_that_was_cut_off_is_found_by_the_checkpoint_alone",
             _CHAIN + "test_a_log_that_was_written_anew_is_found_by_the_checkpoint",
+            _CHAIN + "test_an_entry_that_no_server_writes_is_an_altered_one",
             "tests/unit/test_server_audit_chain.py::test_a_log_that_nobody_touched_follows_from_itself",
             "tests/unit/test_server_audit_chain.py::test_a_database_of_the_first_schema_gets_a_chain_over_what_it_has",
             "tests/unit/test_server_audit_chain.py::test_an_act_that_is_undone_leaves_no_gap_in_the_chain",
