@@ -21,9 +21,9 @@ from edgefleet_agent.identity import Identity
 from edgefleet_server.clock import HOUR
 from support.agent_broker import AgentProcess, run_command
 from support.server_runs import Site, running_site, until
+from support.softhsm import MODULE, make_token
 
 pytestmark = pytest.mark.integration
-SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
 
 @pytest.fixture
@@ -117,15 +117,9 @@ def test_a_device_comes_back_with_one_token(site: Site) -> None:
 def test_a_key_in_hardware_signs_and_never_leaves_it(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nlog.level = ERROR\n")
+    make_token(tmp_path, "edge", "1234", monkeypatch)
     (tmp_path / "pin").write_text("1234\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
-    subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", "edge", "--pin", "1234", "--so-pin", "5678"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    place = f"pkcs11:token=edge;object=identity?module-path={SOFTHSM}&pin-source={tmp_path / 'pin'}"
+    place = f"pkcs11:token=edge;object=identity?module-path={MODULE}&pin-source={tmp_path / 'pin'}"
     folder = enroll(site, "agent", "--key", place)
     device = Identity(folder).card.device
     make_due(site, folder)

@@ -57,7 +57,7 @@ def after_cut(world: World, root: Path, tree: dict[str, bytes | None]) -> World:
     """The world with the device's folder as a power cut left it."""
     root.mkdir()
     lay_out(tree, root / "data")
-    for name in ("files", "desired.json"):
+    for name in ("files", "desired.json", "assignment.pem"):
         (root / name).symlink_to(world.root / name)
     return World(root, world.device, world.before, world.after)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,26 +16,27 @@ from edgefleet_contract.errors import DataFolderMalformed, SealBroken, SignerFai
 from edgefleet_contract.sealing.content import unwrap_content_key
 from support.agent_runs import AgentRun
 from support.private_bundles import PrivateBench
+from support.softhsm import MODULE, make_token, use_tokens
 
-MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 URI = f"pkcs11:token=edge;object=identity?module-path={MODULE}"
 
 
 @pytest.fixture(scope="module")
-def hsm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A token ``edge`` of SoftHSM, with the PIN 1234."""
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a token ``edge`` of SoftHSM, whose PIN is 1234, and in it a key."""
     folder = tmp_path_factory.mktemp("hsm")
-    (folder / "tokens").mkdir()
-    (folder / "conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "conf"))
+        make_token(folder, "edge", "1234", patch)
         patch.setenv(PIN, "1234")
-        subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", "edge", "--pin", "1234", "--so-pin", "5678"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        Pkcs11Signer(URI).make()  # the library reads its settings at its first use
+        Pkcs11Signer(URI).make()
     return folder
+
+
+@pytest.fixture
+def hsm(tokens: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That token, for one test."""
+    use_tokens(tokens, monkeypatch)
+    return tokens
 
 
 @pytest.fixture(params=["file", "pkcs11"])

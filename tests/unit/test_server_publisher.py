@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from edgefleet_server.trust.online_keys import OnlineKeys
 from edgefleet_server.trust.repository import Repository
 from edgefleet_server.trust.server_keys import ServerKeys
 from support.server_state import NOON
+from support.softhsm import make_token
 from support.tiny_bundles import tiny_bundle
 
 
@@ -134,12 +134,8 @@ def test_keys_behind_a_passphrase_open_with_it_alone(
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A token of SoftHSM in a folder of its own."""
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nlog.level = ERROR\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
     monkeypatch.setenv("EDGEFLEET_PKCS11_PIN", "2468")
-    made = ["softhsm2-util", "--init-token", "--free", "--label", "fleet", "--pin", "2468", "--so-pin", "1357"]
-    subprocess.run(made, check=True, capture_output=True)
+    make_token(tmp_path, "fleet", "2468", monkeypatch)
     return "pkcs11:token=fleet;object=signing"
 
 

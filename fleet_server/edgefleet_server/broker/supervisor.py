@@ -53,7 +53,8 @@ class Supervisor:
         self._started.wait()
         waited = 0.0
         while waited < timeout and self.is_alive():
-            if _listens(host, port):
+            # mosquitto listens some milliseconds before it reads its certificates, and then ends if they are none.
+            if _listens(host, port) and not self._stopping.wait(0.1) and self.is_alive() and _listens(host, port):
                 return
             self._stopping.wait(0.05)
             waited += 0.05
