@@ -18,7 +18,7 @@ from edgefleet_agent import identity
 from edgefleet_agent.disk import Disk
 from edgefleet_agent.folder import DataFolder
 from edgefleet_agent.identity import Identity
-from edgefleet_server.clock import HOUR
+from edgefleet_server.clock import HOUR, system_clock
 from support.agent_broker import AgentProcess, run_command
 from support.server_runs import Site, running_site, until
 from support.softhsm import MODULE, make_token
@@ -79,7 +79,7 @@ def test_a_device_renews_by_itself_goes_on_and_ends(site: Site) -> None:
         reports = sql(site, "SELECT n FROM twins")
         make_due(site, folder)
         renewal = subprocess.run(
-            [sys.executable, "-m", "edgefleet_agent.renewal", str(folder.root)],
+            [sys.executable, "-P", "-m", "edgefleet_agent.renewal", str(folder.root), str(system_clock())],
             capture_output=True,
             check=False,
             timeout=60,
