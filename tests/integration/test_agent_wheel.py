@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 # A device with these extras has neither onnxruntime, pillow, PKCS #11 nor a server: what needs them stays out.
-ELSEWHERE = {"test_agent_onnxruntime.py", "test_agent_pictures.py", "test_agent_renewal.py", "test_agent_signers.py"}
+ELSEWHERE = {f"test_agent_{name}.py" for name in ("onnxruntime", "pictures", "private", "renewal", "signers")}
 TESTS = sorted(path for path in (ROOT / "tests" / "unit").glob("test_agent_*.py") if path.name not in ELSEWHERE)
 TEST_TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3", "pytest-socket>=0.7")
 ABSENT = ("onnx", "onnxruntime", "tensorflow", "fastapi", "sqlalchemy", "typer", "rich", "pydantic")

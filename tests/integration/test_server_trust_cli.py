@@ -96,7 +96,7 @@ def test_two_people_release_together_and_permit_together(site: Site, capsys: pyt
         assert bob.ask("release", "push", bundle, "--signed", handed)["label"] == f"digits@{version}"
 
     roll_out(site, "digits@1.1.0")
-    until(lambda: device.running)
+    until(lambda: site.rollout("r1")["state"] == "finished")
     options = ("--to", "all", "--stage", "100%")
     status, error = alice.refused("rollout", "create", "--release", "digits@1.0.0", *options)
     assert (status, error["code"]) == (2, "conflict")

@@ -67,7 +67,11 @@ ROWS = (
             f"{_RESTORED}::test_a_restored_server_goes_on_above_what_it_cannot_know",
             "tests/integration/test_server_restore.py::test_a_fleet_goes_on_after_its_server_was_lost_and_restored",
         ),
-        {"edgefleet_server.rollouts.assignments.next_sequence": lambda _: lambda device, _now: device.sequence + 1},
+        {
+            "edgefleet_server.rollouts.assignments.next_sequence": lambda _: (
+                lambda _session, device, _now: device.sequence + 1
+            )
+        },
     ),
     Defence(
         "a device that the restored server does not know speaks",
