@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,7 +180,7 @@ def test_a_key_of_a_token_that_is_elsewhere_is_brought_in_by_its_public_part(
 
 @pytest.mark.parametrize("uri", ["", "token=x", "pkcs11:", "pkcs11:object=y", "file:x"])
 def test_what_is_no_uri_of_a_token_is_told(tmp_path: Path, uri: str) -> None:
-    from edgefleet_server.publisher.hardware_keys import parse_uri
+    from edgefleet_server.publisher.token_uris import parse_uri
 
     with pytest.raises(UsageMalformed, match="pkcs11:token="):
         parse_uri(uri)
@@ -302,3 +304,27 @@ def test_what_a_stolen_targets_key_signs_is_worth_nothing_after_its_rotation(
     with pytest.raises((SignatureInvalid, Conflict)):
         publisher.repository().grown(stolen.files())
     released(publisher, stated)
+
+
+@pytest.mark.parametrize(
+    ("act", "ends"),
+    [
+        ("keyring.make({'root': 1}, {'root': 1})", 0),
+        ("keyring.make({'root': 1}, {'root': 1}, token='pkcs11:token=a')", 2),
+    ],
+)
+def test_keys_in_files_need_no_library_of_tokens(tmp_path: Path, act: str, ends: int) -> None:
+    program = f"""
+import sys
+sys.modules["pkcs11"] = None  # as where python-pkcs11 is not installed
+from pathlib import Path
+from edgefleet_contract.errors import InputError
+from edgefleet_server.publisher.publisher import Publisher
+try:
+    Publisher(Path({str(tmp_path)!r})).{act}
+except InputError as error:
+    assert "edgefleet[pkcs11]" in error.remedy
+    sys.exit(2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (ends, "")

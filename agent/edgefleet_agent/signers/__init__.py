@@ -64,8 +64,13 @@ def check_place(place: str) -> str:
     if place == FILE:
         return place
     if place.startswith(_PKCS11):
-        from edgefleet_agent.signers.pkcs11 import parse_uri  # noqa: PLC0415 - see the module's text
-
+        try:
+            from edgefleet_agent.signers.pkcs11 import parse_uri  # noqa: PLC0415 - see the module's text
+        except ModuleNotFoundError as cause:
+            raise UsageMalformed(
+                f"The package {cause.name!r}, which keys in hardware need, is not installed",
+                remedy="Install it: `pip install 'edgefleet[pkcs11]'`.",
+            ) from cause
         parse_uri(place)
         return place
     raise UsageMalformed(f"The place of the key is {place!r}", expected=f"{FILE}, or a URI that begins with {_PKCS11}")

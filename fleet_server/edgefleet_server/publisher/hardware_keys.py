@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -18,52 +15,11 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from securesystemslib.signer import Key, Signature, Signer, SSlibKey
 
-from edgefleet_contract.errors import InputError, UsageMalformed
+from edgefleet_contract.errors import InputError
+from edgefleet_server.publisher.token_uris import MODULE, Location, parse_uri
 
-SCHEME = "pkcs11:"
 PIN = "EDGEFLEET_PKCS11_PIN"
-MODULE = "EDGEFLEET_PKCS11_MODULE"
-_DEFAULT_MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 _WORD = 32  # bytes of one of the two numbers of a P-256 signature
-
-
-@dataclass(frozen=True)
-class Location:
-    """A key of a token.
-
-    Attributes:
-        token, label: Of the token, and of the key object in it.
-        module: The shared library that speaks to the token.
-    """
-
-    token: str
-    label: str
-    module: str
-
-    @property
-    def uri(self) -> str:
-        """As it is kept."""
-        return f"{SCHEME}token={quote(self.token)};object={quote(self.label)}?module-path={quote(self.module, '/')}"
-
-
-def parse_uri(uri: str) -> Location:
-    """The key that ``pkcs11:token=T;object=O?module-path=M`` names; ``object`` may be left out, and the module's path.
-
-    Raises:
-        UsageMalformed: That is no such URI.
-    """
-    path, _, query = uri.removeprefix(SCHEME).partition("?")
-    found = dict(part.partition("=")[::2] for part in [*path.split(";"), *query.split("&")] if part)
-    if not uri.startswith(SCHEME) or not found.get("token"):
-        raise UsageMalformed(f"The key is {uri!r}", expected="pkcs11:token=TOKEN;object=NAME")
-    module = unquote(found.get("module-path", "")) or os.environ.get(MODULE) or _DEFAULT_MODULE
-    return Location(unquote(found["token"]), unquote(found.get("object", "edgefleet")), module)
-
-
-def fresh_location(uri: str, stem: str) -> Location:
-    """Where a new key goes in the token of ``uri``, under a label that no other has."""
-    base = parse_uri(uri)
-    return Location(base.token, f"{base.label}-{stem}-{secrets.token_hex(4)}", base.module)
 
 
 class HardwareSigner(Signer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from securesystemslib.signer import Key, Signer
@@ -16,8 +16,11 @@ from securesystemslib.signer import Key, Signer
 from edgefleet_contract import canonical
 from edgefleet_contract.errors import InputError, OutputUnwritable, UsageMalformed
 from edgefleet_server.data_folder import make_private, sync_folder, write_durable
-from edgefleet_server.publisher import hardware_keys, signers
+from edgefleet_server.publisher import signers, token_uris
 from edgefleet_server.publisher.signers import Passphrase
+
+if TYPE_CHECKING:
+    from edgefleet_server.publisher.hardware_keys import HardwareSigner
 
 ROOT, TARGETS = "root", "targets"
 OFFLINE_ROLES = (ROOT, TARGETS)
@@ -68,7 +71,7 @@ class SigningKey(msgspec.Struct, frozen=True):
     @property
     def is_in_token(self) -> bool:
         """Whether it lies in a PKCS #11 token."""
-        return self.place.startswith(hardware_keys.SCHEME)
+        return self.place.startswith(token_uris.SCHEME)
 
     @property
     def key(self) -> Key:
@@ -141,7 +144,7 @@ class Keyring:
         if key_id not in self._opened:
             path = self.file(found)
             if path is None:
-                self._opened[key_id] = hardware_keys.HardwareSigner.from_priv_key_uri(found.place, found.key)
+                self._opened[key_id] = _hardware_signer().from_priv_key_uri(found.place, found.key)
             else:
                 self._opened[key_id] = signers.open_file(path, self._passphrase)
         return self._opened[key_id]
@@ -247,8 +250,8 @@ class Keyring:
     def _make(self, role: str, name: str, *, passphrase: bool, token: str) -> SigningKey:
         stem = role.replace("/", "-")
         if token:
-            location = hardware_keys.fresh_location(token, stem)
-            signer: Signer = hardware_keys.HardwareSigner(location, make=True)
+            location = token_uris.fresh_location(token, stem)
+            signer: Signer = _hardware_signer()(location, make=True)
             place = location.uri
         else:
             signer, path = signers.make_file(self._folder / "keys", stem, self._passphrase if passphrase else None)
@@ -265,3 +268,15 @@ class Keyring:
                 f"There are no signing keys in {str(self._folder)!r}", remedy="Make them: `edgefleet key init`."
             ) from cause
         return canonical.decode(content, _Kept, what="list of signing keys", limit=_LIMIT, error=InputError)
+
+
+def _hardware_signer() -> type[HardwareSigner]:
+    """What signs in tokens; imported where a key lies in one, for few machines have its library."""
+    try:
+        from edgefleet_server.publisher import hardware_keys  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as cause:
+        raise InputError(
+            f"The package {cause.name!r}, which keys in tokens need, is not installed",
+            remedy="Install it: `pip install 'edgefleet[pkcs11]'`.",
+        ) from cause
+    return hardware_keys.HardwareSigner
