@@ -14,9 +14,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.server_state import Inside
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # By marker: whether what its tests need is there, and what to say where it is not.
@@ -34,6 +37,16 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     for name in ("SERVER", "TOKEN", "DATA", "DEBUG", "PI", "PI_EVIDENCE"):
         monkeypatch.delenv(f"EDGEFLEET_{name}", raising=False)
     monkeypatch.setenv("EDGEFLEET_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    """A fleet server without its network, under a clock that the test turns."""
+    from support import server_state  # the agent's own tests run where there is no server
+
+    made = server_state.Inside(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.hookimpl(trylast=True)

@@ -36,13 +36,6 @@ PAGES = ("/", "/audit", "/sign-in", "/set-up", "/static/console.js", "/static/co
 
 
 @pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def client(inside: Inside) -> Iterator[httpx.Client]:
     with served(operator_app(inside.fleet)) as opened:
         yield opened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -31,13 +30,6 @@ from support.server_state import Inside, StandIn
 from support.unchanged import unchanged
 
 pytestmark = pytest.mark.attack
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def renewal(device: str, signer: keys.PrivateKey, key: keys.PrivateKey) -> bytes:

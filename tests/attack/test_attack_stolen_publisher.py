@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,6 @@ from support.unchanged import unchanged
 pytestmark = pytest.mark.attack
 
 EVIL = "digits@6.6.6"
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def bundle(inside: Inside, version: str) -> Path:

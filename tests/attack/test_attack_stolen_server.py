@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +32,6 @@ pytestmark = pytest.mark.attack
 
 SKY = (1 << 31) - 1
 EVIL = "e" * 64
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 class Thief:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,13 +25,6 @@ from support.tiny_bundles import tiny_bundle
 pytestmark = pytest.mark.integration
 
 OPEN_TO_ALL = {"/", "/sign-in", "/sign-out", "/metrics", "/healthz", "/api/v1/openapi.json"}
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

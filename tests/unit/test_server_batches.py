@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,6 @@ from support.server_device import make_csr
 from support.server_state import Inside
 
 CLAIM_KEY = keys.generate_device_key()
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def make_batch(inside: Inside, **changed: Any) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from sqlalchemy import select
@@ -17,13 +14,6 @@ from edgefleet_server.devices.models import Device
 from support.server_state import Inside, StandIn
 
 HERE = Fingerprint(hashed("machine", "m1"), hashed("serial", "s1"), hashed("network", "n1"))
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

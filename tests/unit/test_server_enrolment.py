@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,13 +20,6 @@ from edgefleet_server.devices.models import ClaimToken, Device
 from edgefleet_server.trust.models import TrustMetadata
 from support.server_device import make_csr
 from support.server_state import NOON, Inside
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def devices(inside: Inside) -> int:

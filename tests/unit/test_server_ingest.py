@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,13 +23,6 @@ from edgefleet_server.telemetry import models
 from edgefleet_server.telemetry import service as telemetry
 from support.server_state import Inside, StandIn
 from support.tiny_bundles import REFERENCE
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +21,6 @@ from edgefleet_server.devices.models import Device
 from edgefleet_server.rollouts.models import Assignment, Rollout
 from edgefleet_server.telemetry import models as telemetry
 from support.server_state import Inside, SiteOfThree, StandIn
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def act(inside: Inside, verb: Any, *devices: StandIn) -> lifecycle.Departure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from support.tiny_bundles import tiny_bundle
 from support.unchanged import unchanged
 
 SECRET = b"the weights that nobody else may have" * 100
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

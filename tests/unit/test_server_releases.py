@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,13 +30,6 @@ from edgefleet_server.releases.models import Blob, ReleasedBundle
 from edgefleet_server.trust import service as trust_service
 from support.server_state import NOON, Inside
 from support.tiny_bundles import tiny_bundle, tiny_vectors
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def upload(inside: Inside, path: Path) -> None:

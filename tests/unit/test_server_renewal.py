@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,13 +24,6 @@ from edgefleet_server.devices import certificates, lifecycle
 from edgefleet_server.devices.models import Certificate
 from support.server_device import make_csr
 from support.server_state import Inside, StandIn
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 
@@ -14,13 +11,6 @@ from edgefleet_server.rollouts.assignments import ASSIGNMENT_LIFE
 from edgefleet_server.rollouts.models import Assignment
 from support.server_state import NOON, Inside, SiteOfThree, roll_out_second
 from support.tiny_bundles import tiny_vectors
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

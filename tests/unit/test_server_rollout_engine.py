@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy.orm import Session
 
@@ -15,13 +12,6 @@ from edgefleet_server.rollouts.models import Rollout
 from edgefleet_server.rollouts.policy import StageCounts
 from support.server_state import Inside, SiteOfThree, roll_out_second
 from support.tiny_bundles import tiny_bundle
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

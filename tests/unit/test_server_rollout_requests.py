@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from edgefleet_contract.errors import Conflict, InputError, NotFound, UsageMalformed
 from edgefleet_server.rollouts.models import Rollout
 from support.server_state import Inside, SiteOfThree, roll_out_second
 from support.tiny_bundles import tiny_bundle
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

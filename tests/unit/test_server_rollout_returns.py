@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from edgefleet_server.alerts import service as alerts
 from support.server_state import Inside, SiteOfThree, roll_out_second
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

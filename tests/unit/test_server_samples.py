@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,13 +23,6 @@ from edgefleet_server.telemetry import service as telemetry
 from support.sampled import CONSENT
 from support.server_state import Inside, StandIn
 from support.tiny_bundles import tiny_bundle
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def running(inside: Inside, policy: SamplingPolicy) -> StandIn:

@@ -22,13 +22,6 @@ from support.server_state import Inside
 from support.tiny_bundles import REFERENCE, tiny_bundle
 
 
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
-
-
 @contextmanager
 def full_database(inside: Inside) -> Iterator[None]:
     """SQLite takes not one page more."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from edgefleet_contract import messages, topics
@@ -15,13 +12,6 @@ from edgefleet_server.mqtt import Incoming
 from edgefleet_server.time.answers import ANSWER_EVERY, TimeAnswers
 from edgefleet_server.trust.sealing import Sealing
 from support.server_state import Inside, StandIn
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def question(device: StandIn, nonce: str = "n-1", claimed: str | None = None) -> Incoming:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -40,13 +39,6 @@ from edgefleet_server.trust.watch import TrustWatch
 from support.server_state import NOON, Inside
 from support.server_trust import Judge, rotate
 from support.tiny_bundles import tiny_bundle
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def watch(inside: Inside) -> TrustWatch:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -19,13 +17,6 @@ from edgefleet_server.users.models import ApiToken, User
 from edgefleet_server.users.roles import Role
 from support.server_people import PASSWORD, token, user
 from support.server_state import Inside, TurnableClock
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 def everything_kept(inside: Inside) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,13 +29,6 @@ from support.tiny_bundles import tiny_bundle
 CASES = np.zeros((5, 8, 8, 1), np.float32)
 LABELS = np.arange(5)
 WHOLE = npz(x=CASES, y=LABELS)
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
